@@ -1,0 +1,89 @@
+"""A binary object, cropped to its bounding box."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .box import Box, Triple
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """``bitmap``, bool (planes, h, w) and read-only, placed with its first corner at ``start`` (plane, y, x)."""
+
+    start: Triple
+    bitmap: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        if self.bitmap.dtype != np.bool_ or self.bitmap.ndim != 3:
+            raise ValueError(
+                f"A mask needs a bool bitmap (planes, h, w), not {self.bitmap.dtype} {self.bitmap.shape}; "
+                "use Mask.crop(array) to make one."
+            )
+        own = self.bitmap.copy()
+        own.flags.writeable = False
+        object.__setattr__(self, "bitmap", own)
+
+    @classmethod
+    def crop(cls, array: NDArray[np.generic], start: Triple = (0, 0, 0)) -> Mask:
+        """Make a mask of the true pixels of a (h, w) or (planes, h, w) array that lies at ``start``."""
+        full = np.asarray(array, dtype=bool)
+        if full.ndim == 2:
+            full = full[None]
+        if not full.any():
+            return cls(start, np.zeros((0, 0, 0), bool))
+        inner = []
+        for axis in range(3):
+            flags = full.any(axis=tuple(a for a in range(3) if a != axis))
+            hits = np.flatnonzero(flags)
+            inner.append(slice(int(hits[0]), int(hits[-1]) + 1))
+        place = tuple(a + s.start for a, s in zip(start, inner, strict=True))
+        return cls(place, full[tuple(inner)])  # type: ignore[arg-type]
+
+    @property
+    def box(self) -> Box:
+        stop = tuple(a + n for a, n in zip(self.start, self.bitmap.shape, strict=True))
+        return Box(self.start, stop)  # type: ignore[arg-type]
+
+    @property
+    def area(self) -> int:
+        """Number of pixels."""
+        return int(np.count_nonzero(self.bitmap))
+
+    def dense(self, shape: Triple) -> NDArray[np.bool_]:
+        """Return the mask as a (planes, h, w) array of the given shape."""
+        out = np.zeros(shape, bool)
+        out[self.box.slices] = self.bitmap
+        return out
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Mask):
+            return NotImplemented
+        return self.start == other.start and np.array_equal(self.bitmap, other.bitmap)
+
+    def __hash__(self) -> int:
+        return hash((self.start, self.bitmap.shape, self.bitmap.tobytes()))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a compact form of plain values: packed bits, deflated, base64."""
+        packed = zlib.compress(np.packbits(self.bitmap).tobytes(), 6)
+        return {
+            "start": list(self.start),
+            "shape": list(self.bitmap.shape),
+            "bits": base64.b64encode(packed).decode("ascii"),
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Mask:
+        """Read what ``to_json`` returned."""
+        shape = tuple(int(n) for n in data["shape"])
+        bits = np.frombuffer(zlib.decompress(base64.b64decode(data["bits"])), np.uint8)
+        bitmap = np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape).astype(bool)
+        p, y, x = (int(n) for n in data["start"])
+        return cls((p, y, x), bitmap)

@@ -1,0 +1,86 @@
+"""Groups of numbers that carry their own bounds, unit and help.
+
+Forms, command-line options and documentation are made from what ``describe`` returns.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from enum import Enum
+from typing import Any
+
+from .errors import SettingsError
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What is known about one setting."""
+
+    name: str
+    kind: type
+    default: Any
+    low: float | None
+    high: float | None
+    unit: str
+    help: str
+
+
+def option(
+    default: Any, help: str, *, low: float | None = None, high: float | None = None, unit: str = ""
+) -> Any:
+    """Declare one field of a ``Settings`` class with inclusive bounds."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "unit": unit})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of all settings: frozen, checked when made.
+
+    Raises SettingsError naming the field, its value and its bounds.
+    """
+
+    def __post_init__(self) -> None:
+        for one in self.describe():
+            self._check(one, getattr(self, one.name))
+
+    @classmethod
+    def describe(cls) -> list[Option]:
+        """List every setting in the order of its declaration."""
+        return [
+            Option(
+                name=f.name,
+                kind=type(f.default),
+                default=f.default,
+                low=f.metadata.get("low"),
+                high=f.metadata.get("high"),
+                unit=f.metadata.get("unit", ""),
+                help=f.metadata.get("help", ""),
+            )
+            for f in fields(cls)
+        ]
+
+    @staticmethod
+    def _check(one: Option, value: Any) -> None:
+        if issubclass(one.kind, Enum):
+            if not isinstance(value, one.kind):
+                choices = ", ".join(str(m.value) for m in one.kind)
+                raise SettingsError(f"{one.name} = {value!r} is not a {one.kind.__name__}.", f"Use one of: {choices}.")
+            return
+        if one.kind in (int, float):
+            allowed: tuple[type, ...] = (int,) if one.kind is int else (int, float)
+            if isinstance(value, bool) or not isinstance(value, allowed):
+                raise SettingsError(
+                    f"{one.name} = {value!r} is not a number of type {one.kind.__name__}.",
+                    f"Give a number, for example {one.default}.",
+                )
+            below = one.low is not None and not value >= one.low
+            above = one.high is not None and not value <= one.high
+            if below or above:
+                raise SettingsError(
+                    f"{one.name} = {value} {one.unit}".rstrip() + " is out of range.",
+                    f"Choose a value from {one.low} to {one.high}.",
+                )
+        elif not isinstance(value, one.kind):
+            raise SettingsError(
+                f"{one.name} = {value!r} is not a {one.kind.__name__}.", f"The default is {one.default!r}."
+            )

@@ -1,0 +1,36 @@
+"""What a model is: a segment-anything ``Sam``, perhaps an instance decoder, and where they run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from segment_anything.modeling import Sam
+from torch import nn
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """Name, architecture (``nano``, ``vit_b``, ``vit_l`` or ``vit_h``) and identity of a model's weights."""
+
+    name: str
+    architecture: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A promptable model ready to run.
+
+    ``distances`` maps an embedding to three logits (foreground, centre distance, boundary distance), or is None.
+    """
+
+    spec: ModelSpec
+    sam: Sam
+    distances: nn.Module | None
+    device: torch.device
+
+    @property
+    def frame(self) -> int:
+        """Side of the square that images are scaled to, in pixels."""
+        return int(self.sam.image_encoder.img_size)

@@ -1,0 +1,31 @@
+"""Training checkpoints: written whole, read without running code."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...core import ModelError
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write ``state`` under a temporary name, then rename it: a crash leaves the earlier checkpoint whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    torch.save(state, part)
+    os.replace(part, path)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint (tensors and plain values only). Raises ModelError when it is not one."""
+    try:
+        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise ModelError(
+            f"The training checkpoint {path.name} cannot be read ({error.__class__.__name__}).",
+            "Delete it to start the training anew.",
+        ) from error
+    return state

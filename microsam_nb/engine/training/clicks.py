@@ -1,0 +1,50 @@
+"""Simulated prompts for training: first points, jittered boxes, corrections."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def first_points(targets: Tensor, depth: Tensor) -> Tensor:
+    """Draw one pixel (n, 2) as (row, column) inside each binary target (n, h, w); deep pixels are likelier.
+
+    depth (n, h, w) in 0..1 is 1 at the deepest place of the object.
+    """
+    return _draw(targets * (0.05 + depth.square()))
+
+
+def boxes_of(targets: Tensor, jitter: float, random: torch.Generator) -> Tensor:
+    """Return tight half-open boxes (n, 4) as (x0, y0, x1, y1) on the grid, each edge moved at random."""
+    rows, cols = targets.amax(2) > 0.5, targets.amax(1) > 0.5
+    y0, y1 = _ends(rows)
+    x0, x1 = _ends(cols)
+    boxes = torch.stack([x0, y0, x1, y1], dim=1).float()
+    sides = torch.stack([x1 - x0, y1 - y0, x1 - x0, y1 - y0], dim=1).float()
+    noise = torch.rand(boxes.shape, generator=random) * 2 - 1
+    return boxes + noise * (sides * jitter + 0.25)
+
+
+def corrections(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Draw one wrong pixel (n, 2) as (row, column) per mask and its label (n,): 1 missed, 0 too much."""
+    mask, truth = logits > 0, targets > 0.5
+    missed, extra = (truth & ~mask).float(), (mask & ~truth).float()
+    positive = missed.sum((1, 2)) >= extra.sum((1, 2))
+    error = torch.where(positive[:, None, None], missed, extra)
+    perfect = error.sum((1, 2)) == 0
+    error = torch.where(perfect[:, None, None], targets, error)
+    return _draw(error), (positive | perfect).long()
+
+
+def _draw(weights: Tensor) -> Tensor:
+    flat = weights.flatten(1) + 1e-12
+    index = torch.multinomial(flat, 1)[:, 0]
+    width = weights.shape[2]
+    return torch.stack([index // width, index % width], dim=1)
+
+
+def _ends(flags: Tensor) -> tuple[Tensor, Tensor]:
+    length = flags.shape[1]
+    first = flags.int().argmax(1)
+    last = length - flags.flip(1).int().argmax(1)
+    return first, last

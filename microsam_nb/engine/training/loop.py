@@ -1,0 +1,248 @@
+"""The training loop: one encoder pass per batch, all prompts of the batch decoded in one call."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..decode import SparsePrompts, decode_tokens, encode_prompts
+from ..models import Model
+from .checkpoint import load_checkpoint, save_checkpoint
+from .clicks import boxes_of, corrections, first_points
+from .dataset import Crop, CropDataset, objects_of
+from .losses import distance_loss, mask_loss, overlap
+from .settings import TrainingSettings
+
+
+@dataclass(frozen=True, slots=True)
+class EpochResult:
+    """Means over the steps of one epoch."""
+
+    step: int
+    loss: float
+    first_iou: float
+    last_iou: float
+    distance_loss: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    images: Tensor
+    inside: Tensor
+    distances: Tensor
+    owner: Tensor
+    targets: Tensor
+    depth: Tensor
+
+
+def train(
+    model: Model, data: CropDataset, settings: TrainingSettings, *, folder: Path | None = None
+) -> Iterator[EpochResult]:
+    """Train ``model`` in place, yielding a result per epoch.
+
+    With ``folder`` a checkpoint is written after every epoch and training goes on from it when called again.
+    When the iterator ends, the model holds the averaged weights. Stop early by not iterating further.
+    """
+    run = _Run(model, data, settings)
+    path = folder / "checkpoint.pt" if folder else None
+    if path and path.exists():
+        run.restore(load_checkpoint(path))
+    while run.step < settings.steps:
+        yield run.epoch()
+        if path:
+            save_checkpoint(path, run.state())
+    run.finish()
+
+
+class _Run:
+    """Everything that changes during a training."""
+
+    def __init__(self, model: Model, data: CropDataset, settings: TrainingSettings) -> None:
+        torch.manual_seed(settings.seed)
+        self.random = np.random.default_rng(settings.seed)
+        self.noise = torch.Generator().manual_seed(settings.seed)
+        self.model, self.data, self.settings, self.step = model, data, settings, 0
+        self.net = nn.ModuleDict({"sam": model.sam})
+        if model.distances is not None:
+            self.net["distances"] = model.distances
+        self.net.to(memory_format=torch.channels_last)
+        self.mean = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
+        weights = [p for p in self.net.parameters() if p.requires_grad]
+        groups = [
+            {"params": [p for p in weights if p.ndim > 1], "weight_decay": settings.decay},
+            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self.optimizer = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98))
+        self.position = model.sam.prompt_encoder.get_dense_pe()
+
+    def state(self) -> dict[str, object]:
+        return {
+            "step": self.step,
+            "net": self.net.state_dict(),
+            "mean": self.mean,
+            "optimizer": self.optimizer.state_dict(),
+        }
+
+    def restore(self, state: dict[str, object]) -> None:
+        self.net.load_state_dict(state["net"])  # type: ignore[arg-type]
+        self.mean = state["mean"]  # type: ignore[assignment]
+        self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
+        self.step = int(state["step"])  # type: ignore[call-overload]
+        # Draws after a restart differ from those before it, yet depend on nothing but seed and step.
+        self.random = np.random.default_rng([self.settings.seed, self.step])
+        torch.manual_seed(self.settings.seed + self.step)
+
+    def finish(self) -> None:
+        self.net.load_state_dict(self.mean)
+        self.net.eval()
+
+    def epoch(self) -> EpochResult:
+        start, sums, count = time.perf_counter(), np.zeros(4), 0
+        self.net.train()
+        with ThreadPoolExecutor(1) as pool:
+            coming = pool.submit(self._draw)
+            for _ in range(min(self.settings.steps_per_epoch, self.settings.steps - self.step)):
+                batch = coming.result()
+                coming = pool.submit(self._draw)
+                sums += self._learn(batch)
+                count += 1
+            coming.result()
+        loss, first, last, distance = sums / count
+        return EpochResult(self.step, loss, first, last, distance, time.perf_counter() - start)
+
+    def _draw(self) -> _Batch:
+        crops: list[Crop] = []
+        owner: list[int] = []
+        targets: list[Tensor] = []
+        depth: list[Tensor] = []
+        room = self.settings.batch * self.settings.objects
+        while len(crops) < self.settings.batch:
+            crop = self.data.draw(self.settings.crop, self.random)
+            ids = objects_of(crop.labels, self.settings.objects, self.random)
+            if not ids:
+                continue
+            for one in ids:
+                mask = (crop.labels == one).float()
+                owner.append(len(crops))
+                targets.append(mask)
+                depth.append((1 - crop.distances[2]) * mask)
+            crops.append(crop)
+        # Repeats fill the step up; their prompts differ from the first ones.
+        for again in self.random.integers(0, len(owner), room - len(owner)):
+            owner.append(owner[again])
+            targets.append(targets[again])
+            depth.append(depth[again])
+        sam = self.model.sam
+        images = torch.stack([c.image for c in crops])
+        inside = torch.stack([c.inside for c in crops])
+        images = (images - sam.pixel_mean) / sam.pixel_std * inside[:, None]
+        return _Batch(
+            images.contiguous(memory_format=torch.channels_last),
+            inside[:, ::2, ::2],
+            torch.stack([c.distances for c in crops]),
+            torch.tensor(owner),
+            torch.stack(targets),
+            torch.stack(depth),
+        )
+
+    def _learn(self, batch: _Batch) -> Tensor | np.ndarray[tuple[int], np.dtype[np.float64]]:
+        s = self.settings
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._rate()
+        with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
+            features = self.model.sam.image_encoder(batch.images)
+            prompted, first, last = self._prompt(batch, features)
+            distance = torch.zeros(())
+            if self.model.distances is not None and s.distances > 0:
+                logits = self.model.distances(features)
+        if self.model.distances is not None and s.distances > 0:
+            distance = distance_loss(logits.float(), batch.distances, batch.inside)
+        loss = prompted + s.distances * distance
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
+        self.optimizer.step()
+        self.step += 1
+        self._average()
+        return np.array([loss.item(), first, last, distance.item()])
+
+    def _prompt(self, batch: _Batch, features: Tensor) -> tuple[Tensor, float, float]:
+        """Prompt every object, correct it, and return the mean loss, first and last IoU."""
+        s, sam = self.settings, self.model.sam
+        grid = features.shape[-1]
+        room = self.position.shape[-1] - grid
+        # A crop lies at a random place of the frame, so that every part of the position encoding is learned.
+        top, left = (int(v) for v in self.random.integers(0, room + 1, 2))
+        position = self.position[..., top : top + grid, left : left + grid]
+        shift = torch.tensor([left, top]) * (sam.image_encoder.img_size / self.position.shape[-1])
+        targets, own = batch.targets, features[batch.owner]
+        boxes = points = labels = logits = None
+        if self.random.random() < s.box_chance:
+            boxes = boxes_of(targets, s.box_jitter, self.noise) * 2 + shift.repeat(2)
+        else:
+            where = first_points(targets, batch.depth)
+            points, labels = (where.flip(1) * 2 + 0.5 + shift)[:, None], torch.ones(len(where), 1)
+        total: Tensor = torch.zeros(())
+        first = last = 0.0
+        turns = 1 + int(self.random.integers(0, s.corrections + 1))
+        for turn in range(turns):
+            prompts = SparsePrompts(points, labels, boxes, logits)
+            sparse, dense = encode_prompts(sam.prompt_encoder, prompts, features.shape[-2:])
+            lone = turn == 0 and boxes is None
+            masks, scores, loss, real = self._answer(own, position, sparse, dense, targets, lone)
+            if lone:
+                # The best of three answers learns, and so does the single one.
+                prompted = loss[:, 1:].amin(1).mean() + 0.5 * loss[:, 0].mean()
+                best = scores[:, 1:].argmax(1) + 1
+            else:
+                prompted = loss.mean()
+                best = torch.zeros(len(scores), dtype=torch.long)
+            total = total + prompted + (scores - real).square().mean()
+            rows = torch.arange(len(best))
+            answer = masks[rows, best]
+            last = float(real[rows, best].mean())
+            first = last if turn == 0 else first
+            if turn + 1 < turns:
+                where, sign = corrections(answer, targets)
+                new = (where.flip(1) * 2 + 0.5 + shift)[:, None]
+                points = new if points is None else torch.cat([points, new], 1)
+                signs = sign[:, None].float()
+                labels = signs if labels is None else torch.cat([labels, signs], 1)
+                logits = answer[:, None].clamp(-16, 16) if self.random.random() < s.mask_chance else None
+        return total / turns, first, last
+
+    def _answer(
+        self, own: Tensor, position: Tensor, sparse: Tensor, dense: Tensor, targets: Tensor, lone: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Decode encoded prompts; return logits (detached), scores, losses and real IoU per mask."""
+        decoder = self.model.sam.mask_decoder
+        masks, scores = decode_tokens(decoder, own, position, sparse, dense, several=None if lone else False)
+        masks = masks.float()
+        loss = mask_loss(masks, targets[:, None])
+        return masks.detach(), scores.float(), loss, overlap(masks.detach(), targets[:, None])
+
+    def _rate(self) -> float:
+        s = self.settings
+        if self.step < s.warmup:
+            return s.rate * (self.step + 1) / s.warmup
+        done = (self.step - s.warmup) / max(1, s.steps - s.warmup)
+        return s.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # The average follows closely at first, when the weights still move fast.
+        keep = min(self.settings.average, (1 + self.step) / (10 + self.step))
+        for name, value in self.net.state_dict().items():
+            if value.dtype.is_floating_point:
+                self.mean[name].lerp_(value, 1 - keep)
+            else:
+                self.mean[name].copy_(value)

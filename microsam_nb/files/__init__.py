@@ -1,0 +1,1 @@
+"""The letterbox: files in and out. Imports neither torch nor widgets."""
