@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
+from safetensors.torch import save_file
 
-from ...core import LabelledImage
+from ...core import LabelledImage, ModelError
 from ..backbones.nano import FRAME, NanoDistances, build_nano
 from ..models import Model, ModelSpec
 from .dataset import CropDataset
@@ -31,3 +34,15 @@ def new_nano(seed: int = 0) -> Model:
 def embedded_dataset(images: Sequence[LabelledImage]) -> CropDataset:
     """Return the crops that the embedded model is trained on."""
     return CropDataset(images, frame=FRAME, weights=_WEIGHTS)
+
+
+def save_embedded(model: Model, path: Path, *, note: str) -> None:
+    """Write the weights of a nano model as safetensors; ``note`` is kept in the file's metadata."""
+    if model.distances is None:
+        raise ModelError("This model has no instance decoder.", "Train a model made by new_nano().")
+    tensors = {f"sam.{k}": v for k, v in model.sam.state_dict().items()}
+    tensors |= {f"distances.{k}": v for k, v in model.distances.state_dict().items()}
+    packed = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    part = path.with_name(path.name + ".part")
+    save_file(packed, part, metadata={"architecture": "nano", "note": note})
+    os.replace(part, path)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from ..decode import SparsePrompts, decode_tokens, encode_prompts
@@ -20,6 +21,9 @@ from .clicks import boxes_of, corrections, first_points
 from .dataset import Crop, CropDataset, objects_of
 from .losses import distance_loss, mask_loss, overlap
 from .settings import TrainingSettings
+
+#: Share of the training over which the mask loss turns from balanced to plain.
+_BALANCED = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,7 @@ def train(
         run.restore(load_checkpoint(path))
     while run.step < settings.steps:
         yield run.epoch()
-        if path:
+        if path and run.rank == 0:
             save_checkpoint(path, run.state())
     run.finish()
 
@@ -67,9 +71,10 @@ class _Run:
     """Everything that changes during a training."""
 
     def __init__(self, model: Model, data: CropDataset, settings: TrainingSettings) -> None:
-        torch.manual_seed(settings.seed)
-        self.random = np.random.default_rng(settings.seed)
-        self.noise = torch.Generator().manual_seed(settings.seed)
+        self.rank = dist.get_rank() if dist.is_initialized() else 0
+        self.random = np.random.default_rng([settings.seed, self.rank])
+        self.noise = torch.Generator().manual_seed(settings.seed + self.rank)
+        torch.manual_seed(settings.seed + self.rank)
         self.model, self.data, self.settings, self.step = model, data, settings, 0
         self.net = nn.ModuleDict({"sam": model.sam})
         if model.distances is not None:
@@ -98,8 +103,8 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
         self.step = int(state["step"])  # type: ignore[call-overload]
         # Draws after a restart differ from those before it, yet depend on nothing but seed and step.
-        self.random = np.random.default_rng([self.settings.seed, self.step])
-        torch.manual_seed(self.settings.seed + self.step)
+        self.random = np.random.default_rng([self.settings.seed, self.rank, self.step])
+        torch.manual_seed(self.settings.seed + self.rank + self.step)
 
     def finish(self) -> None:
         self.net.load_state_dict(self.mean)
@@ -169,11 +174,26 @@ class _Run:
         loss = prompted + s.distances * distance
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
+        self._share()
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()
         self.step += 1
         self._average()
         return np.array([loss.item(), first, last, distance.item()])
+
+    def _share(self) -> None:
+        """Average the gradients of all processes of a distributed run."""
+        if not dist.is_initialized():
+            return
+        weights = [p for p in self.net.parameters() if p.requires_grad]
+        for p in weights:
+            # A process whose prompts left a weight out (the mask prompt's, say) still takes part in the mean.
+            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
+        flat = torch.cat([p.grad.flatten() for p in weights if p.grad is not None])
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
+        for p, part in zip(weights, flat.split([p.numel() for p in weights]), strict=True):
+            p.grad = part.view_as(p)
 
     def _prompt(self, batch: _Batch, features: Tensor) -> tuple[Tensor, float, float]:
         """Prompt every object, correct it, and return the mean loss, first and last IoU."""
@@ -193,7 +213,8 @@ class _Run:
             points, labels = (where.flip(1) * 2 + 0.5 + shift)[:, None], torch.ones(len(where), 1)
         total: Tensor = torch.zeros(())
         first = last = 0.0
-        turns = 1 + int(self.random.integers(0, s.corrections + 1))
+        # Half of all steps end with the first answer: it is what users see most.
+        turns = min(int(self.random.geometric(0.5)), s.corrections + 1)
         for turn in range(turns):
             prompts = SparsePrompts(points, labels, boxes, logits)
             sparse, dense = encode_prompts(sam.prompt_encoder, prompts, features.shape[-2:])
@@ -227,8 +248,11 @@ class _Run:
         decoder = self.model.sam.mask_decoder
         masks, scores = decode_tokens(decoder, own, position, sparse, dense, several=None if lone else False)
         masks = masks.float()
-        loss = mask_loss(masks, targets[:, None])
+        loss = mask_loss(masks, targets[:, None], self._balance())
         return masks.detach(), scores.float(), loss, overlap(masks.detach(), targets[:, None])
+
+    def _balance(self) -> float:
+        return max(0.0, 1 - self.step / (_BALANCED * self.settings.steps))
 
     def _rate(self) -> float:
         s = self.settings

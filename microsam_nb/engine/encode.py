@@ -1,0 +1,49 @@
+"""Images to embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from ..core import Image, ImageError
+from .embedding import Embedding
+from .models import Model
+from .precision import inference
+
+
+def embed(model: Model, image: Image, first_plane: int = 0) -> Iterator[Embedding]:
+    """Encode the planes of ``image`` one by one, beginning with ``first_plane`` and wrapping around."""
+    planes = image.shape[0]
+    for offset in range(planes):
+        yield encode(model, image.shown((first_plane + offset) % planes))
+
+
+def encode(model: Model, pixels: NDArray[np.uint8]) -> Embedding:
+    """Encode one plane, uint8 (y, x) or (y, x, 3), as ``Image.shown`` returns it."""
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
+        raise ImageError(
+            f"The network reads uint8 (y, x) or (y, x, 3), not {pixels.dtype} {pixels.shape}.",
+            "Pass Image(pixels).shown().",
+        )
+    colour = np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
+    sam = model.sam
+    x = torch.from_numpy(np.ascontiguousarray(colour)).to(model.device).permute(2, 0, 1)[None].float()
+    original = (int(colour.shape[0]), int(colour.shape[1]))
+    size = scaled_size(original, model.frame)
+    if size != original:
+        x = F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False).round_().clamp_(0, 255)
+    x = sam.preprocess(x).contiguous(memory_format=torch.channels_last)
+    with inference(model.device):
+        features = sam.image_encoder(x)
+    return Embedding(features.float().contiguous(), original, size)
+
+
+def scaled_size(size: tuple[int, int], frame: int) -> tuple[int, int]:
+    """Return (height, width) after scaling the longest side to ``frame``, rounded as segment-anything does."""
+    scale = frame / max(size)
+    height, width = (max(1, int(side * scale + 0.5)) for side in size)
+    return height, width
