@@ -1,0 +1,29 @@
+"""Segment Anything for Microscopy in a notebook.
+
+``annotate_2d(image)`` opens an annotator. Everything is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .annotators.annotate_2d import annotate_2d
+    from .engine.load import load_model
+
+_DOORS = {"annotate_2d": ".annotators.annotate_2d", "load_model": ".engine.load"}
+
+__all__ = ["__version__", "annotate_2d", "load_model"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _DOORS:
+        return getattr(importlib.import_module(_DOORS[name], __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

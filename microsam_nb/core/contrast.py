@@ -38,10 +38,13 @@ class Contrast:
         values = values[np.isfinite(values)]
         if values.size == 0:
             return 0.0, 1.0
-        low, high = np.percentile(values, [self.low, self.high])
-        if high <= low:
+        with np.errstate(over="ignore", invalid="ignore"):
+            low, high = np.percentile(values, [self.low, self.high])
+        if not high > low:
             # A sparse image (few bright pixels on a flat ground) must not turn black.
-            low, high = float(values.min()), float(values.max())
+            whole = np.asarray(pixels)
+            whole = whole[np.isfinite(whole)]
+            low, high = whole.min(), whole.max()
         return float(low), float(high)
 
     def stretch(self, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -52,8 +55,10 @@ class Contrast:
         low, high = self.window(pixels)
         if high <= low:
             return np.zeros(np.shape(pixels), np.uint8)
-        values = np.asarray(pixels).astype(np.float32)
-        values = (values - np.float32(low)) * np.float32(255.0 / (high - low))
+        # Wider types may hold a small range on a large offset, which float32 would round away.
+        kind = np.float32 if np.asarray(pixels).dtype.itemsize <= 2 else np.float64
+        with np.errstate(over="ignore", invalid="ignore"):
+            values = (np.asarray(pixels).astype(kind) - kind(low)) * kind(255.0 / (high - low))
         values = np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0)
         out: NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
         return out

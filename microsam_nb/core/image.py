@@ -34,7 +34,7 @@ class Image:
 
     def __post_init__(self) -> None:
         pixels = _as_array(self.pixels)
-        axes = (self.axes or _guess(pixels)).lower()
+        axes = str(self.axes or _guess(pixels)).lower()
         if axes not in AXES:
             raise ImageError(f"The axes {self.axes!r} are not known.", f"Use one of: {', '.join(AXES)}.")
         if len(axes) != pixels.ndim:

@@ -70,7 +70,7 @@ class Labels:
         """
         where = mask.box
         before = self._volume[where.slices]
-        if before.shape != mask.bitmap.shape:
+        if min(where.start) < 0 or before.shape != mask.bitmap.shape:
             raise PromptError("The object reaches beyond the image.", "Use a mask made for this image.")
         free = mask.bitmap if overlap is Overlap.REPLACE else mask.bitmap & (before == 0)
         if not free.any():

@@ -59,8 +59,12 @@ class BoxPrompt:
                 "lies outside the image.",
                 f"Draw it inside: plane 0-{planes - 1}, y 0-{height}, x 0-{width}.",
             )
-        if self.y1 - self.y0 < 1 or self.x1 - self.x0 < 1:
-            raise PromptError("The box is less than one pixel wide.", "Drag a larger box around the object.")
+        inner = self.clip(shape)
+        if inner.y1 - inner.y0 < 1 or inner.x1 - inner.x0 < 1:
+            raise PromptError(
+                "The box covers less than one pixel of the image in height or width.",
+                "Drag a larger box around the object.",
+            )
 
     def clip(self, shape: Triple) -> BoxPrompt:
         """Return the part of the box inside an image of ``shape``."""

@@ -71,7 +71,7 @@ def _find(name_or_path: str | os.PathLike[str]) -> tuple[Path, str]:
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
         raise _unreadable(path, error) from error

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from ...core import LabelledImage, ModelError
 from ..backbones.nano import FRAME, NanoDistances, build_nano
@@ -37,12 +38,17 @@ def embedded_dataset(images: Sequence[LabelledImage]) -> CropDataset:
 
 
 def save_embedded(model: Model, path: Path, *, note: str) -> None:
-    """Write the weights of a nano model as safetensors; ``note`` is kept in the file's metadata."""
+    """Write the weights of a nano model as safetensors in float16; ``note`` is kept in the file's metadata."""
     if model.distances is None:
         raise ModelError("This model has no instance decoder.", "Train a model made by new_nano().")
     tensors = {f"sam.{k}": v for k, v in model.sam.state_dict().items()}
     tensors |= {f"distances.{k}": v for k, v in model.distances.state_dict().items()}
-    packed = {k: v.detach().cpu().contiguous() for k, v in tensors.items()}
+    packed = {k: _half(v.detach().cpu()) for k, v in tensors.items()}
     part = path.with_name(path.name + ".part")
     save_file(packed, part, metadata={"architecture": "nano", "note": note})
+    part.chmod(0o644)  # safetensors writes files that only their owner can read
     os.replace(part, path)
+
+
+def _half(value: Tensor) -> Tensor:
+    return (value.half() if value.is_floating_point() else value).contiguous()

@@ -1,0 +1,149 @@
+"""The command line: python -m microsam_nb lab | info | prompt | train-embedded."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from . import __version__
+from .core import MicrosamError
+
+_START = "00_start_here.ipynb"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return 0, or 2 after an error that was said in one line."""
+    options = _parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], int] = options.run
+    try:
+        return run(options)
+    except MicrosamError as error:
+        print(f"microsam-nb: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="microsam-nb", description="Segment Anything for Microscopy in a notebook.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    lab = commands.add_parser("lab", help="open JupyterLab on the first notebook")
+    lab.add_argument("options", nargs=argparse.REMAINDER, help="options passed on to JupyterLab, such as --no-browser")
+    lab.set_defaults(run=_lab)
+
+    info = commands.add_parser("info", help="show version, device and models")
+    info.set_defaults(run=_info)
+
+    prompt = commands.add_parser("prompt", help="segment the objects that a table of prompts points at")
+    prompt.add_argument("image", type=Path, help="TIFF, PNG, JPEG or .npy image of one plane")
+    prompt.add_argument("prompts", type=Path, help="CSV: object,y,x[,positive] or object,y0,x0,y1,x1, in pixels")
+    prompt.add_argument("-o", "--output", type=Path, required=True, help="label image to write (.tif)")
+    prompt.add_argument("-m", "--model", default="nano", help="nano, or a checkpoint file (default: nano)")
+    prompt.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    prompt.add_argument("--axes", default="", help="yx or yxc, where the guess is wrong")
+    prompt.set_defaults(run=_prompt)
+
+    train = commands.add_parser("train-embedded", help="train the embedded model from scratch")
+    train.add_argument("--data", type=Path, required=True, help="folder of a data pack with manifest.csv")
+    train.add_argument("--run", dest="folder", type=Path, required=True, help="folder of the checkpoint; resumes there")
+    train.add_argument("--steps", type=int, default=3000, help="optimiser steps (default: 3000)")
+    train.add_argument("-o", "--output", type=Path, help="safetensors file to write at the end")
+    train.set_defaults(run=_train_embedded)
+    return parser
+
+
+def _lab(options: argparse.Namespace) -> int:
+    notebook = _notebook(Path.cwd())
+    command = [sys.executable, "-m", "jupyter", "lab", notebook.name, *options.options]
+    return subprocess.call(command, cwd=notebook.parent)  # noqa: S603
+
+
+def _notebook(folder: Path) -> Path:
+    """Return the first notebook: that of a clone, or a copy of the installed one in ``folder``/microsam_nb_notebooks."""
+    if (folder / "notebooks" / _START).is_file():
+        return folder / "notebooks" / _START
+    here = Path(__file__).parent
+    source = here / "notebooks" if (here / "notebooks").is_dir() else here.parent / "notebooks"
+    place = folder / "microsam_nb_notebooks"
+    place.mkdir(exist_ok=True)
+    for one in sorted(source.glob("*.ipynb")):
+        if not (place / one.name).exists():
+            shutil.copy(one, place / one.name)
+    return place / _START
+
+
+def _info(_: argparse.Namespace) -> int:
+    import torch
+
+    from .engine.load import load_model
+    from .engine.precision import fast_dtype, find_device
+
+    device = find_device()
+    model = load_model("nano")
+    weights = sum(p.numel() for p in model.sam.parameters())
+    for name, value in (
+        ("microsam_nb", __version__),
+        ("torch", torch.__version__),
+        ("device", f"{device} ({str(fast_dtype(device)).removeprefix('torch.')})"),
+        ("embedded model", f"nano, {weights / 1e6:.1f} million parameters, {model.spec.hash}"),
+        ("other models", "checkpoint files of segment-anything's vit_b, vit_l, vit_h"),
+    ):
+        print(f"{name + ':':<16}{value}")  # noqa: T201
+    return 0
+
+
+def _prompt(options: argparse.Namespace) -> int:
+    from .core import Image, ImageError, Labels, Overlap, PromptError
+    from .engine.encode import encode
+    from .engine.load import load_model
+    from .engine.predict import predict_many
+    from .files.images import read_image
+    from .files.labels import write_labels
+    from .files.prompts import read_prompts
+
+    image = Image(read_image(options.image), options.axes, options.image.stem)
+    if image.shape[0] != 1:
+        raise ImageError(f"{options.image} holds {image.shape[0]} planes.", "Give an image of one plane.")
+    objects = read_prompts(options.prompts)
+    model = load_model(options.model, options.device)
+    found = predict_many(model, encode(model, image.shown()), list(objects.values()))
+    labels, lost = Labels(image.shape), 0
+    for number, candidate in zip(objects, found, strict=True):
+        try:
+            labels.apply(labels.paint(candidate.mask, number, Overlap.KEEP))
+        except PromptError:
+            lost += 1
+    write_labels(options.output, labels.volume[0])
+    print(f"{labels.count()} of {len(objects)} objects are in {options.output}.")  # noqa: T201
+    if lost:
+        print(  # noqa: T201
+            f"{lost} objects were empty or lie under earlier ones; give them more points or a box.", file=sys.stderr
+        )
+    return 0
+
+
+def _train_embedded(options: argparse.Namespace) -> int:
+    from .engine.training import TrainingSettings, train
+    from .engine.training.embedded import embedded_dataset, new_nano, save_embedded
+    from .files.pack import read_pack
+
+    data = embedded_dataset(read_pack(options.data, "train", kinds=("2d", "3d", "2dt")))
+    model = new_nano()
+    settings = TrainingSettings(steps=options.steps)
+    for result in train(model, data, settings, folder=options.folder):
+        print(  # noqa: T201
+            f"step {result.step:6d}  loss {result.loss:.3f}  IoU {result.first_iou:.3f}, corrected "
+            f"{result.last_iou:.3f}  distances {result.distance_loss:.3f}  {result.seconds:.0f} s",
+            flush=True,
+        )
+    if options.output:
+        save_embedded(model, options.output, note=f"{options.steps} steps")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""The doors: what a user calls in a notebook."""

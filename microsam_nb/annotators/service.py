@@ -1,0 +1,50 @@
+"""Where engine and session meet: requests are computed, answers are actions."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+from ..core import Image
+from ..engine.embedding import Embedding
+from ..engine.encode import encode
+from ..engine.load import load_model
+from ..engine.models import Model
+from ..engine.predict import predict
+from ..session import Action, Embed, Embedded, Predict, Predicted, Request
+
+
+class EngineService:
+    """Answers the requests of one session about one image; only the worker thread calls it."""
+
+    def __init__(self, image: Image, model: Model | str | os.PathLike[str], device: str = "auto") -> None:
+        self._image, self._device = image, device
+        self._source = model
+        self._embeddings: dict[int, Embedding] = {}
+
+    @property
+    def model(self) -> Model:
+        """The model, loaded when it is first needed."""
+        if not isinstance(self._source, Model):
+            self._source = load_model(self._source, self._device)
+        return self._source
+
+    def __call__(self, request: Request) -> Action:
+        answer: dict[type, Callable[..., Action]] = {Predict: self._predict, Embed: self._embed}
+        return answer[type(request)](request)
+
+    def _embed(self, request: Embed) -> Action:
+        model = self.model
+        start = time.perf_counter()
+        self._embedding(request.plane)
+        return Embedded(request.plane, time.perf_counter() - start, model.spec.name)
+
+    def _predict(self, request: Predict) -> Action:
+        found = predict(self.model, self._embedding(request.prompts[0].plane), request.prompts)
+        return Predicted(request.ticket, found.mask, found.score, found.origin)
+
+    def _embedding(self, plane: int) -> Embedding:
+        if plane not in self._embeddings:
+            self._embeddings[plane] = encode(self.model, self._image.shown(plane))
+        return self._embeddings[plane]

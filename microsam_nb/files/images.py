@@ -1,0 +1,34 @@
+"""Read images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image as Picture
+from PIL import UnidentifiedImageError
+
+from ..core import FileError
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+
+
+def read_image(path: Path) -> NDArray[np.generic]:
+    """Read a TIFF, PNG, JPEG or .npy file as an array. Raises FileError."""
+    if not path.is_file():
+        raise FileError(f"There is no file {path}.", "Check the name and the folder.")
+    suffix = path.suffix.lower()
+    try:
+        if suffix in (".tif", ".tiff"):
+            return np.asarray(tifffile.imread(path))
+        if suffix == ".npy":
+            return np.asarray(np.load(path, allow_pickle=False))
+        if suffix in _PICTURES:
+            with Picture.open(path) as picture:
+                indexed = picture.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV")
+                return np.asarray(picture.convert("RGB") if indexed else picture)
+    except (OSError, ValueError, EOFError, tifffile.TiffFileError, UnidentifiedImageError) as error:
+        raise FileError(f"{path} cannot be read as an image ({error}).", "Save it again as TIFF or PNG.") from error
+    raise FileError(f"Files ending in {suffix or 'nothing'} cannot be read.", "Save the image as TIFF, PNG, JPEG or .npy.")

@@ -1,0 +1,9 @@
+"""The face: ipywidgets on ipycanvas, and one small JavaScript layer."""
+
+from .canvas import Screen
+from .interaction import Interaction
+from .loop import Loop
+from .status import Status
+from .toolbar import Toolbar
+
+__all__ = ["Interaction", "Loop", "Screen", "Status", "Toolbar"]

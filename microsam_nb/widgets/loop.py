@@ -1,0 +1,82 @@
+"""One thread between the browser and the session: events keep their order, of paintings only the newest counts."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from ..session import Change
+
+_log = logging.getLogger("microsam_nb")
+
+
+class Loop:
+    """Runs posted events and repaints.
+
+    Callbacks of the kernel only call ``post`` or ``repaint``, which return at once on any thread. ``failed`` is told
+    of exceptions.
+    """
+
+    def __init__(self, paint: Callable[[Change, bool], None], failed: Callable[[Exception], None]) -> None:
+        self._paint, self._failed = paint, failed
+        self._events: deque[Callable[[], None]] = deque()
+        self._change: Change | None = None
+        self._everything = False
+        self._closed = False
+        self._busy = False
+        self._wake = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="microsam-screen", daemon=True)
+        self._thread.start()
+
+    def post(self, event: Callable[[], None]) -> None:
+        """Queue an event."""
+        with self._wake:
+            self._events.append(event)
+            self._wake.notify_all()
+
+    def repaint(self, change: Change, everything: bool = False) -> None:
+        """Paint soon; changes that wait are painted together."""
+        with self._wake:
+            self._change = change if self._change is None else self._change | change
+            self._everything |= everything
+            self._wake.notify_all()
+
+    def wait(self, timeout: float = 30.0) -> None:
+        """Return when nothing is left to do. Raises TimeoutError."""
+        with self._wake:
+            if not self._wake.wait_for(self._idle, timeout):
+                raise TimeoutError(f"The screen is still busy after {timeout:g} s; wait longer.")
+
+    def close(self) -> None:
+        with self._wake:
+            self._closed = True
+            self._wake.notify_all()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(10.0)
+
+    def _idle(self) -> bool:
+        return not self._events and self._change is None and not self._busy
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                self._busy = False
+                self._wake.notify_all()
+                self._wake.wait_for(lambda: self._events or self._change is not None or self._closed)
+                if self._closed:
+                    return
+                self._busy = True
+                # Events first: painting in between would only show states that are already past.
+                event = self._events.popleft() if self._events else None
+                change, everything = self._change, self._everything
+                if event is None:
+                    self._change, self._everything = None, False
+            try:
+                if event is not None:
+                    event()
+                elif change is not None:
+                    self._paint(change, everything)
+            except Exception as error:
+                self._failed(error)

@@ -1,0 +1,41 @@
+"""The status line and the help under it."""
+
+from __future__ import annotations
+
+import html
+
+import ipywidgets as widgets
+
+from ..session import Notice
+from ..view import help_rows
+
+
+class Status:
+    """A line that says what happens, and a table of keys that can be shown."""
+
+    def __init__(self) -> None:
+        self.line = widgets.HTML()
+        self.line.add_class("msam-status")
+        rows = "".join(
+            f"<tr><td style='padding:0 1em 0 0'><b>{html.escape(keys)}</b></td><td>{html.escape(words)}</td></tr>"
+            for keys, words in help_rows()
+        )
+        self.help = widgets.HTML(f"<table style='line-height:1.5'>{rows}</table>")
+        self.help.add_class("msam-help")
+        self.help.layout.display = "none"
+        self.box = widgets.VBox([self.line, self.help])
+
+    def show(self, notice: Notice, busy: bool) -> None:
+        """Show a notice; errors are red and marked, work in progress is named."""
+        text = html.escape(notice.text)
+        if notice.error:
+            text = f"<span style='color:#c62828' role='alert'>&#9888; {text}</span>"
+        elif busy:
+            text = "<i>The model is working ...</i>"
+        value = f"<div style='line-height:1.4;min-height:1.4em'>{text}</div>"
+        if self.line.value != value:
+            self.line.value = value
+
+    def toggle_help(self) -> None:
+        hidden = self.help.layout.display == "none"
+        self.help.layout.display = "" if hidden else "none"

@@ -1,0 +1,288 @@
+"""The main job, as a user does it: the first notebook in JupyterLab, with the embedded model."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+
+pytestmark = pytest.mark.browser
+
+START = Path(__file__).parents[2] / "notebooks" / "00_start_here.ipynb"
+#: A nucleus of the bundled sample, (y, x), and a place between nuclei.
+NUCLEUS = (104.0, 194.0)
+SECOND = (40.0, 130.0)
+
+
+class Screen:
+    """The annotator on the page."""
+
+    def __init__(self, book: Any) -> None:
+        self.book, self.page = book, book.page
+        self.canvas = self.page.locator(".jp-OutputArea .msam-canvas canvas").first
+        self.canvas.wait_for(timeout=60_000)
+        self.canvas.scroll_into_view_if_needed()
+
+    def wait(self) -> None:
+        """Wait until the model has answered and everything is drawn."""
+        self.book.kernel("annotator.wait()\nTrue")
+        self.page.wait_for_timeout(150)
+
+    def place(self, y: float, x: float) -> dict[str, float]:
+        """The position on the canvas element of an image position."""
+        view = self.book.kernel(
+            "v = annotator._screen.viewport\n[v.y, v.x, v.zoom, v.width, v.height]"
+        )
+        box = self.canvas.bounding_box()
+        return {
+            "x": (x - view[1]) * view[2] * box["width"] / view[3],
+            "y": (y - view[0]) * view[2] * box["height"] / view[4],
+        }
+
+    def click(self, y: float, x: float, **more: Any) -> None:
+        self.canvas.click(position=self.place(y, x), **more)
+
+    def pixel(self, y: float, x: float) -> list[int]:
+        """RGBA of the visible canvas at an image position."""
+        where, box = self.place(y, x), self.canvas.bounding_box()
+        return self.page.evaluate(
+            """([u, v]) => {
+                const c = document.querySelector('.msam-canvas canvas');
+                return Array.from(c.getContext('2d').getImageData(Math.floor(u * c.width), Math.floor(v * c.height), 1, 1).data);
+            }""",
+            [where["x"] / box["width"], where["y"] / box["height"]],
+        )
+
+    def drawn(self) -> None:
+        """Wait until the visible canvas shows a picture."""
+        self.page.wait_for_function(
+            """() => { const c = document.querySelector('.msam-canvas canvas');
+                return c && c.getContext('2d').getImageData(c.width / 2, c.height / 2, 1, 1).data[3] === 255; }"""
+        )
+
+    def status(self) -> str:
+        return self.page.locator(".msam-status").first.inner_text()
+
+    def shot(self, name: str) -> None:
+        folder = os.environ.get("MSAM_SCREENSHOTS")
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.screenshot(path=f"{folder}/{name}.png")
+
+
+def labels(book: Any) -> np.ndarray:
+    return np.array(book.kernel("annotator.labels.tolist()"))
+
+
+def test_the_main_job(open_notebook: Any) -> None:
+    book = open_notebook("main.ipynb", source=START)
+    book.run(0)
+    screen = Screen(book)
+    screen.drawn()
+    screen.wait()
+    assert "Ready" in screen.status()
+    screen.shot("1_ready")
+    # With opaque objects every pixel of an object has exactly its colour.
+    book.kernel("annotator._screen.opacity = 1.0\nTrue")
+
+    screen.click(*NUCLEUS)
+    screen.wait()
+    screen.shot("2_clicked")
+    mask = np.array(book.kernel("annotator.session.state.proposal.mask.dense((1, 256, 320))[0].tolist()"))
+    assert mask[int(NUCLEUS[0]), int(NUCLEUS[1])]
+    assert 60 < mask.sum() < 1500
+    inside = np.argwhere(mask)
+    edge = inside[0] + 0.5
+    assert screen.pixel(*edge)[:2] == [255, 255], "the mask is yellow on the canvas"
+    outside = next(p for p in np.argwhere(~mask) if 100 < p[0] < 200)
+    assert screen.pixel(*(outside + 0.5))[:3] != [255, 255, 0]
+
+    screen.page.keyboard.press("c")
+    screen.wait()
+    committed = labels(book)
+    assert (committed > 0).sum() == mask.sum()
+    assert np.array_equal(committed > 0, mask)
+    colour = book.kernel("from microsam_nb.view import colour_of\nlist(colour_of(1))")
+    middle = inside[len(inside) // 2]
+    assert screen.pixel(*(middle + 0.5)) == [*colour, 255]
+    screen.shot("3_committed")
+
+    screen.page.keyboard.press("Control+z")
+    screen.wait()
+    assert not labels(book).any()
+    assert screen.pixel(*(middle + 0.5))[:3] != colour
+    screen.page.keyboard.press("Control+Shift+z")
+    screen.wait()
+    assert np.array_equal(labels(book), committed)
+    assert screen.pixel(*(middle + 0.5)) == [*colour, 255]
+
+    # What was saved is what was seen.
+    book.run(2)
+    path = book.lab.work / "labels.tif"
+    screen.page.wait_for_function("() => document.body.innerText.includes(\"PosixPath('labels.tif')\")")
+    saved = tifffile.imread(path)
+    assert saved.dtype == np.uint16
+    assert np.array_equal(saved, committed)
+
+    # The kernel dies; the object is still there.
+    before = book.lab.session("main.ipynb")["kernel"]["id"]
+    pid = book.kernel("__import__('os').getpid()")
+    book.forget_kernel()
+    os.kill(pid, signal.SIGKILL)
+    screen.page.close()
+    found = book.lab.session("main.ipynb")
+    book.lab.delete(f"/api/sessions/{found['id']}")
+    book.load()
+    assert book.lab.session("main.ipynb")["kernel"]["id"] != before
+    book.run(0)
+    again = Screen(book)
+    again.drawn()
+    again.wait()
+    assert np.array_equal(labels(book), committed)
+    again.shot("4_reopened")
+
+
+def test_buttons_box_and_right_click(open_notebook: Any) -> None:
+    book = open_notebook(
+        "buttons.ipynb",
+        "from microsam_nb import annotate_2d\nfrom microsam_nb.files import samples\n"
+        "annotator = annotate_2d(samples.tissue(), project=False)\nannotator",
+    )
+    book.run(0)
+    screen = Screen(book)
+    screen.drawn()
+    screen.wait()
+    screen.page.locator("button.msam-commit").click(force=True)
+    assert not labels(book).any()
+
+    screen.page.locator("button.msam-box").click()
+    screen.wait()
+    start, stop = screen.place(NUCLEUS[0] - 12, NUCLEUS[1] - 14), screen.place(NUCLEUS[0] + 12, NUCLEUS[1] + 14)
+    frame = screen.canvas.bounding_box()
+    mouse = screen.page.mouse
+    mouse.move(frame["x"] + start["x"], frame["y"] + start["y"])
+    mouse.down()
+    mouse.move(frame["x"] + stop["x"], frame["y"] + stop["y"], steps=8)
+    screen.shot("5_dragging")
+    mouse.up()
+    screen.wait()
+    prompts = book.kernel("[repr(p) for p in annotator.session.state.prompts]")
+    assert len(prompts) == 1
+    assert prompts[0].startswith("BoxPrompt")
+    box = book.kernel("p = annotator.session.state.prompts[0]\n[p.y0, p.x0, p.y1, p.x1]")
+    assert box == pytest.approx([92, 180, 116, 208], abs=0.6)
+
+    screen.click(*SECOND, button="right")
+    screen.wait()
+    point = book.kernel("p = annotator.session.state.prompts[1]\n[p.y, p.x, p.positive]")
+    assert point == [pytest.approx(SECOND[0], abs=0.6), pytest.approx(SECOND[1], abs=0.6), False]
+    screen.shot("6_box_and_negative")
+    screen.page.keyboard.press("Backspace")
+    screen.wait()
+    assert len(book.kernel("[repr(p) for p in annotator.session.state.prompts]")) == 1
+    screen.page.locator("button.msam-clear").click()
+    screen.wait()
+    assert book.kernel("annotator.session.state.prompts == ()")
+
+    # Outside the image: a sentence with the remedy, nothing else.
+    book.kernel("from microsam_nb.session import SetView\nannotator.session.handle(SetView(-40, -40, 3.0))\nTrue")
+    screen.wait()
+    screen.click(-20, -20)
+    screen.wait()
+    assert "outside the image" in screen.status()
+    assert "Click inside" in screen.status()
+
+
+def test_wheel_pan_and_keys_stay_here(open_notebook: Any) -> None:
+    book = open_notebook(
+        "view.ipynb",
+        "from microsam_nb import annotate_2d\nfrom microsam_nb.files import samples\n"
+        "annotator = annotate_2d(samples.tissue(), project=False)\nannotator",
+        "1 + 1",
+    )
+    book.run(0)
+    screen = Screen(book)
+    screen.drawn()
+    screen.wait()
+    whole = book.kernel("annotator._screen.viewport.zoom")
+    where, frame = screen.place(100, 100), screen.canvas.bounding_box()
+    mouse = screen.page.mouse
+    # The browser rounds the position of wheel events to whole pixels.
+    frame = {**frame, "y": round(frame["y"] + where["y"]) - where["y"], "x": round(frame["x"] + where["x"]) - where["x"]}
+    mouse.move(frame["x"] + where["x"], frame["y"] + where["y"])
+    for _ in range(6):
+        mouse.wheel(0, -120)
+    screen.page.wait_for_timeout(400)
+    screen.wait()
+    zoom = book.kernel("annotator._screen.viewport.zoom")
+    assert zoom > 1.5 * whole
+    after = screen.place(100, 100)
+    assert (after["x"], after["y"]) == (pytest.approx(where["x"], abs=4), pytest.approx(where["y"], abs=4))
+    assert screen.page.evaluate("() => document.querySelector('.msam-canvas canvas').style.transform") == ""
+    screen.shot("7_zoomed")
+
+    # A drag with the point tool moves the image and adds no prompt.
+    mouse.down()
+    mouse.move(frame["x"] + where["x"] + 80, frame["y"] + where["y"] + 50, steps=6)
+    mouse.up()
+    screen.page.wait_for_timeout(400)
+    screen.wait()
+    moved = screen.place(100, 100)
+    assert moved["x"] - where["x"] == pytest.approx(80, abs=3)
+    assert moved["y"] - where["y"] == pytest.approx(50, abs=3)
+    assert book.kernel("annotator.session.state.prompts == ()")
+    screen.click(90, 90)
+    screen.wait()
+    point = book.kernel("p = annotator.session.state.prompts[0]\n[p.y, p.x]")
+    assert point == pytest.approx([90, 90], abs=0.4)
+
+    # No key reaches the notebook, from the canvas or from a button.
+    cells = screen.page.locator(".jp-Notebook .jp-Cell").count()
+    for focus in ("canvas", "button.msam-fit"):
+        if focus == "canvas":
+            screen.click(95, 95)
+        else:
+            screen.page.locator(focus).click()
+        for key in ("a", "b", "d", "d", "x", "m", "y", "Enter", "Escape", "Shift+Enter", "Control+s"):
+            screen.page.keyboard.press(key)
+        screen.wait()
+        assert screen.page.locator(".jp-Notebook .jp-Cell").count() == cells
+        assert screen.page.locator(".msam-canvas canvas").first.is_visible()
+
+
+def test_a_reloaded_page_is_drawn_again(open_notebook: Any) -> None:
+    book = open_notebook(
+        "reload.ipynb",
+        "from microsam_nb import annotate_2d\nfrom microsam_nb.files import samples\n"
+        "annotator = annotate_2d(samples.tissue(), project=False)\nannotator",
+    )
+    book.run(0)
+    screen = Screen(book)
+    screen.drawn()
+    screen.wait()
+    book.kernel("annotator._screen.opacity = 1.0\nTrue")
+    screen.click(*NUCLEUS)
+    screen.wait()
+    screen.page.keyboard.press("c")
+    screen.wait()
+    expected = labels(book)
+    middle = np.argwhere(expected > 0)[(expected > 0).sum() // 2] + 0.5
+    colour = screen.pixel(*middle)
+    screen.page.keyboard.press("Tab")
+    book.page.locator(".jp-Notebook").press("Control+s")
+    book.page.wait_for_timeout(500)
+    book.page.close()
+    book.load()
+    again = Screen(book)
+    again.drawn()
+    again.wait()
+    assert again.pixel(*middle) == colour
+    again.click(*SECOND)
+    again.wait()
+    assert len(book.kernel("[repr(p) for p in annotator.session.state.prompts]")) == 1
+    again.shot("8_reloaded")

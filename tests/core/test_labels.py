@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from microsam_nb.core import Box, Delta, Labels, Mask, Overlap, PromptError
+
+SHAPE = (2, 6, 7)
+
+
+def square(y0, x0, y1, x1, plane=0):
+    return Mask((plane, y0, x0), np.ones((1, y1 - y0, x1 - x0), bool))
+
+
+@st.composite
+def masks(draw):
+    volume = draw(st.lists(st.booleans(), min_size=84, max_size=84))
+    return Mask.crop(np.array(volume).reshape(SHAPE))
+
+
+def test_new_labels_are_background_and_read_only():
+    labels = Labels(SHAPE)
+    assert labels.shape == SHAPE
+    assert labels.volume.dtype == np.uint32
+    assert not labels.volume.any()
+    with pytest.raises(ValueError, match="read-only"):
+        labels.volume[0, 0, 0] = 1
+
+
+def test_paint_only_decides_and_apply_writes():
+    labels = Labels(SHAPE)
+    delta = labels.paint(square(1, 1, 3, 4), 5)
+    assert not labels.volume.any()
+    labels.apply(delta)
+    assert (labels.volume == 5).sum() == 6
+    assert labels.count() == 1
+    assert delta.where == Box((0, 1, 1), (1, 3, 4))
+
+
+def test_existing_objects_are_kept_unless_said_otherwise():
+    labels = Labels(SHAPE)
+    labels.apply(labels.paint(square(0, 0, 3, 3), 1))
+    kept = labels.paint(square(2, 2, 5, 5), 2)
+    replaced = labels.paint(square(2, 2, 5, 5), 2, Overlap.REPLACE)
+    labels.apply(kept)
+    assert labels.volume[0, 2, 2] == 1
+    assert (labels.volume == 1).sum() == 9
+    labels.apply(kept.reverse())
+    labels.apply(replaced)
+    assert labels.volume[0, 2, 2] == 2
+    assert (labels.volume == 1).sum() == 8
+
+
+def test_a_covered_object_is_refused_with_the_way_out():
+    labels = Labels(SHAPE)
+    labels.apply(labels.paint(square(0, 0, 4, 4), 1))
+    with pytest.raises(PromptError) as error:
+        labels.paint(square(1, 1, 3, 3), 2)
+    assert "choose to replace" in error.value.remedy
+    labels.apply(labels.paint(square(1, 1, 3, 3), 2, Overlap.REPLACE))
+    assert labels.count() == 2
+
+
+def test_an_empty_mask_paints_nothing():
+    with pytest.raises(PromptError):
+        Labels(SHAPE).paint(Mask.crop(np.zeros((6, 7), bool)), 1)
+
+
+@pytest.mark.parametrize("start", [(0, 5, 5), (2, 0, 0), (0, -1, 0), (0, -4, -4), (-1, 0, 0)])
+def test_a_mask_beyond_the_image_is_refused(start):
+    labels = Labels(SHAPE)
+    with pytest.raises(PromptError) as error:
+        labels.paint(Mask(start, np.ones((1, 3, 3), bool)), 1)
+    assert "made for this image" in error.value.remedy
+
+
+def test_a_write_from_another_state_is_refused_and_changes_nothing():
+    labels = Labels(SHAPE)
+    delta = labels.paint(square(0, 0, 3, 3), 1)
+    labels.apply(delta)
+    before = labels.volume.copy()
+    with pytest.raises(ValueError, match="replay the journal"):
+        labels.apply(delta)
+    assert np.array_equal(labels.volume, before)
+
+
+@given(st.lists(st.tuples(masks(), st.sampled_from(Overlap)), max_size=6))
+def test_writes_reverse_in_order_and_run_again(paints):
+    labels, done, seen = Labels(SHAPE), [], []
+    for number, (mask, overlap) in enumerate(paints, start=1):
+        old, dense = labels.volume.copy(), mask.dense(SHAPE)
+        try:
+            delta = labels.paint(mask, number, overlap)
+        except PromptError:
+            assert not (dense & (old == 0)).any()
+            continue
+        labels.apply(delta)
+        wanted = dense if overlap is Overlap.REPLACE else dense & (old == 0)
+        assert np.array_equal(labels.volume, np.where(wanted, number, old))
+        done.append(delta)
+        seen.append(old)
+    last = labels.volume.copy()
+    for delta, old in zip(reversed(done), reversed(seen), strict=True):
+        labels.apply(delta.reverse())
+        assert np.array_equal(labels.volume, old)
+    assert not labels.volume.any()
+    for delta in done:
+        labels.apply(delta)
+    assert np.array_equal(labels.volume, last)
+
+
+def test_a_delta_is_packed():
+    crop = np.zeros((1, 500, 500), np.uint32)
+    delta = Delta.between(Box((0, 0, 0), crop.shape), crop, crop + 1)
+    assert 0 < delta.nbytes < crop.nbytes / 50
+    assert delta.reverse().reverse() == delta
