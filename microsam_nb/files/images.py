@@ -8,11 +8,11 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 from PIL import Image as Picture
-from PIL import UnidentifiedImageError
 
 from ..core import FileError
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF")
 
 
 def read_image(path: Path) -> NDArray[np.generic]:
@@ -26,9 +26,9 @@ def read_image(path: Path) -> NDArray[np.generic]:
         if suffix == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
         if suffix in _PICTURES:
-            with Picture.open(path) as picture:
+            with Picture.open(path, formats=_FORMATS) as picture:
                 indexed = picture.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV")
                 return np.asarray(picture.convert("RGB") if indexed else picture)
-    except (OSError, ValueError, EOFError, tifffile.TiffFileError, UnidentifiedImageError) as error:
+    except Exception as error:  # noqa: BLE001 - readers and their codecs have no common base error
         raise FileError(f"{path} cannot be read as an image ({error}).", "Save it again as TIFF or PNG.") from error
     raise FileError(f"Files ending in {suffix or 'nothing'} cannot be read.", "Save the image as TIFF, PNG, JPEG or .npy.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -23,10 +24,12 @@ def write_labels(path: Path, labels: NDArray[np.uint32]) -> None:
     axes = "YX" if small.ndim == 2 else "ZYX"
     part = path.with_name(path.name + ".part")
     try:
-        tifffile.imwrite(part, small, compression="zlib", metadata={"axes": axes})
+        # Without photometric, 3 or 4 planes would be stored as the channels of one colour picture.
+        tifffile.imwrite(part, small, photometric="minisblack", compression="zlib", metadata={"axes": axes})
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise FileError(
             f"{path} cannot be written ({error.strerror}).", "Choose a folder that exists and that you may write to."
         ) from error

@@ -1,0 +1,412 @@
+"""Named scripts: what was found with random ones, and the words the user reads."""
+
+from __future__ import annotations
+
+import json
+import logging
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from microsam_nb.core import Box, BoxPrompt, Candidate, Mask, Overlap, Point, PromptError
+from microsam_nb.session import (
+    AddBox,
+    AddPoint,
+    Change,
+    Clear,
+    Commit,
+    Embedded,
+    Failed,
+    Notice,
+    Predict,
+    Predicted,
+    Redo,
+    RemovePrompt,
+    Session,
+    SetPolarity,
+    SetTool,
+    SetView,
+    State,
+    Tool,
+    Undo,
+    View,
+)
+from microsam_nb.session.actions import Action, from_json, to_json
+from microsam_nb.session.history import History, Step
+from microsam_nb.session.journal import Journal
+
+SHAPE = (1, 20, 20)
+
+
+def square(y, x, side=4):
+    return Mask((0, y, x), np.ones((1, side, side), bool))
+
+
+def answer(session, mask, score=0.8):
+    return session.handle(Predicted(session.awaiting, mask, score, "points"))
+
+
+def commit(session, mask, overlap=Overlap.KEEP):
+    session.handle(AddPoint(1, 1))
+    answer(session, mask)
+    session.handle(Commit(overlap))
+
+
+@pytest.fixture
+def session():
+    return Session(SHAPE)
+
+
+def journaled(path):
+    return Session(SHAPE, SimpleNamespace(journal=Journal(path), check=lambda: None))
+
+
+def test_finding_1_one_click_is_one_undo(session):
+    session.handle(AddPoint(5, 5))
+    answer(session, square(4, 4))
+    session.handle(Undo())
+    assert session.state == State()
+    assert not session.can_undo
+    session.handle(Redo())
+    assert session.state.proposal.mask == square(4, 4)
+    assert session.state.answered
+
+
+def test_finding_2_an_answer_that_is_not_awaited_is_ignored(session):
+    first = session.handle(AddPoint(5, 5)).requests[0].ticket
+    second = session.handle(AddPoint(6, 6)).requests[0].ticket
+    assert second != first
+    outcome = session.handle(Predicted(first, square(1, 1), 0.9, "points"))
+    assert outcome.change == Change()
+    assert session.state.proposal is None
+    assert session.awaiting == second
+    session.handle(Predicted(second, square(2, 2), 0.9, "points"))
+    session.handle(Predicted(second, square(3, 3), 0.9, "points"))
+    assert session.state.proposal.mask == square(2, 2)
+
+
+@pytest.mark.parametrize("move", [Undo(), Clear(), AddPoint(7, 7), AddBox(1, 1, 9, 9), RemovePrompt()])
+def test_finding_2_any_move_cancels_the_wait(session, move):
+    ticket = session.handle(AddPoint(5, 5)).requests[0].ticket
+    session.handle(move)
+    assert session.awaiting != ticket
+    session.handle(Predicted(ticket, square(1, 1), 0.9, "points"))
+    assert session.state.proposal is None
+
+
+@pytest.mark.parametrize("look", [SetTool(Tool.BOX), SetView(1, 2, 3), SetPolarity()])
+def test_looking_around_does_not_cancel_the_wait(session, look):
+    session.handle(AddPoint(5, 5))
+    session.handle(look)
+    answer(session, square(1, 1))
+    assert session.state.proposal.mask == square(1, 1)
+    session.handle(Undo())
+    assert not session.can_undo
+
+
+def test_finding_3_undo_to_a_state_never_answered_asks_again(session):
+    session.handle(AddPoint(5, 5))
+    session.handle(AddPoint(6, 6))
+    answer(session, square(1, 1))
+    outcome = session.handle(Undo())
+    (request,) = outcome.requests
+    assert request.prompts == (Point(0, 5, 5),)
+    answer(session, square(2, 2))
+    # Both steps are answered now: walking between them asks for nothing.
+    assert session.handle(Redo()).requests == ()
+    assert session.state.proposal.mask == square(1, 1)
+    assert session.handle(Undo()).requests == ()
+    assert session.state.proposal.mask == square(2, 2)
+
+
+def test_finding_4_a_new_edit_forgets_the_redo_branch(session):
+    commit(session, square(1, 1))
+    session.handle(Undo())
+    session.handle(AddPoint(9, 9))
+    assert not session.can_redo
+    volume = session.labels.volume.copy()
+    session.handle(Redo())
+    assert session.notice == Notice("There is nothing to redo.")
+    assert np.array_equal(session.labels.volume, volume)
+
+
+def test_finding_4_a_commit_keeps_existing_objects(session):
+    commit(session, square(1, 1))
+    commit(session, square(3, 3))
+    assert session.labels.volume[0, 3, 3] == 1
+    assert (session.labels.volume == 1).sum() == 16
+    assert (session.labels.volume == 2).sum() == 12
+
+
+@pytest.mark.parametrize("overlap", [Overlap.REPLACE, "replace"])
+def test_a_commit_replaces_when_told_to(session, overlap):
+    commit(session, square(1, 1))
+    commit(session, square(3, 3), overlap)
+    assert session.labels.volume[0, 3, 3] == 2
+    assert (session.labels.volume == 1).sum() == 12
+    session.handle(Undo())
+    assert (session.labels.volume == 1).sum() == 16
+
+
+def test_finding_5_the_journal_replays_to_equal_labels_without_a_model(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    session = journaled(path)
+    commit(session, square(1, 1))
+    commit(session, square(3, 3), Overlap.REPLACE)
+    session.handle(Undo())
+    session.handle(AddBox(0, 0, 9, 9))
+    answer(session, square(8, 8))
+    again = journaled(path)
+    assert np.array_equal(again.labels.volume, session.labels.volume)
+    assert again.state == session.state
+    assert again.awaiting is None
+    again.handle(Commit())
+    assert again.labels.count() == 2
+
+
+def test_finding_6_a_full_history_forgets_its_oldest_steps_and_nothing_else(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    session = journaled(path)
+    session._history = History(State(), capacity=100)
+    random = np.random.default_rng(0)
+    for _ in range(6):
+        commit(session, Mask.crop(random.random((20, 20)) > 0.8))
+    last = session.labels.volume.copy()
+    undone = 0
+    while session.can_undo:
+        session.handle(Undo())
+        undone += 1
+    assert 1 <= undone < 12
+    assert session.labels.volume.any()
+    while session.can_redo:
+        session.handle(Redo())
+    assert np.array_equal(session.labels.volume, last)
+    assert len(path.read_text().splitlines()) == 18 + 2 * undone
+
+
+def test_history_keeps_its_newest_step_however_large():
+    labels = Session(SHAPE).labels
+    delta = labels.paint(square(1, 1), 1)
+    history = History(State(), capacity=0)
+    history.push(Step(State(next_id=2), delta))
+    assert history.can_undo
+    assert history.back() == delta.reverse()
+
+
+def test_commit_before_the_answer_says_to_wait(session):
+    session.handle(AddPoint(5, 5))
+    before = session.state
+    with pytest.raises(PromptError) as error:
+        session.handle(Commit())
+    assert error.value.remedy == "Wait for the mask, then commit it."
+    assert session.state is before
+    assert session.awaiting is not None
+
+
+def test_commit_of_an_old_proposal_with_a_new_prompt_says_to_wait(session):
+    session.handle(AddPoint(5, 5))
+    answer(session, square(4, 4))
+    session.handle(AddPoint(6, 6))
+    assert session.state.proposal.mask == square(4, 4)
+    with pytest.raises(PromptError, match="Wait for the mask"):
+        session.handle(Commit())
+
+
+def test_commit_of_nothing_says_to_click(session):
+    for _ in range(2):
+        with pytest.raises(PromptError) as error:
+            session.handle(Commit())
+        assert error.value.remedy == "Click on an object first."
+        session.handle(AddPoint(5, 5))
+        answer(session, Mask.crop(np.zeros((20, 20), bool)))
+    assert not session.labels.volume.any()
+
+
+def test_commit_of_a_covered_object_says_how_to_replace(session):
+    commit(session, square(1, 1, 8))
+    session.handle(AddPoint(3, 3))
+    answer(session, square(3, 3))
+    before, volume = session.state, session.labels.volume.copy()
+    with pytest.raises(PromptError) as error:
+        session.handle(Commit())
+    assert "choose to replace" in error.value.remedy
+    assert session.state is before
+    assert np.array_equal(session.labels.volume, volume)
+    session.handle(Commit(Overlap.REPLACE))
+    assert session.labels.count() == 2
+
+
+def test_an_unknown_overlap_is_refused_at_once():
+    with pytest.raises(ValueError, match="is not a valid Overlap"):
+        Commit("merge")
+
+
+def test_a_box_takes_the_place_of_an_earlier_one_and_is_clipped(session):
+    session.handle(AddPoint(5, 5))
+    session.handle(AddBox(1, 1, 6, 6))
+    session.handle(AddBox(30, 8, -4, 2))
+    assert session.state.prompts == (Point(0, 5, 5), BoxPrompt(0, 0, 2, 20, 8))
+
+
+def test_a_box_with_too_little_of_it_inside_is_refused(session):
+    with pytest.raises(PromptError) as error:
+        session.handle(AddBox(-9, 2, 0.5, 8))
+    assert "larger box" in error.value.remedy
+    assert session.state.prompts == ()
+
+
+def test_prompts_of_one_object_lie_in_one_plane():
+    session = Session((3, 20, 20))
+    session.handle(AddPoint(5, 5, plane=1))
+    with pytest.raises(PromptError) as error:
+        session.handle(AddPoint(5, 5, plane=2))
+    assert error.value.remedy == "Commit or clear the object first."
+    assert len(session.state.prompts) == 1
+
+
+def test_removing_the_last_prompt_takes_the_proposal_away(session):
+    session.handle(AddPoint(5, 5))
+    answer(session, square(4, 4))
+    session.handle(RemovePrompt())
+    assert session.state == State()
+    session.handle(Undo())
+    assert session.state.proposal.mask == square(4, 4)
+
+
+def test_a_negative_point_alone_keeps_asking(session):
+    (request,) = session.handle(AddPoint(5, 5, positive=False)).requests
+    assert request == Predict(1, (Point(0, 5, 5, positive=False),))
+
+
+def test_what_changed_is_said(session):
+    assert session.handle(AddPoint(5, 5)).change == Change(prompts=True)
+    assert answer(session, square(4, 4)).change == Change(proposal=True, notice=True)
+    committed = session.handle(Commit()).change
+    assert committed == Change(prompts=True, proposal=True, notice=True, labels=Box((0, 4, 4), (1, 8, 8)))
+    assert session.handle(SetTool(Tool.BOX)).change == Change(tool=True)
+    assert session.handle(SetView(1, 2, 3)).change == Change(view=True, tool=True)
+    assert session.state.browsing.view == View(1, 2, 3)
+    assert session.handle(Undo()).change.labels == Box((0, 4, 4), (1, 8, 8))
+
+
+def test_changes_add_up():
+    one, two = Change(prompts=True, labels=Box((0, 0, 0), (1, 2, 2))), Change(view=True, labels=Box((0, 4, 4), (1, 6, 6)))
+    assert one | two == Change(prompts=True, view=True, labels=Box((0, 0, 0), (1, 6, 6)))
+    assert (Change() | two).labels == two.labels
+
+
+def test_undo_leaves_the_way_of_looking_alone(session):
+    session.handle(AddPoint(5, 5))
+    session.handle(SetTool(Tool.BOX))
+    session.handle(SetView(3, 4, 5))
+    session.handle(Undo())
+    assert session.state.browsing.tool is Tool.BOX
+    assert session.state.browsing.view == View(3, 4, 5)
+
+
+@pytest.mark.parametrize(("action", "words"), [(Undo(), "nothing to undo"), (Redo(), "nothing to redo")])
+def test_nothing_to_undo_or_redo_is_said(session, action, words):
+    outcome = session.handle(action)
+    assert words in session.notice.text
+    assert outcome.change.notice
+    assert not outcome.requests
+
+
+def test_answers_are_told_in_the_status_line(session):
+    session.handle(Embedded(0, 0.25, "nano"))
+    assert "Click on an object" in session.notice.text
+    session.handle(AddPoint(5, 5))
+    answer(session, square(4, 4), 0.84)
+    assert session.notice == Notice("Object of 16 pixels, score 0.84.")
+    session.handle(AddPoint(6, 6))
+    answer(session, Mask.crop(np.zeros((20, 20))))
+    assert session.notice.error
+    assert "Add a point on the object, or draw a box" in session.notice.text
+    session.handle(AddPoint(6, 6))
+    session.handle(Failed("It broke. Try again.", session.awaiting))
+    assert session.notice == Notice("It broke. Try again.", error=True)
+    session.handle(Failed("Too late.", 1))
+    assert session.notice.text != "Too late."
+    session.handle(Failed("No network. Plug it in."))
+    assert session.notice.text == "No network. Plug it in."
+
+
+def test_listeners_hear_changes_and_one_that_fails_is_logged(session, caplog):
+    heard = []
+
+    def broken(change):
+        raise RuntimeError("listener")
+
+    session.changed.connect(broken)
+    session.changed.connect(heard.append)
+    with caplog.at_level(logging.CRITICAL + 1):
+        session.handle(AddPoint(5, 5))
+    assert heard == [Change(prompts=True)]
+    session.changed.disconnect(broken)
+    session.say("Hello.")
+    session.say("Hello.")
+    assert heard[1:] == [Change(notice=True)]
+
+
+def test_requests_leave_by_the_signal_too(session):
+    wanted = []
+    session.wanted.connect(wanted.append)
+    outcome = session.handle(AddPoint(5, 5))
+    assert wanted == list(outcome.requests) != []
+
+
+ACTIONS = [
+    AddPoint(1.5, 2.5, positive=False, plane=3),
+    AddBox(1, 2, 3, 4),
+    RemovePrompt(-2),
+    Clear(),
+    Commit(Overlap.REPLACE),
+    Undo(),
+    Redo(),
+    SetTool(Tool.BOX),
+    SetPolarity(None),
+    SetView(1, 2, 3),
+    Predicted(7, square(2, 3), 0.25, "box"),
+    Predicted(7, Mask.crop(np.zeros((3, 3))), 0.0, "box"),
+    Failed("what", None),
+    Embedded(1, 0.5, "nano"),
+]
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda a: type(a).__name__)
+def test_every_action_has_a_line_and_comes_back(action):
+    back = from_json(json.loads(json.dumps(to_json(action))))
+    assert back == action
+    assert type(back) is type(action)
+
+
+def test_every_kind_of_action_is_listed_here():
+    assert {type(a) for a in ACTIONS} == set(Action.__subclasses__()) & {type(a) for a in ACTIONS}
+    assert {c.__name__ for c in Action.__subclasses__()} == {type(a).__name__ for a in ACTIONS}
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, np.uint8])
+def test_numbers_from_numpy_can_be_journaled(tmp_path, kind):
+    path = tmp_path / "journal.jsonl"
+    session = journaled(path)
+    session.handle(AddPoint(kind(5), kind(6), positive=np.bool_(True), plane=np.int64(0)))
+    session.handle(AddBox(kind(1), kind(2), kind(9), kind(9)))
+    session.handle(Predicted(session.awaiting, square(2, 3), np.float32(0.5), "box"))
+    assert journaled(path).state == session.state
+
+
+@pytest.mark.parametrize(
+    "line", [{}, {"do": "Dance"}, {"do": "Undo", "twice": True}, {"do": "AddPoint"}, {"do": "SetTool", "tool": "axe"}]
+)
+def test_lines_that_are_no_action_are_refused(line):
+    with pytest.raises((ValueError, KeyError, TypeError)):
+        from_json(line)
+
+
+def test_a_candidate_is_not_copied(session):
+    session.handle(AddPoint(5, 5))
+    mask = square(4, 4)
+    answer(session, mask)
+    assert session.state.proposal == Candidate(mask, 0.8, "points")
+    assert session.state.proposal.mask is mask
