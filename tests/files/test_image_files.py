@@ -124,6 +124,6 @@ def test_objects_in_an_npy_file_are_refused_and_do_not_run(tmp_path):
 
 def test_the_sample_is_a_colour_picture():
     pixels = tissue()
-    assert pixels.shape == (512, 512, 3)
+    assert pixels.shape == (256, 320, 3)
     assert pixels.dtype == np.uint8
-    assert CoreImage(pixels).shape == (1, 512, 512)
+    assert CoreImage(pixels).shape == (1, 256, 320)
