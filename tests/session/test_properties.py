@@ -44,7 +44,7 @@ ys, xs = st.integers(0, 7), st.integers(0, 8)
 def masks(draw):
     """A rectangle in the image, or nothing."""
     y0, x0 = draw(ys), draw(xs)
-    height, width = draw(st.integers(0, 8 - y0)), draw(st.integers(0, 9 - x0))
+    height, width = draw(st.integers(0, 8 - y0)), draw(st.integers(1, 9 - x0))
     return Mask.crop(np.ones((height, width), bool), (0, y0, x0))
 
 
@@ -152,9 +152,8 @@ class Annotating(RuleBasedStateMachine):
         self.steps[self.now] = replace(self.here, proposal=mask if mask.area else None, answered=True)
 
     @precondition(lambda self: self.issued)
-    @rule(data=st.data(), mask=masks())
-    def answer_late_or_twice(self, data, mask):
-        ticket = data.draw(st.sampled_from([*self.issued, max(self.issued) + 5]))
+    @rule(ticket=st.integers(0, 40), mask=masks())
+    def answer_late_or_twice(self, ticket, mask):
         if ticket == self.awaited:
             return
         before, lines = self.session.state, self.path.read_bytes()
@@ -187,6 +186,12 @@ class Annotating(RuleBasedStateMachine):
         volume = np.where(dense, np.uint32(here.next_id), here.labels).astype(np.uint32)
         self.pushed(Moment(next_id=here.next_id + 1, volume=volume.tobytes()), outcome)
         assert outcome.change.labels == here.proposal.box
+
+    @rule(y=ys, x=xs, mask=masks(), overlap=st.sampled_from(Overlap))
+    def make_object(self, y, x, mask, overlap):
+        self.click(y, x, True)
+        self.answer(mask, 0.5)
+        self.commit(overlap)
 
     @rule()
     def undo(self):
@@ -260,4 +265,47 @@ class Annotating(RuleBasedStateMachine):
 
 
 TestAnnotating = Annotating.TestCase
-TestAnnotating.settings = settings(max_examples=40, stateful_step_count=40, deadline=None, database=None)
+TestAnnotating.settings = settings(max_examples=80, stateful_step_count=40, deadline=None, database=None)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_long_random_scripts(seed):
+    """The same rules in long scripts with many objects, which hypothesis seldom draws."""
+    random = np.random.default_rng(seed)
+    machine = Annotating()
+    machine.start()
+
+    def mask():
+        (y0, y1), (x0, x1) = np.sort(random.integers(0, 9, 2)), np.sort(random.integers(0, 10, 2))
+        return Mask.crop(np.ones((y1 - y0, x1 - x0), bool), (0, int(y0), int(x0)))
+
+    def place():
+        return int(random.integers(8)), int(random.integers(9))
+
+    def overlap():
+        return Overlap.REPLACE if random.random() < 0.6 else Overlap.KEEP
+
+    rules = {
+        lambda: machine.click(*place(), bool(random.random() < 0.7)): 4,
+        lambda: machine.draw_box(*place(), 3, 4): 2,
+        lambda: machine.make_object(*place(), mask(), overlap()): 5,
+        lambda: machine.awaited is not None and machine.answer(mask(), 0.5): 4,
+        lambda: machine.answer_late_or_twice(int(random.integers(100)), mask()): 1,
+        lambda: machine.awaited is not None and machine.fail(): 1,
+        lambda: machine.commit(overlap()): 3,
+        lambda: machine.remove(int(random.integers(-2, 2))): 1,
+        machine.clear: 1,
+        machine.undo: 7,
+        machine.redo: 5,
+        lambda: machine.set_polarity(None): 1,
+        lambda: machine.set_view(4.0, 1): 1,
+        machine.reopen: 1,
+    }
+    chance = np.array(list(rules.values())) / sum(rules.values())
+    most = 0
+    for _ in range(250):
+        list(rules)[random.choice(len(rules), p=chance)]()
+        machine.holds_what_it_should()
+        most = max(most, machine.session.labels.count())
+    machine.teardown()
+    assert most >= 2
