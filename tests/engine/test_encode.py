@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from segment_anything.utils.transforms import ResizeLongestSide
+
+from microsam_nb.core import Image, ImageError
+from microsam_nb.engine import embed, encode
+from microsam_nb.engine.backbones.nano import NanoEncoder
+from microsam_nb.engine.encode import scaled_size
+from microsam_nb.engine.precision import fast_dtype, find_device, inference
+
+pytestmark = pytest.mark.usefixtures("exact")
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (48, 64)).astype(np.uint8)
+
+
+def test_an_embedding_knows_its_sizes(random_nano, pixels):
+    embedding = encode(random_nano, pixels)
+    assert embedding.features.shape == (1, 128, 64, 64)
+    assert embedding.features.dtype == torch.float32
+    assert embedding.original_size == (48, 64)
+    assert embedding.input_size == (384, 512)
+    assert embedding.scale == (8, 8)
+
+
+def test_grey_is_colour_with_equal_channels(random_nano, pixels):
+    grey = encode(random_nano, pixels)
+    colour = encode(random_nano, np.repeat(pixels[..., None], 3, axis=2))
+    assert torch.equal(grey.features, colour.features)
+    other = encode(random_nano, np.stack([pixels, pixels // 2, pixels], axis=-1))
+    assert not torch.allclose(grey.features, other.features)
+
+
+def test_any_memory_order_gives_the_same(random_nano, pixels):
+    flipped = pixels[::-1, ::-1]
+    assert torch.equal(encode(random_nano, flipped).features, encode(random_nano, flipped.copy()).features)
+    fixed = pixels.copy()
+    fixed.flags.writeable = False
+    assert torch.equal(encode(random_nano, fixed).features, encode(random_nano, pixels).features)
+
+
+def test_an_image_of_the_frame_is_encoded_as_segment_anything_does(random_nano):
+    pixels = np.random.default_rng(1).integers(0, 256, (300, 512, 3)).astype(np.uint8)
+    sam = random_nano.sam
+    with torch.no_grad():
+        theirs = sam.image_encoder(sam.preprocess(torch.from_numpy(pixels).permute(2, 0, 1)[None]))
+    torch.testing.assert_close(encode(random_nano, pixels).features, theirs, rtol=1e-4, atol=1e-4)
+
+
+def test_scaling_is_close_to_segment_anything(random_nano, pixels, monkeypatch):
+    seen = []
+    monkeypatch.setattr(random_nano.sam, "preprocess", lambda x: seen.append(x) or torch.zeros(1, 3, 512, 512))
+    encode(random_nano, pixels)
+    theirs = ResizeLongestSide(512).apply_image(np.repeat(pixels[..., None], 3, axis=2))
+    ours = seen[0][0].permute(1, 2, 0).numpy()
+    assert ours.shape == theirs.shape
+    assert np.abs(ours - theirs).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("size", "scaled"),
+    [((512, 512), (512, 512)), ((48, 64), (384, 512)), ((1, 1), (512, 512)), ((3, 7), (219, 512)), ((5000, 2), (512, 1))],
+)
+def test_the_longest_side_fills_the_frame(size, scaled):
+    assert scaled_size(size, 512) == scaled
+
+
+@pytest.mark.parametrize("size", [(100, 333), (333, 100), (769, 1023), (513, 511), (17, 3000)])
+def test_sizes_are_rounded_as_by_segment_anything(size):
+    assert scaled_size(size, 1024) == ResizeLongestSide.get_preprocess_shape(*size, 1024)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((8, 8), np.uint16),
+        np.zeros((8, 8), float),
+        np.zeros((8, 8, 4), np.uint8),
+        np.zeros((8, 8, 1), np.uint8),
+        np.zeros((2, 8, 8, 3), np.uint8),
+        np.zeros(8, np.uint8),
+    ],
+    ids=lambda a: f"{a.dtype}{a.shape}",
+)
+def test_what_is_not_shown_pixels_is_refused(random_nano, bad):
+    with pytest.raises(ImageError) as error:
+        encode(random_nano, bad)
+    assert error.value.remedy == "Pass Image(pixels).shown()."
+
+
+def test_planes_are_embedded_from_the_first_and_wrap_around(random_nano, monkeypatch):
+    image = Image(np.random.default_rng(0).integers(0, 99, (3, 16, 16)).astype(np.uint8))
+    found = [one.features for one in embed(random_nano, image, first_plane=2)]
+    assert len(found) == 3
+    for one, plane in zip(found, (2, 0, 1), strict=True):
+        assert torch.equal(one, encode(random_nano, image.shown(plane)).features)
+
+
+def test_folding_the_normalisation_keeps_the_answer():
+    torch.manual_seed(5)
+    encoder = NanoEncoder().eval()
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.3)
+            module.running_var.uniform_(0.5, 2)
+            module.weight.data.uniform_(0.5, 2)
+            module.bias.data.normal_(0, 0.3)
+    folded = copy.deepcopy(encoder)
+    folded.fold()
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in folded.modules())
+    x = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        assert encoder(x).shape == (1, 128, 8, 12)
+        torch.testing.assert_close(folded(x), encoder(x), rtol=1e-3, atol=1e-3)
+
+
+def test_inference_is_without_gradients_in_the_fast_format(monkeypatch):
+    from microsam_nb.engine import precision
+
+    weight = torch.ones(4, 4, requires_grad=True)
+    device = torch.device("cpu")
+    with inference(device):
+        out = weight @ weight
+    assert not out.requires_grad
+    assert out.dtype == torch.float32
+    monkeypatch.setattr(precision, "fast_dtype", lambda device: torch.bfloat16)
+    with inference(device):
+        assert (weight @ weight).dtype == torch.bfloat16
+
+
+def test_devices_are_found():
+    assert find_device("cpu").type == "cpu"
+    assert find_device().type in ("cpu", "cuda", "mps")
+    assert fast_dtype(torch.device("cpu")) in (torch.float32, torch.bfloat16)

@@ -1,0 +1,210 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from segment_anything import SamPredictor
+from torch.nn import functional as F
+
+from microsam_nb.core import BoxPrompt, Mask, Point, PromptError
+from microsam_nb.engine import Embedding, encode, predict, predict_many
+from microsam_nb.engine.predict import _to_frame, _upsample
+
+pytestmark = pytest.mark.usefixtures("exact")
+
+
+@pytest.fixture(scope="module")
+def picture():
+    return np.random.default_rng(2).integers(0, 256, (400, 512, 3)).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def embedding(random_nano, picture):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("microsam_nb.engine.precision.fast_dtype", lambda device: torch.float32)
+        return encode(random_nano, picture)
+
+
+@pytest.fixture(scope="module")
+def predictor(random_nano, picture):
+    own = SamPredictor(random_nano.sam)
+    own.set_image(picture)
+    return own
+
+
+def same(mask, logits):
+    """The mask equals logits > 0, but where the logits are too close to 0 to tell."""
+    sure = np.abs(logits) > 1e-3
+    found = mask.dense((1, *logits.shape))[0]
+    assert sure.mean() > 0.9
+    assert np.array_equal(found[sure], (logits > 0)[sure])
+
+
+@pytest.mark.parametrize(("y", "x"), [(100.5, 200.5), (0, 0), (399.9, 511.9), (33.25, 480.75)])
+def test_one_point_agrees_with_segment_anything(random_nano, embedding, predictor, y, x):
+    found = predict(random_nano, embedding, [Point(0, y, x)])
+    logits, scores, _ = predictor.predict(
+        point_coords=np.array([[x - 0.5, y - 0.5]]), point_labels=np.array([1]), return_logits=True
+    )
+    best = scores.argmax()
+    assert found.score == pytest.approx(float(np.clip(scores[best], 0, 1)), abs=1e-3)
+    assert found.origin == "points"
+    same(found.mask, logits[best])
+
+
+def test_one_box_agrees_with_segment_anything(random_nano, embedding, predictor):
+    found = predict(random_nano, embedding, [BoxPrompt(0, 50, 60, 200, 300)])
+    logits, scores, _ = predictor.predict(
+        box=np.array([60, 50, 300, 200]), multimask_output=False, return_logits=True
+    )
+    assert found.score == pytest.approx(float(np.clip(scores[0], 0, 1)), abs=1e-3)
+    assert found.origin == "box"
+    same(found.mask, logits[0])
+
+
+def test_points_and_a_box_agree_with_segment_anything(random_nano, embedding, predictor):
+    prompts = [Point(0, 100.5, 150.5), BoxPrompt(0, 50, 60, 200, 300), Point(0, 60.5, 70.5, positive=False)]
+    found = predict(random_nano, embedding, prompts)
+    logits, scores, _ = predictor.predict(
+        point_coords=np.array([[150, 100], [70, 60]]),
+        point_labels=np.array([1, 0]),
+        box=np.array([60, 50, 300, 200]),
+        multimask_output=False,
+        return_logits=True,
+    )
+    assert found.score == pytest.approx(float(np.clip(scores[0], 0, 1)), abs=1e-3)
+    same(found.mask, logits[0])
+
+
+def test_a_lone_negative_point_gets_the_single_answer(random_nano, embedding, predictor):
+    found = predict(random_nano, embedding, [Point(0, 100.5, 200.5, positive=False)])
+    logits, _, _ = predictor.predict(
+        point_coords=np.array([[200, 100]]), point_labels=np.array([0]), multimask_output=False, return_logits=True
+    )
+    same(found.mask, logits[0])
+
+
+def test_many_equal_one_by_one(random_nano, embedding):
+    random = np.random.default_rng(0)
+    objects = []
+    for i in range(40):
+        y, x = random.uniform(10, 380), random.uniform(10, 500)
+        point, box = Point(0, y, x, positive=i % 5 != 4), BoxPrompt(0, y - 9, x - 9, y + 9, x + 9)
+        objects.append([[point], [box], [point, box], [point, point]][i % 4])
+    together = predict_many(random_nano, embedding, objects)
+    assert len(together) == 40
+    for i in (0, 1, 2, 3, 4, 19, 33, 34, 39):
+        alone = predict(random_nano, embedding, objects[i])
+        assert alone.origin == together[i].origin
+        assert alone.score == pytest.approx(together[i].score, abs=1e-4)
+        difference = alone.mask.dense((1, 400, 512)) ^ together[i].mask.dense((1, 400, 512))
+        assert difference.mean() < 1e-3
+
+
+def test_nothing_asked_nothing_answered(random_nano, embedding):
+    assert predict_many(random_nano, embedding, []) == []
+
+
+def test_the_mask_lies_in_the_plane_of_its_prompts(random_nano, embedding):
+    found = predict(random_nano, embedding, [Point(7, 100, 200)])
+    assert found.mask.area > 0
+    assert found.mask.start[0] == 7
+    flat = predict(random_nano, embedding, [Point(0, 100, 200)]).mask
+    assert np.array_equal(found.mask.bitmap, flat.bitmap)
+
+
+@pytest.mark.parametrize(
+    ("prompts", "remedy"),
+    [
+        ([], "Click on an object or draw a box"),
+        ([Point(0, 400, 5)], "Click inside: plane 0-0, y 0-400, x 0-512."),
+        ([Point(0, 5, -1)], "Click inside"),
+        ([Point(0, float("nan"), 5)], "in pixels"),
+        ([Point(-1, 5, 5)], "Click inside"),
+        ([Point(0, 5, 5), Point(1, 5, 5)], "one plane at a time"),
+        ([BoxPrompt(0, 1, 1, 9, 9), BoxPrompt(0, 2, 2, 8, 8)], "Keep one box"),
+        ([BoxPrompt(0, 500, 1, 600, 9)], "Draw it inside"),
+        ([BoxPrompt(0, 5, 5, 5.5, 9)], "larger box"),
+    ],
+)
+def test_wrong_prompts_say_what_to_do(random_nano, embedding, prompts, remedy):
+    with pytest.raises(PromptError) as error:
+        predict(random_nano, embedding, prompts)
+    assert remedy in error.value.remedy
+
+
+def test_coordinates_reach_the_frame_as_x_and_y(random_nano):
+    embedding = Embedding(torch.zeros(1), (100, 200), (256, 512))
+    points = [Point(0, 10.5, 20.5), Point(0, 0.5, 199.5, positive=False)]
+    sparse = _to_frame(random_nano, embedding, [points, points[::-1]])
+    # A pixel's centre becomes its index; the frame has 2.56 pixels per image pixel.
+    torch.testing.assert_close(sparse.points[0], torch.tensor([[20 * 2.56, 10 * 2.56], [199 * 2.56, 0.0]]))
+    assert torch.equal(sparse.points[1], sparse.points[0].flip(0))
+    assert sparse.labels.tolist() == [[1, 0], [0, 1]]
+    assert sparse.boxes is None
+
+
+def test_boxes_reach_the_frame_clipped(random_nano):
+    embedding = Embedding(torch.zeros(1), (100, 200), (256, 512))
+    sparse = _to_frame(random_nano, embedding, [[BoxPrompt(0, 10, 20, 30, 50)], [BoxPrompt(0, -5, -5, 300, 300)]])
+    torch.testing.assert_close(
+        sparse.boxes, torch.tensor([[20 * 2.56, 10 * 2.56, 50 * 2.56, 30 * 2.56], [0.0, 0.0, 512.0, 256.0]])
+    )
+    assert sparse.points is None
+    assert sparse.labels is None
+
+
+def test_rows_and_columns_have_their_own_scale(random_nano):
+    # 3 x 7 pixels become 219 x 512: rounding makes the two scales differ.
+    sparse = _to_frame(random_nano, Embedding(torch.zeros(1), (3, 7), (219, 512)), [[Point(0, 1.5, 1.5)]])
+    torch.testing.assert_close(sparse.points[0, 0], torch.tensor([512 / 7, 73.0]))
+
+
+def stretched(logits, embedding, frame):
+    """segment-anything's postprocess_masks."""
+    x = F.interpolate(logits[None, None], (frame, frame), mode="bilinear", align_corners=False)
+    x = x[..., : embedding.input_size[0], : embedding.input_size[1]]
+    return F.interpolate(x, embedding.original_size, mode="bilinear", align_corners=False)[0, 0]
+
+
+SIZES = [
+    ((512, 512), (512, 512)),
+    ((400, 512), (400, 512)),
+    ((100, 200), (256, 512)),
+    ((900, 700), (512, 398)),
+    ((64, 48), (512, 384)),
+    ((3, 7), (219, 512)),
+    ((1200, 5), (512, 2)),
+    ((1, 1), (512, 512)),
+]
+
+
+@pytest.mark.parametrize(("original", "input_size"), SIZES)
+@pytest.mark.parametrize("kind", ["noise", "blob", "pixel", "corners", "full"])
+def test_cropped_scaling_equals_the_two_interpolations(original, input_size, kind):
+    random = torch.Generator().manual_seed(len(kind) + original[0])
+    logits = torch.randn(128, 128, generator=random)
+    if kind != "noise":
+        place = {"blob": (40, 60, 20, 35), "pixel": (5, 6, 7, 8), "corners": (0, 1, 0, 1), "full": (0, 128, 0, 128)}
+        y0, y1, x0, x1 = place[kind]
+        smooth = F.avg_pool2d(logits.abs()[None], 3, 1, 1)[0]
+        logits = -1 - smooth
+        logits[y0:y1, x0:x1] = 1 + smooth[y0:y1, x0:x1]
+        if kind == "corners":
+            logits[-1, -1] = 2.0
+    embedding = Embedding(torch.zeros(1), original, input_size)
+    found = _upsample(logits, embedding, 512, 3)
+    expected = stretched(logits, embedding, 512)
+    sure = expected.abs() > 1e-4
+    dense = np.zeros(original, bool)
+    if found.area:
+        assert found.start[0] == 3
+        dense = Mask((0, *found.start[1:]), found.bitmap).dense((1, *original))[0]
+    assert np.array_equal(dense[sure], (expected > 0).numpy()[sure])
+    if kind == "full":
+        assert dense.all()
+
+
+def test_nothing_above_zero_is_an_empty_mask():
+    found = _upsample(-torch.ones(64, 64), Embedding(torch.zeros(1), (100, 100), (512, 512)), 512, 0)
+    assert found.area == 0
