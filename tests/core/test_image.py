@@ -167,7 +167,8 @@ def test_the_fingerprint_knows_pixels_shape_and_dtype():
     other = pixels.copy()
     other[3, 3] ^= 1
     prints = {
-        Image(one).fingerprint() for one in (pixels, other, pixels.reshape(8, 6), pixels.astype(np.uint16), pixels[None])
+        Image(one).fingerprint()
+        for one in (pixels, other, pixels.reshape(8, 6), pixels.astype(np.uint16), pixels[None])
     }
     assert len(prints) == 5
     assert Image(pixels.copy(), name="other", contrast=Contrast(5, 95)).fingerprint() == Image(pixels).fingerprint()

@@ -66,7 +66,13 @@ def test_scaling_is_close_to_segment_anything(random_nano, pixels, monkeypatch):
 
 @pytest.mark.parametrize(
     ("size", "scaled"),
-    [((512, 512), (512, 512)), ((48, 64), (384, 512)), ((1, 1), (512, 512)), ((3, 7), (219, 512)), ((5000, 2), (512, 1))],
+    [
+        ((512, 512), (512, 512)),
+        ((48, 64), (384, 512)),
+        ((1, 1), (512, 512)),
+        ((3, 7), (219, 512)),
+        ((5000, 2), (512, 1)),
+    ],
 )
 def test_the_longest_side_fills_the_frame(size, scaled):
     assert scaled_size(size, 512) == scaled

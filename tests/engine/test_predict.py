@@ -54,9 +54,7 @@ def test_one_point_agrees_with_segment_anything(random_nano, embedding, predicto
 
 def test_one_box_agrees_with_segment_anything(random_nano, embedding, predictor):
     found = predict(random_nano, embedding, [BoxPrompt(0, 50, 60, 200, 300)])
-    logits, scores, _ = predictor.predict(
-        box=np.array([60, 50, 300, 200]), multimask_output=False, return_logits=True
-    )
+    logits, scores, _ = predictor.predict(box=np.array([60, 50, 300, 200]), multimask_output=False, return_logits=True)
     assert found.score == pytest.approx(float(np.clip(scores[0], 0, 1)), abs=1e-3)
     assert found.origin == "box"
     same(found.mask, logits[0])

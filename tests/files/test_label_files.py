@@ -7,7 +7,8 @@ from microsam_nb.files.labels import write_labels
 
 
 @pytest.mark.parametrize(
-    ("highest", "dtype"), [(0, np.uint16), (3, np.uint16), (65535, np.uint16), (65536, np.uint32), (2**32 - 1, np.uint32)]
+    ("highest", "dtype"),
+    [(0, np.uint16), (3, np.uint16), (65535, np.uint16), (65536, np.uint32), (2**32 - 1, np.uint32)],
 )
 @pytest.mark.parametrize("shape", [(7, 9), (3, 7, 9)])
 def test_labels_come_back_in_the_smallest_type(tmp_path, highest, dtype, shape):

@@ -291,7 +291,10 @@ def test_what_changed_is_said(session):
 
 
 def test_changes_add_up():
-    one, two = Change(prompts=True, labels=Box((0, 0, 0), (1, 2, 2))), Change(view=True, labels=Box((0, 4, 4), (1, 6, 6)))
+    one, two = (
+        Change(prompts=True, labels=Box((0, 0, 0), (1, 2, 2))),
+        Change(view=True, labels=Box((0, 4, 4), (1, 6, 6))),
+    )
     assert one | two == Change(prompts=True, view=True, labels=Box((0, 0, 0), (1, 6, 6)))
     assert (Change() | two).labels == two.labels
 
