@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
 import xxhash
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
@@ -71,25 +71,24 @@ def _find(name_or_path: str | os.PathLike[str]) -> tuple[Path, str]:
 def _read(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
-            return {k: v.float() if v.is_floating_point() else v for k, v in load_file(path).items()}
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, SafetensorError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise _unreadable(path, error) from error
-    except Exception as error:  # pickle errors have no common base
-        raise _unreadable(path, error) from error
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+            state = load_file(path)
+        else:
+            # Files from before PyTorch 1.6 are no zip archives and cannot be mapped into memory.
+            state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except Exception as error:  # noqa: BLE001 - pickle's and zip's errors have no common base
+        raise ModelError(
+            f"{path.name} cannot be read as a checkpoint ({error.__class__.__name__}).",
+            "Download it again, or give a .safetensors or .pth file that holds only weights.",
+        ) from error
+    if not isinstance(state, Mapping) or not all(
+        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
+    ):
         raise ModelError(
             f"{path.name} holds no plain dictionary of weights.",
             "Export the model's state_dict() and load that file.",
         )
-    return dict(state)
-
-
-def _unreadable(path: Path, error: Exception) -> ModelError:
-    return ModelError(
-        f"{path.name} cannot be read as a checkpoint ({error.__class__.__name__}).",
-        "Download it again, or give a .safetensors or .pth file that holds only weights.",
-    )
+    # Half precision saves room in the file; the network computes from float32.
+    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 
 def _architecture(weights: Mapping[str, Tensor], path: Path) -> str:

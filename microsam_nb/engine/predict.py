@@ -144,7 +144,7 @@ class _Stretch:
     def needed(self, start: int, stop: int) -> tuple[int, int]:
         """Return the half-open range of old pixels that new pixels [start, stop) are made of."""
         first = math.floor((start + 0.5) * self.step - 0.5)
-        last = math.floor((stop - 0.5) * self.step - 0.5) + 1
+        last = math.floor(max(0.0, (stop - 0.5) * self.step - 0.5)) + 1
         return max(0, min(first, self.old - 1)), max(1, min(last + 1, self.old))
 
     def sample(self, x: Tensor, axis: int, origin: int, start: int, stop: int) -> Tensor:

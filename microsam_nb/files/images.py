@@ -22,7 +22,10 @@ def read_image(path: Path) -> NDArray[np.generic]:
     suffix = path.suffix.lower()
     try:
         if suffix in (".tif", ".tiff"):
-            return np.asarray(tifffile.imread(path))
+            pixels = np.asarray(tifffile.imread(path))
+            if not pixels.size:
+                raise ValueError("no pixels in it")
+            return pixels
         if suffix == ".npy":
             return np.asarray(np.load(path, allow_pickle=False))
         if suffix in _PICTURES:

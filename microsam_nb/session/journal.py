@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,11 +34,15 @@ class Journal:
         for number, line in enumerate(data[:whole].splitlines(), start=1):
             try:
                 yield from_json(json.loads(line))
-            except (ValueError, KeyError, TypeError) as error:
-                raise ProjectError(
-                    f"Line {number} of {self.path} cannot be read ({error}).",
-                    "The file was changed or made by a newer version: restore it, or open another project.",
-                ) from error
+            except (ValueError, KeyError, TypeError, zlib.error) as error:
+                raise self.damaged(number, error) from error
+
+    def damaged(self, number: int, error: Exception) -> ProjectError:
+        """Return the error that says that line ``number`` makes no sense."""
+        return ProjectError(
+            f"Line {number} of {self.path} cannot be read ({error}).",
+            "The file was changed or made by a newer version: restore it, or open another project.",
+        )
 
     def append(self, action: Action) -> None:
         """Write one action. Raises OSError; the line is then kept and written with the next one."""

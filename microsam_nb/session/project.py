@@ -52,11 +52,11 @@ class Project:
             _FORMAT, __version__, image.fingerprint(), image.name, image.axes,
             tuple(image.pixels.shape), image.pixels.dtype.str, model,
         )  # fmt: skip
-        if folder in _open:
-            _open[folder].close()
         try:
             folder.mkdir(parents=True, exist_ok=True)
             _check_meta(folder, expected)
+            if folder in _open:
+                _open[folder].close()
             _take_lock(folder)
         except OSError as error:
             raise ProjectError(
@@ -122,9 +122,10 @@ def _take_lock(folder: Path) -> None:
             return
         except FileExistsError:
             try:
-                owner = json.loads(path.read_text())
-            except (ValueError, FileNotFoundError):
-                owner = {}
+                found = json.loads(path.read_text())
+                owner = {"pid": int(found["pid"]), "host": str(found["host"])}
+            except (ValueError, KeyError, TypeError, FileNotFoundError):
+                owner = {}  # not written by us, or torn
             if _alive(owner):
                 raise ProjectError(
                     f"{folder} is open in another kernel (process {owner.get('pid')} on {owner.get('host')}).",
@@ -137,12 +138,12 @@ def _take_lock(folder: Path) -> None:
 def _alive(owner: dict[str, Any]) -> bool:
     if owner.get("host") != socket.gethostname():
         return bool(owner)
-    pid = int(owner.get("pid", 0))
-    if pid in (0, os.getpid()):
+    pid = owner["pid"]
+    if pid <= 0 or pid == os.getpid():
         return False
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

@@ -32,6 +32,8 @@ class Runner:
     def submit(self, request: Request) -> None:
         """Queue one request."""
         with self._wake:
+            if self._closed:
+                return
             if isinstance(request, Predict):
                 self._waiting = [r for r in self._waiting if not isinstance(r, Predict)]
             self._waiting.append(request)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
-from ..core import Box, Delta, Labels
+from ..core import Box, Delta, Labels, MicrosamError
 from ..core.box import Triple
 from .actions import Action
 from .history import History, Step
@@ -35,8 +35,11 @@ class Session:
         self._requests: list[Request] = []
         self._project: Project | None = None
         if project is not None:
-            for action in project.journal.read():
-                self._apply(action)
+            for number, action in enumerate(project.journal.read(), start=1):
+                try:
+                    self._apply(action)
+                except (MicrosamError, ValueError, TypeError) as error:
+                    raise project.journal.damaged(number, error) from error
             self._requests.clear()
             self._project = project
 

@@ -61,9 +61,11 @@ def train(
     if path and path.exists():
         run.restore(load_checkpoint(path))
     while run.step < settings.steps:
-        yield run.epoch()
+        result = run.epoch()
+        # Before the result is handed out: who stops iterating, or is killed, keeps the epoch.
         if path and run.rank == 0:
             save_checkpoint(path, run.state())
+        yield result
     run.finish()
 
 

@@ -8,6 +8,8 @@ from dataclasses import fields
 from enum import Enum
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from ...core import Mask
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ def to_json(action: Action) -> dict[str, Any]:
             value = value.to_json()
         elif isinstance(value, Enum):
             value = value.value
+        elif isinstance(value, np.generic):
+            value = value.item()
         out[one.name] = value
     return out
 
@@ -65,7 +69,7 @@ def from_json(data: dict[str, Any]) -> Action:
 def _read(hint: Any, value: Any) -> Any:
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     for one in options:
-        if one is Mask and isinstance(value, dict):
+        if one is Mask:
             return Mask.from_json(value)
         if isinstance(one, type) and issubclass(one, Enum) and value is not None:
             return one(value)

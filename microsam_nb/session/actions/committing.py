@@ -19,6 +19,10 @@ class Commit(Action):
 
     overlap: Overlap = Overlap.KEEP
 
+    def __post_init__(self) -> None:
+        # A plain string must mean the same now and when the journal is replayed.
+        object.__setattr__(self, "overlap", Overlap(self.overlap))
+
     def apply(self, session: Session) -> None:
         state = session.state
         if state.prompts and not state.answered:
