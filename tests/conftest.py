@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from microsam_nb.core import BoxPrompt, Image, LabelledImage, Mask, Point
+from microsam_nb.core import BoxPrompt, Image, LabelledImage, Mask
 from microsam_nb.session import Action, Embed, Embedded, Predict, Predicted, Request
 
 settings.register_profile("house", deadline=None, max_examples=40, database=None)
