@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..core import Image, ImageError, ProjectError
 from ..files.images import read_image
 from ..session import Project
-from .base import Annotator
+from .base import Annotator, file_name
 from .service import EngineService
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _project(image: Image, project: str | os.PathLike[str] | bool | None, model:
     if project is False:
         return None, ""
     if project is None or project is True:
-        folder = Path.cwd() / f"{image.name}-{image.fingerprint()[:8]}.msam"
+        folder = Path.cwd() / f"{file_name(image)}-{image.fingerprint()[:8]}.msam"
         try:
             return Project.open(folder, image, model), ""
         except ProjectError as error:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+import re
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,7 +52,7 @@ class Annotator:
         self.session = Session(image.shape, project)
         self._closed = False
         self._view_number = 0
-        self._local = False
+        self._held: deque[Callable[[], None]] | None = None
         self._gestures = gestures()
         next(self._gestures)
         self._status = Status()
@@ -63,6 +65,7 @@ class Annotator:
         self._loop = Loop(self._paint, self._failed)
         self._listen()
         self.session.changed.connect(self._loop.repaint)
+        self.session.changed.connect(self._release)
         self.session.say(note or "Loading the model ...", error=bool(note))
         self._runner = Runner(self.session, service)
         self._loop.repaint(Change(tool=True, notice=True), True)
@@ -75,7 +78,7 @@ class Annotator:
 
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write the labels as TIFF and return the path; by default NAME_labels.tif in the working folder."""
-        where = Path(path) if path is not None else Path(f"{self.image.name}_labels.tif")
+        where = Path(path) if path is not None else Path(f"{file_name(self.image)}_labels.tif")
         write_labels(where, self.labels)
         self.session.say(f"{self.session.labels.count()} objects are saved in {where}.")
         return where
@@ -115,7 +118,7 @@ class Annotator:
         canvas.on_key_down(lambda key, shift, ctrl, meta: self._loop.post(lambda: self._key(key, ctrl or meta, shift)))
 
     def _act(self, command: Command) -> None:
-        self._loop.post(lambda: self._do(command))
+        self._loop.post(lambda: self._in_turn(lambda: self._do(command)))
 
     # On the screen's thread.
 
@@ -149,19 +152,47 @@ class Annotator:
     def _gesture(self, gesture: Click | Drag) -> None:
         action = action_for(gesture, self.session.state.browsing)
         if action is not None:
-            self._handle(action)
+            self._in_turn(lambda: self._handle(action))
 
     def _key(self, key: str, ctrl: bool, shift: bool) -> None:
         command = command_for(key, ctrl=ctrl, shift=shift)
         if command is not None:
-            self._do(command)
+            self._in_turn(lambda: self._do(command))
+
+    def _in_turn(self, event: Callable[[], None]) -> None:
+        """Do what the user did, or keep it until the object that waits for its answer is committed."""
+        if self._held is not None:
+            self._held.append(event)
+        else:
+            event()
+
+    def _commit(self) -> None:
+        """Commit the object; before the model has answered, as soon as it has. What the user does then comes after."""
+        if self.session.awaiting is None:
+            self._handle(Commit())
+            return
+        self._held = deque()
+        self.session.say("The object is committed as soon as the model has answered.")
+        self._release(Change())
+
+    def _release(self, _: Change) -> None:
+        if self._held is not None and self.session.awaiting is None:
+            self._loop.post(self._catch_up)
+
+    def _catch_up(self) -> None:
+        held, self._held = self._held, None
+        if held is None:
+            return
+        if self.session.state.answered:  # otherwise the model failed, and the status line says why
+            self._handle(Commit())
+        for event in held:
+            self._in_turn(event)
 
     def _do(self, command: Command) -> None:
         actions: dict[Command, Action] = {
             Command.POINT: SetTool(Tool.POINT),
             Command.BOX: SetTool(Tool.BOX),
             Command.TOGGLE: SetPolarity(),
-            Command.COMMIT: Commit(),
             Command.CLEAR: Clear(),
             Command.REMOVE: RemovePrompt(),
             Command.UNDO: Undo(),
@@ -170,6 +201,8 @@ class Annotator:
         }
         if command in actions:
             self._handle(actions[command])
+        elif command is Command.COMMIT:
+            self._commit()
         elif command is Command.CLOSER:
             self._zoom(1.25)
         elif command is Command.FARTHER:
@@ -216,9 +249,14 @@ class Annotator:
             can_undo=session.can_undo,
             can_redo=session.can_redo,
             prompted=bool(session.state.prompts),
-            proposed=session.state.proposal is not None,
+            proposed=session.state.proposal is not None or session.awaiting is not None,
         )
         self._status.show(session.notice, busy=session.awaiting is not None)
+
+
+def file_name(image: Image) -> str:
+    """Return the image's name with nothing in it that a file name cannot hold."""
+    return re.sub(r"[^\w.-]+", "_", image.name).strip("._") or "image"
 
 
 def _size(image: Image) -> tuple[int, int]:

@@ -169,6 +169,26 @@ def test_callbacks_do_not_compute(annotator, disks):
     assert annotator.session.state.answered
 
 
+def test_commit_before_the_answer_waits_for_it(annotator):
+    """Click, C, click: two objects, also when the model is slower than the user."""
+    service = annotator._runner._service
+    service.gate.clear()
+    send = annotator._interaction._handle_custom_msg
+    send({"kind": "click", "y": 24, "x": 26, "button": 0, "shift": False}, [])
+    send({"kind": "key", "key": "c", "ctrl": False, "shift": False}, [])
+    send({"kind": "click", "y": 70, "x": 40, "button": 0, "shift": False}, [])
+    send({"kind": "key", "key": "c", "ctrl": False, "shift": False}, [])
+    annotator._loop.wait()
+    assert not annotator.labels.any()
+    assert "as soon as the model has answered" in annotator.session.notice.text
+    service.gate.set()
+    for _ in range(4):
+        annotator.wait()
+    labels = annotator.labels
+    assert (labels[24, 26], labels[70, 40]) == (1, 2)
+    assert annotator.session.state.prompts == ()
+
+
 def test_a_failing_model_is_told(drawn_image, opened):
     def service(request):
         raise RuntimeError("out of luck")
@@ -253,6 +273,12 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_work(tmp_path, monkey
     assert one.project is None
     with pytest.raises(ProjectError, match="Choose another place"):
         annotate_2d(drawn_image.pixels, project=tmp_path / "here.msam")
+
+
+def test_names_become_file_names(folder, drawn_image, opened):
+    one = annotate_2d(drawn_image.pixels, name="../my: cells/1")
+    opened(one)
+    assert [p.name[: p.name.index("-")] for p in folder.iterdir()] == ["my_cells_1"]
 
 
 def test_another_image_is_refused(folder, drawn_image, opened):
