@@ -63,7 +63,7 @@ def _lab(options: argparse.Namespace) -> int:
 
 
 def _notebook(folder: Path) -> Path:
-    """Return the first notebook: that of a clone, or a copy of the installed one in ``folder``/microsam_nb_notebooks."""
+    """Return the first notebook: that of a clone in ``folder``, or a copy of the installed one in a folder below."""
     if (folder / "notebooks" / _START).is_file():
         return folder / "notebooks" / _START
     here = Path(__file__).parent

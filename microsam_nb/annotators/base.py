@@ -136,8 +136,8 @@ class Annotator:
         elif kind == "click":
             self._gesture(Click(message["y"], message["x"], message["button"], message["shift"]))
         elif kind == "drag":
-            ends = (message[k] for k in ("y0", "x0", "y1", "x1"))
-            self._gesture(Drag(*ends, message["button"], message["shift"]))
+            y0, x0, y1, x1 = (message[k] for k in ("y0", "x0", "y1", "x1"))
+            self._gesture(Drag(y0, x0, y1, x1, message["button"], message["shift"]))
         elif kind == "key":
             self._key(message["key"], message["ctrl"], message["shift"])
 

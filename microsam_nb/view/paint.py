@@ -48,7 +48,7 @@ def label_patch(plane: NDArray[np.uint32], where: Box, shrink: int = 1) -> Patch
     (_, y0, x0), (_, y1, x1) = where.start, where.stop
     y0, x0 = y0 // shrink * shrink, x0 // shrink * shrink
     crop = entries(plane[y0:y1:shrink, x0:x1:shrink])
-    return Patch(y0 // shrink, x0 // shrink, *crop.shape, _indexed(crop, palette()))
+    return _patch(y0 // shrink, x0 // shrink, crop, palette())
 
 
 def mask_patch(mask: Mask, colour: tuple[int, int, int], shrink: int = 1) -> Patch:
@@ -62,7 +62,7 @@ def mask_patch(mask: Mask, colour: tuple[int, int, int], shrink: int = 1) -> Pat
     crop = bitmap[top::shrink, left::shrink].astype(np.uint8)
     table = np.zeros((2, 3), np.uint8)
     table[1] = colour
-    return Patch((y0 + top) // shrink, (x0 + left) // shrink, *crop.shape, _indexed(crop, table))
+    return _patch((y0 + top) // shrink, (x0 + left) // shrink, crop, table)
 
 
 def outline(mask: Mask) -> list[NDArray[np.float32]]:
@@ -72,13 +72,14 @@ def outline(mask: Mask) -> list[NDArray[np.float32]]:
     _, top, left = mask.start
     # Contours run between pixel centres; a ring of background closes those at the edge of the crop.
     rings = find_contours(np.pad(mask.bitmap[0], 1).astype(np.float32), 0.5)
-    return [(approximate_polygon(r, 0.3) + (top - 0.5, left - 0.5)).astype(np.float32) for r in rings]
+    corner = np.array([top - 0.5, left - 0.5])
+    return [(approximate_polygon(r, 0.3) + corner).astype(np.float32) for r in rings]
 
 
-def _indexed(crop: NDArray[np.uint8], table: NDArray[np.uint8]) -> bytes:
+def _patch(row: int, column: int, crop: NDArray[np.uint8], table: NDArray[np.uint8]) -> Patch:
     height, width = crop.shape
     indexed = Picture.frombytes("P", (width, height), np.ascontiguousarray(crop).tobytes())
     indexed.putpalette(table.tobytes())
     out = io.BytesIO()
     indexed.save(out, "PNG", compress_level=1, transparency=0)
-    return out.getvalue()
+    return Patch(row, column, height, width, out.getvalue())

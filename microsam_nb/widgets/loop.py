@@ -78,5 +78,5 @@ class Loop:
                     event()
                 elif change is not None:
                     self._paint(change, everything)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - the thread must live; the failure is shown
                 self._failed(error)

@@ -40,9 +40,7 @@ class Toolbar:
             self.buttons[command] = button
         self.box = widgets.HBox(list(self.buttons.values()), layout=widgets.Layout(flex_flow="row wrap"))
 
-    def show(
-        self, browsing: Browsing, *, can_undo: bool, can_redo: bool, prompted: bool, proposed: bool
-    ) -> None:
+    def show(self, browsing: Browsing, *, can_undo: bool, can_redo: bool, prompted: bool, proposed: bool) -> None:
         """Mark the chosen tool, and disable what can do nothing now."""
         b = self.buttons
         b[Command.POINT].button_style = "info" if browsing.tool is Tool.POINT else ""

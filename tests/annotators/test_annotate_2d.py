@@ -157,9 +157,7 @@ def test_callbacks_do_not_compute(annotator, disks):
     service = annotator._runner._service
     service.gate.clear()
     for x in (20, 30, 40, 50):
-        annotator._interaction._handle_custom_msg(
-            {"kind": "click", "y": 24, "x": x, "button": 0, "shift": False}, []
-        )
+        annotator._interaction._handle_custom_msg({"kind": "click", "y": 24, "x": x, "button": 0, "shift": False}, [])
     annotator._loop.wait()
     assert len(annotator.session.state.prompts) == 4
     assert "working" in annotator._status.line.value
@@ -264,7 +262,9 @@ def test_work_is_kept_by_default_and_opened_again(folder, drawn_image, opened):
 
 def test_a_folder_that_cannot_be_written_does_not_stop_the_work(tmp_path, monkeypatch, drawn_image, opened):
     def refuse(*args):
-        raise ProjectError("The project folder cannot be written.", "Choose another place.") from OSError(30, "read-only")
+        raise ProjectError("The project folder cannot be written.", "Choose another place.") from OSError(
+            30, "read-only"
+        )
 
     monkeypatch.setattr("microsam_nb.annotators.annotate_2d.Project.open", refuse)
     one = annotate_2d(drawn_image.pixels)

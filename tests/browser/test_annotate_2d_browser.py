@@ -35,9 +35,7 @@ class Screen:
 
     def place(self, y: float, x: float) -> dict[str, float]:
         """The position on the canvas element of an image position."""
-        view = self.book.kernel(
-            "v = annotator._screen.viewport\n[v.y, v.x, v.zoom, v.width, v.height]"
-        )
+        view = self.book.kernel("v = annotator._screen.viewport\n[v.y, v.x, v.zoom, v.width, v.height]")
         box = self.canvas.bounding_box()
         return {
             "x": (x - view[1]) * view[2] * box["width"] / view[3],
@@ -53,7 +51,8 @@ class Screen:
         return self.page.evaluate(
             """([u, v]) => {
                 const c = document.querySelector('.msam-canvas canvas');
-                return Array.from(c.getContext('2d').getImageData(Math.floor(u * c.width), Math.floor(v * c.height), 1, 1).data);
+                const x = Math.floor(u * c.width), y = Math.floor(v * c.height);
+                return Array.from(c.getContext('2d').getImageData(x, y, 1, 1).data);
             }""",
             [where["x"] / box["width"], where["y"] / box["height"]],
         )
@@ -213,7 +212,11 @@ def test_wheel_pan_and_keys_stay_here(open_notebook: Any) -> None:
     where, frame = screen.place(100, 100), screen.canvas.bounding_box()
     mouse = screen.page.mouse
     # The browser rounds the position of wheel events to whole pixels.
-    frame = {**frame, "y": round(frame["y"] + where["y"]) - where["y"], "x": round(frame["x"] + where["x"]) - where["x"]}
+    frame = {
+        **frame,
+        "y": round(frame["y"] + where["y"]) - where["y"],
+        "x": round(frame["x"] + where["x"]) - where["x"],
+    }
     mouse.move(frame["x"] + where["x"], frame["y"] + where["y"])
     for _ in range(6):
         mouse.wheel(0, -120)

@@ -18,9 +18,7 @@ def test_no_view_is_the_whole_plane():
     assert Viewport.of(300, 300, (100, 50), None) == Viewport.fit(300, 300, (100, 50))
 
 
-@given(
-    st.floats(-200, 400), st.floats(-200, 400), st.floats(0.001, 1e4), st.floats(0, 600), st.floats(0, 900)
-)
+@given(st.floats(-200, 400), st.floats(-200, 400), st.floats(0.001, 1e4), st.floats(0, 600), st.floats(0, 900))
 def test_there_and_back(y, x, zoom, row, column):
     view = Viewport.of(900, 600, (120, 200), View(y, x, zoom))
     assert view.to_screen(*view.to_image(row, column)) == pytest.approx((row, column), abs=1e-6)

@@ -31,7 +31,7 @@ def test_one_block_is_one_message(sent):
 
 def test_an_exception_sends_nothing_and_the_next_block_works(sent):
     canvas = Canvas(width=10, height=10)
-    with pytest.raises(RuntimeError), batch():
+    with pytest.raises(RuntimeError), batch():  # noqa: PT012
         canvas.fill_rect(0, 0, 1, 1)
         raise RuntimeError
     assert sent == []
