@@ -38,14 +38,14 @@ def open_notebook(lab: Lab, chromium: Any) -> Iterator[Any]:
     """Open a notebook file, or cells given as source, and close everything after the test."""
     opened: list[Notebook] = []
 
-    def opener(name: str, *cells: str, source: Path | None = None) -> Notebook:
+    def opener(name: str, *cells: str, source: Path | None = None, **more: Any) -> Notebook:
         if source is not None:
             shutil.copy(source, lab.work / name)
         else:
             book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
             book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
             nbformat.write(book, lab.work / name)
-        opened.append(Notebook(lab, chromium, name))
+        opened.append(Notebook(lab, chromium, name, **more))
         return opened[-1]
 
     yield opener

@@ -105,15 +105,18 @@ class Lab:
 class Notebook:
     """An open notebook: its page, and a second client that talks to its kernel without disturbing the page."""
 
-    def __init__(self, lab: Lab, browser: Any, name: str, size: tuple[int, int] = (1300, 1000)) -> None:
-        self.lab, self.browser, self.name, self.size = lab, browser, name, size
+    def __init__(self, lab: Lab, browser: Any, name: str, *, density: float = 1, block: str = "") -> None:
+        self.lab, self.browser, self.name = lab, browser, name
+        self.density, self.block = density, block
         self.errors: list[str] = []
         self._client: Any = None
         self.load()
 
     def load(self) -> None:
         """Open the notebook in a new page; its kernel goes on when there is one."""
-        self.page = self.browser.new_page(viewport={"width": self.size[0], "height": self.size[1]})
+        self.page = self.browser.new_page(viewport={"width": 1300, "height": 1000}, device_scale_factor=self.density)
+        if self.block:
+            self.page.route(self.block, lambda route: route.abort())
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.goto(f"{self.lab.url}/lab/tree/{self.name}?reset")
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)

@@ -18,6 +18,11 @@ START = Path(__file__).parents[2] / "notebooks" / "00_start_here.ipynb"
 NUCLEUS = (104.0, 194.0)
 SECOND = (40.0, 130.0)
 
+CELL = """from microsam_nb import annotate_2d
+from microsam_nb.files import samples
+annotator = annotate_2d(samples.tissue(), project=False)
+annotator"""
+
 
 class Screen:
     """The annotator on the page."""
@@ -149,8 +154,7 @@ def test_the_main_job(open_notebook: Any) -> None:
 def test_buttons_box_and_right_click(open_notebook: Any) -> None:
     book = open_notebook(
         "buttons.ipynb",
-        "from microsam_nb import annotate_2d\nfrom microsam_nb.files import samples\n"
-        "annotator = annotate_2d(samples.tissue(), project=False)\nannotator",
+        CELL,
     )
     book.run(0)
     screen = Screen(book)
@@ -200,8 +204,7 @@ def test_buttons_box_and_right_click(open_notebook: Any) -> None:
 def test_wheel_pan_and_keys_stay_here(open_notebook: Any) -> None:
     book = open_notebook(
         "view.ipynb",
-        "from microsam_nb import annotate_2d\nfrom microsam_nb.files import samples\n"
-        "annotator = annotate_2d(samples.tissue(), project=False)\nannotator",
+        CELL,
         "1 + 1",
     )
     book.run(0)
@@ -261,8 +264,7 @@ def test_wheel_pan_and_keys_stay_here(open_notebook: Any) -> None:
 def test_a_reloaded_page_is_drawn_again(open_notebook: Any) -> None:
     book = open_notebook(
         "reload.ipynb",
-        "from microsam_nb import annotate_2d\nfrom microsam_nb.files import samples\n"
-        "annotator = annotate_2d(samples.tissue(), project=False)\nannotator",
+        CELL,
     )
     book.run(0)
     screen = Screen(book)
@@ -289,3 +291,36 @@ def test_a_reloaded_page_is_drawn_again(open_notebook: Any) -> None:
     again.wait()
     assert len(book.kernel("[repr(p) for p in annotator.session.state.prompts]")) == 1
     again.shot("8_reloaded")
+
+
+def test_a_dense_screen_is_sharp_and_exact(open_notebook: Any) -> None:
+    book = open_notebook("dense.ipynb", CELL, density=2)
+    book.run(0)
+    screen = Screen(book)
+    screen.drawn()
+    screen.wait()
+    box = screen.canvas.bounding_box()
+    size = book.kernel("[annotator._screen.canvas.width, annotator._screen.canvas.height]")
+    assert size == pytest.approx([2 * box["width"], 2 * box["height"]], abs=2)
+    screen.click(*NUCLEUS)
+    screen.wait()
+    point = book.kernel("p = annotator.session.state.prompts[0]\n[p.y, p.x]")
+    assert point == pytest.approx(NUCLEUS, abs=0.5)
+    screen.shot("9_dense")
+
+
+def test_without_the_interaction_layer_ipycanvas_still_annotates(open_notebook: Any) -> None:
+    book = open_notebook("plain.ipynb", CELL, block="**/labextensions/anywidget/**")
+    book.run(0)
+    screen = Screen(book)
+    screen.drawn()
+    screen.wait()
+    screen.click(*NUCLEUS)
+    screen.wait()
+    point = book.kernel("p = annotator.session.state.prompts[0]\n[p.y, p.x]")
+    assert point == pytest.approx(NUCLEUS, abs=0.6)
+    screen.page.keyboard.press("c")
+    screen.wait()
+    assert labels(book).any()
+    screen.shot("10_plain")
+    book.errors.clear()  # the page complains about the file that was kept from it
