@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,8 @@ class Contrast:
         # Wider types may hold a small range on a large offset, which float32 would round away.
         kind = np.float32 if np.asarray(pixels).dtype.itemsize <= 2 else np.float64
         with np.errstate(over="ignore", invalid="ignore"):
-            values = (np.asarray(pixels).astype(kind) - kind(low)) * kind(255.0 / (high - low))
+            values: NDArray[np.floating[Any]] = np.asarray(pixels).astype(kind)
+            values = (values - low) * (255.0 / (high - low))
         values = np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0)
         out: NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
         return out

@@ -104,9 +104,7 @@ def _as_array(value: Any) -> NDArray[np.generic]:
             f"Pixels of type {pixels.dtype} are not an image.", "Convert them to a real number type such as uint8."
         )
     if pixels.ndim < 2:
-        raise ImageError(
-            f"An array of shape {pixels.shape} is not an image.", "Give at least the axes y and x."
-        )
+        raise ImageError(f"An array of shape {pixels.shape} is not an image.", "Give at least the axes y and x.")
     if pixels.size == 0:
         raise ImageError(f"The image of shape {pixels.shape} is empty.", "Check how it was read or cropped.")
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).any():

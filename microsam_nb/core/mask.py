@@ -49,7 +49,7 @@ class Mask:
     @property
     def box(self) -> Box:
         stop = tuple(a + n for a, n in zip(self.start, self.bitmap.shape, strict=True))
-        return Box(self.start, stop)  # type: ignore[arg-type]
+        return Box(self.start, stop)
 
     @property
     def area(self) -> int:

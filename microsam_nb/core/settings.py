@@ -25,9 +25,7 @@ class Option:
     help: str
 
 
-def option(
-    default: Any, help: str, *, low: float | None = None, high: float | None = None, unit: str = ""
-) -> Any:
+def option(default: Any, help: str, *, low: float | None = None, high: float | None = None, unit: str = "") -> Any:
     """Declare one field of a ``Settings`` class with inclusive bounds."""
     return field(default=default, metadata={"help": help, "low": low, "high": high, "unit": unit})
 
@@ -68,7 +66,8 @@ class Settings:
             return
         if one.kind in (int, float):
             allowed: tuple[type, ...] = (int,) if one.kind is int else (int, float)
-            if isinstance(value, bool) or not isinstance(value, allowed):
+            strange = isinstance(value, bool) or not isinstance(value, allowed)
+            if strange:
                 raise SettingsError(
                     f"{one.name} = {value!r} is not a number of type {one.kind.__name__}.",
                     f"Give a number, for example {one.default}.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -33,7 +34,7 @@ def encode(model: Model, pixels: NDArray[np.uint8]) -> Embedding:
     sam = model.sam
     x = torch.from_numpy(np.ascontiguousarray(colour)).to(model.device).permute(2, 0, 1)[None].float()
     original = (int(colour.shape[0]), int(colour.shape[1]))
-    size = scaled_size(original, model.frame)
+    size = scaled_size(original, model.frame, model.enlargement)
     if size != original:
         x = F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False).round_().clamp_(0, 255)
     x = sam.preprocess(x).contiguous(memory_format=torch.channels_last)
@@ -42,8 +43,11 @@ def encode(model: Model, pixels: NDArray[np.uint8]) -> Embedding:
     return Embedding(features.float().contiguous(), original, size)
 
 
-def scaled_size(size: tuple[int, int], frame: int) -> tuple[int, int]:
-    """Return (height, width) after scaling the longest side to ``frame``, rounded as segment-anything does."""
-    scale = frame / max(size)
+def scaled_size(size: tuple[int, int], frame: int, enlargement: float = math.inf) -> tuple[int, int]:
+    """Return (height, width) after scaling the longest side to ``frame``, rounded as segment-anything does.
+
+    No side grows by more than ``enlargement``.
+    """
+    scale = min(frame / max(size), enlargement)
     height, width = (max(1, int(side * scale + 0.5)) for side in size)
     return height, width

@@ -75,7 +75,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         else:
             # Files from before PyTorch 1.6 are no zip archives and cannot be mapped into memory.
             state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # noqa: BLE001 - pickle's and zip's errors have no common base
+    except Exception as error:  # pickle's and zip's errors have no common base
         raise ModelError(
             f"{path.name} cannot be read as a checkpoint ({error.__class__.__name__}).",
             "Download it again, or give a .safetensors or .pth file that holds only weights.",

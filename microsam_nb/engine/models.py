@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from segment_anything.modeling import Sam
 from torch import nn
+
+from .backbones.nano import ENLARGEMENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,3 +37,8 @@ class Model:
     def frame(self) -> int:
         """Side of the square that images are scaled to, in pixels."""
         return int(self.sam.image_encoder.img_size)
+
+    @property
+    def enlargement(self) -> float:
+        """By how much small images are enlarged at most; segment-anything fills its frame always."""
+        return ENLARGEMENT if self.spec.architecture == "nano" else math.inf

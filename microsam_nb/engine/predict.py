@@ -85,13 +85,14 @@ def _to_frame(model: Model, embedding: Embedding, objects: Sequence[Sequence[Pro
     """
     ys, xs = embedding.scale
     height, width = embedding.original_size
-    points, signs, boxes = [], [], []
+    points, signs = [], []
+    boxes: list[tuple[float, float, float, float]] = []
     for prompts in objects:
         own = [p for p in prompts if isinstance(p, Point)]
         points.append([((p.x - 0.5) * xs, (p.y - 0.5) * ys) for p in own])
         signs.append([1.0 if p.positive else 0.0 for p in own])
-        for box in (p.clip((1, height, width)) for p in prompts if isinstance(p, BoxPrompt)):
-            boxes.append((box.x0 * xs, box.y0 * ys, box.x1 * xs, box.y1 * ys))
+        clipped = (p.clip((1, height, width)) for p in prompts if isinstance(p, BoxPrompt))
+        boxes.extend((box.x0 * xs, box.y0 * ys, box.x1 * xs, box.y1 * ys) for box in clipped)
     device = model.device
     return SparsePrompts(
         points=torch.tensor(points, device=device) if points[0] else None,

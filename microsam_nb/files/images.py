@@ -32,6 +32,8 @@ def read_image(path: Path) -> NDArray[np.generic]:
             with Picture.open(path, formats=_FORMATS) as picture:
                 indexed = picture.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV")
                 return np.asarray(picture.convert("RGB") if indexed else picture)
-    except Exception as error:  # noqa: BLE001 - readers and their codecs have no common base error
+    except Exception as error:  # readers and their codecs have no common base error
         raise FileError(f"{path} cannot be read as an image ({error}).", "Save it again as TIFF or PNG.") from error
-    raise FileError(f"Files ending in {suffix or 'nothing'} cannot be read.", "Save the image as TIFF, PNG, JPEG or .npy.")
+    raise FileError(
+        f"Files ending in {suffix or 'nothing'} cannot be read.", "Save the image as TIFF, PNG, JPEG or .npy."
+    )

@@ -19,7 +19,9 @@ def write_labels(path: Path, labels: NDArray[np.uint32]) -> None:
     The file is written under a temporary name and renamed. Raises FileError.
     """
     if path.suffix.lower() not in (".tif", ".tiff"):
-        raise FileError(f"Labels cannot be written as {path.suffix or 'a file without ending'}.", "Use a name ending in .tif.")
+        raise FileError(
+            f"Labels cannot be written as {path.suffix or 'a file without ending'}.", "Use a name ending in .tif."
+        )
     small = labels.astype(np.uint16) if labels.max(initial=0) < 2**16 else labels
     axes = "YX" if small.ndim == 2 else "ZYX"
     part = path.with_name(path.name + ".part")

@@ -41,7 +41,8 @@ def _row(row: dict[str, str | None], where: str) -> tuple[int, Prompt]:
         sign = (values.get("positive") or "1").strip().lower()
         if sign not in ("0", "1", "true", "false"):
             raise ValueError(f"positive is {sign!r}")
-        return _positive(number), Point(plane, float(values["y"] or ""), float(values["x"] or ""), sign in ("1", "true"))
+        y, x = (float(values[k] or "") for k in ("y", "x"))
+        return _positive(number), Point(plane, y, x, sign in ("1", "true"))
     except (KeyError, ValueError) as error:
         raise FileError(
             f"{where} is no prompt ({error}).", "Give object,y,x or object,y0,x0,y1,x1 as numbers below a header."

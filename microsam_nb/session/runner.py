@@ -75,7 +75,7 @@ class Runner:
             answer = self._service(request)
         except MicrosamError as error:
             answer = Failed(str(error), ticket)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - a worker that dies leaves the user without answers
             _log.exception("A request failed.")
             answer = Failed(
                 f"The model failed ({error.__class__.__name__}: {error}). Undo the last prompt and try again; "
@@ -86,6 +86,8 @@ class Runner:
             self._session.handle(answer)
         except MicrosamError as error:
             self._session.say(str(error), error=True)
-        except Exception:
+        except Exception:  # noqa: BLE001 - as above
             _log.exception("An answer could not be applied.")
-            self._session.say("An answer could not be applied. Undo the last step; the log holds the details.", error=True)
+            self._session.say(
+                "An answer could not be applied. Undo the last step; the log holds the details.", error=True
+            )

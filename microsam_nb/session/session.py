@@ -177,6 +177,3 @@ class Session:
             notice=self.notice is not notice,
             labels=self._painted,
         )
-
-
-

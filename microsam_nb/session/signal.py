@@ -26,5 +26,5 @@ class Signal(Generic[T]):
         for slot in tuple(self._slots):
             try:
                 slot(value)
-            except Exception:
+            except Exception:  # noqa: BLE001 - one listener must not silence the others
                 _log.exception("A listener failed.")

@@ -17,6 +17,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 FRAME = 512
 STRIDE = 8
 CHANNELS = 128
+#: Images are enlarged at most by this; it has seen none enlarged much further.
+ENLARGEMENT = 2.5
 _MEAN = [123.675, 116.28, 103.53]
 _STD = [58.395, 57.12, 57.375]
 

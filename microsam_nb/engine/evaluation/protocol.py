@@ -81,4 +81,5 @@ def overlap(truth: Mask, found: Mask) -> float:
             corner = tuple(a - b for a, b in zip(mask.start, start, strict=True))
             canvas[tuple(slice(c, c + n) for c, n in zip(corner, mask.bitmap.shape, strict=True))] = mask.bitmap
         both.append(canvas)
-    return float(np.count_nonzero(both[0] & both[1]) / max(1, np.count_nonzero(both[0] | both[1])))
+    joint, either = (int(np.count_nonzero(one)) for one in (both[0] & both[1], both[0] | both[1]))
+    return joint / max(1, either)

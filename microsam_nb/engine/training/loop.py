@@ -175,7 +175,7 @@ class _Run:
             distance = distance_loss(logits.float(), batch.distances, batch.inside)
         loss = prompted + s.distances * distance
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._share()
         nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
         self.optimizer.step()

@@ -16,7 +16,9 @@ class TrainingSettings(Settings):
     batch: int = option(8, "Crops per step.", low=1, high=256)
     objects: int = option(6, "Prompts per crop.", low=1, high=64)
     corrections: int = option(2, "Correction clicks after the first prompt, at most.", low=0, high=8)
-    crop: int = option(256, "Side of a crop in the model's image frame; a multiple of 32.", low=64, high=1024, unit="px")
+    crop: int = option(
+        256, "Side of a crop in the model's image frame; a multiple of 32.", low=64, high=1024, unit="px"
+    )
     rate: float = option(1e-3, "Highest learning rate.", low=1e-7, high=1.0)
     warmup: int = option(100, "Steps of linear warm-up before the cosine decay.", low=0, high=100_000)
     decay: float = option(0.02, "Weight decay of AdamW.", low=0.0, high=1.0)
