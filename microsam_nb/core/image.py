@@ -23,7 +23,7 @@ class Image:
     """Pixels of any real dtype, stored as given, and the names of their axes.
 
     ``axes`` is one of "yx", "yxc", "zyx", "tyx", "zyxc", "tyxc"; left out it is guessed: 2 axes are yx; a last
-    axis of 3 or 4 is colour; any other first axis of 3 is z. Up to 4 channels (the fourth is alpha and ignored).
+    axis of 1 to 4 holds channels; any other first axis of 3 is z. Up to 4 channels (the fourth is alpha and ignored).
     Raises ImageError for anything that is not an image.
     """
 
@@ -116,7 +116,9 @@ def _guess(pixels: NDArray[np.generic]) -> str:
     if pixels.ndim == 2:
         return "yx"
     if pixels.ndim == 3:
-        return "yxc" if pixels.shape[-1] in (3, 4) else "zyx"
+        # One or two channels are told from thin volumes by the size of the other axes.
+        few = pixels.shape[-1] in (1, 2) and min(pixels.shape[:2]) > 4
+        return "yxc" if few or pixels.shape[-1] in (3, 4) else "zyx"
     if pixels.ndim == 4 and pixels.shape[-1] in (1, 2, 3, 4):
         return "zyxc"
     raise ImageError(

@@ -6,9 +6,9 @@ import csv
 from pathlib import Path
 
 import numpy as np
-import tifffile
 
 from ..core import FileError, LabelledImage
+from .images import read_image
 
 
 def read_pack(folder: Path, split: str, *, kinds: tuple[str, ...] = ("2d",)) -> list[LabelledImage]:
@@ -24,8 +24,8 @@ def read_pack(folder: Path, split: str, *, kinds: tuple[str, ...] = ("2d",)) -> 
         for row in csv.DictReader(lines):
             if row["split"] != split or row["kind"] not in kinds:
                 continue
-            pixels = tifffile.imread(folder / row["path_image"])
-            labels = tifffile.imread(folder / row["path_label"]).astype(np.int32)
+            pixels = read_image(folder / row["path_image"])
+            labels = read_image(folder / row["path_label"]).astype(np.int32)
             group = f"{row['source']} | {row['modality']}"
             name = Path(row["path_image"]).stem
             if row["kind"] == "2d":

@@ -26,8 +26,8 @@ def test_an_embedding_knows_its_sizes(random_nano, pixels):
     assert embedding.features.shape == (1, 128, 64, 64)
     assert embedding.features.dtype == torch.float32
     assert embedding.original_size == (48, 64)
-    assert embedding.input_size == (384, 512)
-    assert embedding.scale == (8, 8)
+    assert embedding.input_size == (120, 160)
+    assert embedding.scale == (2.5, 2.5)
 
 
 def test_grey_is_colour_with_equal_channels(random_nano, pixels):
@@ -54,9 +54,10 @@ def test_an_image_of_the_frame_is_encoded_as_segment_anything_does(random_nano):
     torch.testing.assert_close(encode(random_nano, pixels).features, theirs, rtol=1e-4, atol=1e-4)
 
 
-def test_scaling_is_close_to_segment_anything(random_nano, pixels, monkeypatch):
+def test_scaling_is_close_to_segment_anything(random_nano, monkeypatch):
     seen = []
     monkeypatch.setattr(random_nano.sam, "preprocess", lambda x: seen.append(x) or torch.zeros(1, 3, 512, 512))
+    pixels = np.random.default_rng(2).integers(0, 256, (230, 300)).astype(np.uint8)
     encode(random_nano, pixels)
     theirs = ResizeLongestSide(512).apply_image(np.repeat(pixels[..., None], 3, axis=2))
     ours = seen[0][0].permute(1, 2, 0).numpy()
@@ -76,6 +77,12 @@ def test_scaling_is_close_to_segment_anything(random_nano, pixels, monkeypatch):
 )
 def test_the_longest_side_fills_the_frame(size, scaled):
     assert scaled_size(size, 512) == scaled
+
+
+def test_nano_enlarges_small_images_only_so_far(random_nano):
+    assert scaled_size((48, 64), 512, 2.5) == (120, 160)
+    assert scaled_size((480, 640), 512, 2.5) == (384, 512)
+    assert encode(random_nano, np.zeros((48, 64), np.uint8)).input_size == (120, 160)
 
 
 @pytest.mark.parametrize("size", [(100, 333), (333, 100), (769, 1023), (513, 511), (17, 3000)])
