@@ -17,7 +17,11 @@ _START = "00_start_here.ipynb"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return 0, or 2 after an error that was said in one line."""
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, rest = parser.parse_known_args(arguments)
+    options.rest = rest
+    if rest and options.run is not _lab:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
@@ -31,8 +35,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    lab = commands.add_parser("lab", help="open JupyterLab on the first notebook")
-    lab.add_argument("options", nargs=argparse.REMAINDER, help="options passed on to JupyterLab, such as --no-browser")
+    lab = commands.add_parser(
+        "lab",
+        help="open JupyterLab on the first notebook",
+        epilog="Further options go to JupyterLab, for example --no-browser --port=8899.",
+    )
     lab.set_defaults(run=_lab)
 
     info = commands.add_parser("info", help="show version, device and models")
@@ -58,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _lab(options: argparse.Namespace) -> int:
     notebook = _notebook(Path.cwd())
-    command = [sys.executable, "-m", "jupyter", "lab", notebook.name, *options.options]
+    command = [sys.executable, "-m", "jupyter", "lab", notebook.name, *options.rest]
     return subprocess.call(command, cwd=notebook.parent)  # noqa: S603
 
 
@@ -109,6 +116,8 @@ def _prompt(options: argparse.Namespace) -> int:
     if image.shape[0] != 1:
         raise ImageError(f"{options.image} holds {image.shape[0]} planes.", "Give an image of one plane.")
     objects = read_prompts(options.prompts)
+    for one in (p for prompts in objects.values() for p in prompts):
+        one.check(image.shape)
     model = load_model(options.model, options.device)
     found = predict_many(model, encode(model, image.shown()), list(objects.values()))
     labels, lost = Labels(image.shape), 0

@@ -31,6 +31,8 @@ def test_prompt_writes_the_objects(tmp_path, image, drawn, capsys):
     [
         ("object,y,x\n1,500,4\n", "Click inside"),
         ("object,y,x\n", "one prompt per line"),
+        ("object,y,x\n5000000000,4,4\n", "as numbers below a header"),
+        ("object,plane,y,x\n1,7,4,4\n", "Click inside"),
         ("object,y,x\n1,a,b\n", "as numbers below a header"),
         ("object,y0,x0,y1,x1\n1,2,2,2,2\n", "larger box"),
     ],
@@ -67,6 +69,23 @@ def test_help_needs_no_torch():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "prompt" in done.stdout
+
+
+def test_lab_passes_options_on(tmp_path, monkeypatch):
+    commands = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(subprocess, "call", lambda command, cwd: commands.append((command, cwd)) or 0)
+    assert main(["lab", "--no-browser", "--allow-root", "--port=8899"]) == 0
+    command, cwd = commands[0]
+    assert command[1:] == ["-m", "jupyter", "lab", "00_start_here.ipynb", "--no-browser", "--allow-root", "--port=8899"]
+    assert (cwd / "00_start_here.ipynb").is_file()
+
+
+def test_unknown_options_of_other_commands_are_refused(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["info", "--no-browser"])
+    assert stop.value.code == 2
+    assert "unrecognized arguments: --no-browser" in capsys.readouterr().err
 
 
 def test_lab_copies_its_notebook_outside_a_clone(tmp_path):

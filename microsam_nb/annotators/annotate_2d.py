@@ -6,10 +6,12 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ..core import Image, ImageError, ProjectError
 from ..files.images import read_image
 from ..session import Project
-from .base import Annotator, file_name
+from .base import Annotator, stem
 from .service import EngineService
 
 if TYPE_CHECKING:
@@ -40,7 +42,12 @@ def annotate_2d(
         )
     spec = getattr(model, "spec", None)
     kept, note = _project(shown, project, spec.name if spec else os.fspath(model))  # type: ignore[arg-type]
-    return Annotator(shown, EngineService(shown, model, device), kept, note)
+    try:
+        return Annotator(shown, EngineService(shown, model, device), kept, note)
+    except BaseException:
+        if kept is not None:
+            kept.close()
+        raise
 
 
 def _image(image: Any, axes: str, name: str) -> Image:
@@ -49,7 +56,8 @@ def _image(image: Any, axes: str, name: str) -> Image:
     if isinstance(image, (str, os.PathLike)):
         path = Path(image)
         return Image(read_image(path), axes, name or path.stem)
-    return Image(image, axes, name or "image")
+    # A copy: what is shown and what the model sees must not change with the caller's array.
+    return Image(image.copy() if isinstance(image, np.ndarray) else image, axes, name or "image")
 
 
 def _project(image: Image, project: str | os.PathLike[str] | bool | None, model: str) -> tuple[Project | None, str]:
@@ -57,7 +65,7 @@ def _project(image: Image, project: str | os.PathLike[str] | bool | None, model:
     if project is False:
         return None, ""
     if project is None or project is True:
-        folder = Path.cwd() / f"{file_name(image)}-{image.fingerprint()[:8]}.msam"
+        folder = Path.cwd() / f"{stem(image)}.msam"
         try:
             return Project.open(folder, image, model), ""
         except ProjectError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +35,7 @@ from ..session import (
     Undo,
 )
 from ..view import Click, Command, Drag, Press, action_for, command_for, gestures
-from ..widgets import Interaction, Loop, Screen, Status, Toolbar
+from ..widgets import Interaction, Loop, Screen, Status, Toolbar, close_tree
 
 _log = logging.getLogger("microsam_nb")
 
@@ -51,11 +52,11 @@ class Annotator:
         self.image, self.project = image, project
         self.session = Session(image.shape, project)
         self._closed = False
-        self._view_number = 0
+        self._answers: dict[str, int] = {}
         self._held: deque[Callable[[], None]] | None = None
         self._gestures = gestures()
         next(self._gestures)
-        self._status = Status()
+        self._status = Status(note)
         self._toolbar = Toolbar(self._act)
         width, height = _size(image)
         self._screen = Screen(image.shown, self.session, width, height)
@@ -66,28 +67,34 @@ class Annotator:
         self._listen()
         self.session.changed.connect(self._loop.repaint)
         self.session.changed.connect(self._release)
-        self.session.say(note or "Loading the model ...", error=bool(note))
+        self.session.say("Loading the model ...")
+        if project is not None:
+            project.closed.connect(lambda _: self.close())
         self._runner = Runner(self.session, service)
         self._loop.repaint(Change(tool=True, notice=True), True)
 
     @property
     def labels(self) -> NDArray[np.uint32]:
         """A copy of the committed objects, uint32 (y, x), 0 = background; (plane, y, x) for several planes."""
-        volume = self.session.labels.volume.copy()
+        volume = self.session.snapshot()
         return volume[0] if len(volume) == 1 and self.image.axes[0] == "y" else volume
 
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write the labels as TIFF and return the path; by default NAME_labels.tif in the working folder."""
-        where = Path(path) if path is not None else Path(f"{file_name(self.image)}_labels.tif")
-        write_labels(where, self.labels)
-        self.session.say(f"{self.session.labels.count()} objects are saved in {where}.")
+        """Write the labels as TIFF and return the path; by default NAME-HASH_labels.tif in the working folder."""
+        where = Path(path) if path is not None else Path(f"{stem(self.image)}_labels.tif")
+        labels = self.labels
+        write_labels(where, labels)
+        self.session.say(f"{np.count_nonzero(np.unique(labels))} objects are saved in {where}.")
         return where
 
     def wait(self, timeout: float = 60.0) -> None:
-        """Return when the model has answered and the screen is painted."""
-        self._loop.wait(timeout)
-        self._runner.wait(timeout)
-        self._loop.wait(timeout)
+        """Return when the model has answered and the screen is painted. Raises TimeoutError."""
+        end = time.monotonic() + timeout
+        while True:
+            for one in (self._loop, self._runner, self._loop):
+                one.wait(max(0.0, end - time.monotonic()))
+            if self._held is None and self._loop.idle and self._runner.idle:
+                return
 
     def close(self) -> None:
         """Stop the threads, close the widgets and release the project."""
@@ -97,9 +104,8 @@ class Annotator:
         self._runner.close()
         self._loop.close()
         self.session.close()
-        self._interaction.close()
         self._screen.close()
-        self.widget.close()
+        close_tree(self.widget)
 
     def _repr_mimebundle_(self, **kwargs: Any) -> Any:
         return self.widget._repr_mimebundle_(**kwargs)
@@ -129,7 +135,7 @@ class Annotator:
             if resized or kind == "ready":
                 self._loop.repaint(Change(view=True), True)
         elif kind == "view":
-            self._view_number = int(message["number"])
+            self._answers[str(message["screen"])] = int(message["number"])
             self.session.handle(SetView(float(message["y"]), float(message["x"]), float(message["zoom"])))
             # Also when nothing changed (the view was at its limit) the browser must leave its preview.
             self._loop.repaint(Change(view=True))
@@ -180,13 +186,18 @@ class Annotator:
             self._loop.post(self._catch_up)
 
     def _catch_up(self) -> None:
-        held, self._held = self._held, None
-        if held is None:
+        if self._held is None or self.session.awaiting is not None:
             return
-        if self.session.state.answered:  # otherwise the model failed, and the status line says why
+        held, self._held = self._held, None
+        state = self.session.state
+        if state.answered and state.proposal is not None:
             self._handle(Commit())
-        for event in held:
-            self._in_turn(event)
+            for event in held:
+                self._in_turn(event)
+        else:
+            # Further clicks were meant for the next object, not for this one.
+            left = " What you did since then is left out." if held else ""
+            self.session.say(f"{self.session.notice.text} The object is not committed.{left}", error=True)
 
     def _do(self, command: Command) -> None:
         actions: dict[Command, Action] = {
@@ -238,7 +249,7 @@ class Annotator:
     def _paint(self, change: Change, everything: bool) -> None:
         session = self.session
         if everything or change.view:
-            self._interaction.announce(self._screen.viewport, self._view_number)
+            self._interaction.announce(self._screen.viewport, self._answers)
         drawn = Change(change.prompts, change.proposal, change.view, False, False, change.labels)
         if everything or drawn != Change():
             self._screen.paint(drawn, everything=everything)
@@ -254,9 +265,10 @@ class Annotator:
         self._status.show(session.notice, busy=session.awaiting is not None)
 
 
-def file_name(image: Image) -> str:
-    """Return the image's name with nothing in it that a file name cannot hold."""
-    return re.sub(r"[^\w.-]+", "_", image.name).strip("._") or "image"
+def stem(image: Image) -> str:
+    """Return a file name for an image: its name and the start of its hash, so that no two images share it."""
+    plain = re.sub(r"[^\w.-]+", "_", image.name).strip("._") or "image"
+    return f"{plain}-{image.fingerprint()[:8]}"
 
 
 def _size(image: Image) -> tuple[int, int]:

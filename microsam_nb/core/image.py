@@ -97,7 +97,7 @@ def _as_array(value: Any) -> NDArray[np.generic]:
         value = value.filled(0)
     try:
         pixels = np.asarray(value)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RuntimeError) as error:
         raise ImageError(f"A {type(value).__name__} cannot be read as an image.", "Give a numpy array.") from error
     if pixels.dtype.kind not in "buif":
         raise ImageError(

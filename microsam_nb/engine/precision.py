@@ -12,7 +12,9 @@ def fast_dtype(device: torch.device) -> torch.dtype:
     """Return bfloat16 or float16 where ``device`` has arithmetic for it, else float32."""
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    if device.type == "cpu" and torch.cpu._is_avx512_bf16_supported():
+    # The question is not public in torch, and not there in every version.
+    quick = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    if device.type == "cpu" and quick is not None and quick():
         return torch.bfloat16
     return torch.float32
 

@@ -23,7 +23,7 @@ def read_prompts(path: Path) -> dict[int, list[Prompt]]:
             for row in reader:
                 number, prompt = _row(row, f"{path}, line {reader.line_num}")
                 objects.setdefault(number, []).append(prompt)
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise FileError(f"{path} is not a CSV table ({error}).", "Save the prompts as comma-separated text.") from error
     if not objects:
         raise FileError(f"{path} holds no prompts.", "Give one prompt per line below the header object,y,x.")
@@ -50,6 +50,6 @@ def _row(row: dict[str, str | None], where: str) -> tuple[int, Prompt]:
 
 
 def _positive(number: int) -> int:
-    if number < 1:
-        raise ValueError(f"object is {number}, ids start at 1")
+    if not 1 <= number < 2**32:
+        raise ValueError(f"object is {number}, ids go from 1 to {2**32 - 1}")
     return number

@@ -17,7 +17,8 @@ class Step:
 
 
 class History:
-    """Steps up to now and beyond it. The oldest are forgotten when their deltas exceed ``capacity`` bytes."""
+    """Steps up to now and beyond it. The oldest are forgotten when their deltas and masks
+    exceed ``capacity`` bytes."""
 
     def __init__(self, first: State, capacity: int = 256 * 2**20) -> None:
         self._steps = [Step(first)]
@@ -59,10 +60,12 @@ class History:
         return self._steps[self._now].delta
 
     def _trim(self) -> None:
-        size = sum(s.delta.nbytes for s in self._steps if s.delta)
-        while size > self._capacity and self._now > 1:
-            # The first step keeps its state as the new origin; its write can no longer be undone.
-            second = self._steps[1]
-            size -= second.delta.nbytes if second.delta else 0
-            self._steps[:2] = [Step(second.state)]
+        while self._now > 1 and self._nbytes() > self._capacity:
+            # The second step's state becomes the new origin; its write can no longer be undone.
+            self._steps[:2] = [Step(self._steps[1].state)]
             self._now -= 1
+
+    def _nbytes(self) -> int:
+        # Steps share the proposal until a new answer comes.
+        masks = {id(p): p.mask.bitmap.nbytes for s in self._steps if (p := s.state.proposal)}
+        return sum(masks.values()) + sum(s.delta.nbytes for s in self._steps if s.delta)

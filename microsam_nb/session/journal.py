@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zlib
@@ -21,6 +22,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._waiting: list[bytes] = []
+        self._whole: int | None = None  # size of the file up to its last whole line
 
     def read(self) -> Iterator[Action]:
         """Yield every action; a torn last line is cut off the file."""
@@ -48,21 +50,30 @@ class Journal:
         """Write one action. Raises OSError; the line is then kept and written with the next one."""
         line = json.dumps(to_json(action), separators=(",", ":")) + "\n"
         self._waiting.append(line.encode())
-        start = self.path.stat().st_size if self.path.exists() else 0
+        # A committed object must survive a power cut, not only a crash of the kernel.
+        self._write(sync=isinstance(action, Commit))
+
+    def finish(self) -> None:
+        """Write what could not be written before, if that is possible now."""
+        if self._waiting:
+            with contextlib.suppress(OSError):
+                self._write(sync=True)
+
+    def _write(self, *, sync: bool) -> None:
+        if self._whole is None:
+            self._whole = self.path.stat().st_size if self.path.exists() else 0
         try:
             with self.path.open("ab") as file:
+                # What a failed write left behind must not be glued to the next line.
+                file.truncate(self._whole)
                 file.write(b"".join(self._waiting))
                 file.flush()
-                if isinstance(action, Commit):
-                    # A committed object must survive a power cut, not only a crash of the kernel.
+                if sync:
                     os.fsync(file.fileno())
+                whole = file.tell()
         except OSError:
-            self._cut(start)
+            with contextlib.suppress(OSError):
+                os.truncate(self.path, self._whole)
             raise
+        self._whole = whole
         self._waiting.clear()
-
-    def _cut(self, size: int) -> None:
-        try:
-            os.truncate(self.path, size)
-        except OSError:
-            return  # the torn line is dropped at the next opening

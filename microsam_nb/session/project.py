@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import socket
@@ -9,9 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from .. import __version__
 from ..core import Image, ProjectError
 from .journal import Journal
+from .signal import Signal
 
 _FORMAT = 1
 #: Projects opened by this process; opening one again takes it over.
@@ -35,8 +39,10 @@ class Meta:
 class Project:
     """A folder that keeps one annotation. Open it with ``Project.open``."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lock: FileLock) -> None:
         self.folder = folder
+        self._lock = lock
+        self.closed: Signal[None] = Signal()
         self.journal = Journal(folder / "journal.jsonl")
         self._closed = False
 
@@ -57,13 +63,13 @@ class Project:
             _check_meta(folder, expected)
             if folder in _open:
                 _open[folder].close()
-            _take_lock(folder)
+            lock = _take_lock(folder)
         except OSError as error:
             raise ProjectError(
                 f"The project folder {folder} cannot be written ({error.strerror}).",
                 "Choose another place with project='...', or project=False to work without one.",
             ) from error
-        project = cls(folder)
+        project = cls(folder, lock)
         _open[folder] = project
         return project
 
@@ -81,13 +87,16 @@ class Project:
             return
         self._closed = True
         _open.pop(self.folder, None)
-        (self.folder / "lock").unlink(missing_ok=True)
+        self.journal.finish()
+        (self.folder / "owner.json").unlink(missing_ok=True)
+        self._lock.release()
+        self.closed.emit(None)
 
 
 def _check_meta(folder: Path, expected: Meta) -> None:
     path = folder / "meta.json"
     if not path.exists():
-        if any(p.name not in ("lock", "meta.json.part") for p in folder.iterdir()):
+        if any(p.name not in ("lock", "owner.json", "meta.json.part") for p in folder.iterdir()):
             raise ProjectError(
                 f"{folder} holds other files and no project.", "Name an empty or new folder for the project."
             )
@@ -112,39 +121,21 @@ def _check_meta(folder: Path, expected: Meta) -> None:
         )
 
 
-def _take_lock(folder: Path) -> None:
-    path = folder / "lock"
-    mine = {"pid": os.getpid(), "host": socket.gethostname()}
-    for _ in range(2):
-        try:
-            with path.open("x") as file:
-                json.dump(mine, file)
-            return
-        except FileExistsError:
-            try:
-                found = json.loads(path.read_text())
-                owner = {"pid": int(found["pid"]), "host": str(found["host"])}
-            except (ValueError, KeyError, TypeError, FileNotFoundError):
-                owner = {}  # not written by us, or torn
-            if _alive(owner):
-                raise ProjectError(
-                    f"{folder} is open in another kernel (process {owner.get('pid')} on {owner.get('host')}).",
-                    f"Close that notebook, or delete {path} if it no longer runs.",
-                ) from None
-            path.unlink(missing_ok=True)
-    raise ProjectError(f"{folder} was locked by another kernel just now.", "Try again.")
-
-
-def _alive(owner: dict[str, Any]) -> bool:
-    if owner.get("host") != socket.gethostname():
-        return bool(owner)
-    pid = owner["pid"]
-    if pid <= 0 or pid == os.getpid():
-        return False
+def _take_lock(folder: Path) -> FileLock:
+    """Lock the folder for this process; the operating system releases it when the process dies."""
+    lock = FileLock(folder / "lock", timeout=0)
     try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
+        lock.acquire()
+    except Timeout:
+        try:
+            found = json.loads((folder / "owner.json").read_text())
+            owner = f"process {int(found['pid'])} on {found['host']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            owner = "unknown process"
+        raise ProjectError(
+            f"{folder} is open in another kernel ({owner}).", "Shut that kernel down, then open the project again."
+        ) from None
+    except NotImplementedError as error:
+        raise OSError(errno.ENOLCK, "its file system cannot lock files") from error
+    (folder / "owner.json").write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+    return lock

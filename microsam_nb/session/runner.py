@@ -35,6 +35,9 @@ class Runner:
             if self._closed:
                 return
             if isinstance(request, Predict):
+                # Two threads may hand in their requests in another order than they made them.
+                others = [r for r in self._waiting if isinstance(r, Predict)]
+                request = max([*others, request], key=lambda r: r.ticket)
                 self._waiting = [r for r in self._waiting if not isinstance(r, Predict)]
             self._waiting.append(request)
             self._wake.notify_all()
@@ -44,6 +47,12 @@ class Runner:
         with self._wake:
             if not self._wake.wait_for(lambda: not self._waiting and not self._busy, timeout):
                 raise TimeoutError(f"The model is still working after {timeout:g} s; wait longer.")
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to do."""
+        with self._wake:
+            return not self._waiting and not self._busy
 
     def close(self) -> None:
         """Stop the thread after the work in hand."""

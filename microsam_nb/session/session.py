@@ -5,6 +5,9 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..core import Box, Delta, Labels, MicrosamError
 from ..core.box import Triple
 from .actions import Action
@@ -35,12 +38,11 @@ class Session:
         self._requests: list[Request] = []
         self._project: Project | None = None
         if project is not None:
-            for number, action in enumerate(project.journal.read(), start=1):
-                try:
-                    self._apply(action)
-                except (MicrosamError, ValueError, TypeError) as error:
-                    raise project.journal.damaged(number, error) from error
-            self._requests.clear()
+            try:
+                self._replay(project)
+            except BaseException:
+                project.close()
+                raise
             self._project = project
 
     @property
@@ -49,7 +51,8 @@ class Session:
 
     @property
     def state(self) -> State:
-        return self._history.state
+        with self._lock:
+            return self._history.state
 
     @property
     def awaiting(self) -> int | None:
@@ -99,6 +102,11 @@ class Session:
             self.notice = Notice(text, error)
         self.changed.emit(Change(notice=True))
 
+    def snapshot(self) -> NDArray[np.uint32]:
+        """Return a copy of the labels (plane, y, x) that no write in progress can tear."""
+        with self._lock:
+            return self.labels.volume.copy()
+
     def close(self) -> None:
         """Release the project folder; further changes raise ProjectError."""
         with self._lock:
@@ -132,6 +140,18 @@ class Session:
             return False
         self._awaiting = None
         return True
+
+    def _replay(self, project: Project) -> None:
+        for number, action in enumerate(project.journal.read(), start=1):
+            try:
+                applied = self._apply(action)
+            except (MicrosamError, ValueError, TypeError, AttributeError, IndexError) as error:
+                raise project.journal.damaged(number, error) from error
+            if not applied:
+                # Only what had come of something was written.
+                raise project.journal.damaged(number, ValueError(f"{type(action).__name__} has no effect"))
+        self._requests.clear()
+        self.notice = Notice("")
 
     def _walk(self, move: object) -> None:
         browsing = self.state.browsing

@@ -38,12 +38,18 @@ class Viewport:
 
     def bounded(self) -> Viewport:
         """Return the nearest viewport with a sensible zoom and a part of the plane in its middle."""
-        whole = min(self.height / self.shape[0], self.width / self.shape[1])
-        zoom = min(max(self.zoom, whole / 2), max(CLOSEST, whole))
+        farthest, closest = self.limits
+        zoom = min(max(self.zoom, farthest), closest)
         half_y, half_x = self.height / zoom / 2, self.width / zoom / 2
         y = min(max(self.y + self.height / self.zoom / 2, 0.0), float(self.shape[0])) - half_y
         x = min(max(self.x + self.width / self.zoom / 2, 0.0), float(self.shape[1])) - half_x
         return replace(self, y=y, x=x, zoom=zoom)
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Lowest and highest zoom: half of what shows the whole plane, and single pixels or the whole plane."""
+        whole = min(self.height / self.shape[0], self.width / self.shape[1])
+        return whole / 2, max(CLOSEST, whole)
 
     def zoomed(self, factor: float, row: float | None = None, column: float | None = None) -> Viewport:
         """Zoom around a screen position; without one, around the middle of the screen."""

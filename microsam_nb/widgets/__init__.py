@@ -1,9 +1,10 @@
 """The face: ipywidgets on ipycanvas, and one small JavaScript layer."""
 
 from .canvas import Screen
+from .closing import close_tree
 from .interaction import Interaction
 from .loop import Loop
 from .status import Status
 from .toolbar import Toolbar
 
-__all__ = ["Interaction", "Loop", "Screen", "Status", "Toolbar"]
+__all__ = ["Interaction", "Loop", "Screen", "Status", "Toolbar", "close_tree"]

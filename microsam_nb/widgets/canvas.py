@@ -9,12 +9,13 @@ import numpy as np
 from ipycanvas import Canvas, MultiCanvas
 from numpy.typing import NDArray
 
-from ..core import Box, BoxPrompt, Point
+from ..core import Box, BoxPrompt, Candidate, Point
 from ..session import Change, Session
 from ..view import Patch, Viewport, encode_image, label_patch, mask_patch, outline
 from ..view.paint import shrinkage
 from ..view.palette import NEGATIVE, POSITIVE, PROPOSAL
 from .batch import batch, number, put
+from .closing import close_tree
 
 _IMAGE, _OBJECTS, _LINES, _TOP = range(4)
 
@@ -34,6 +35,8 @@ class Screen:
         small = [-(-side // self._shrink) for side in self._plane_size]
         self._image, self._labels, self._proposal = (Canvas(width=small[1], height=small[0]) for _ in range(3))
         self._encoded: Patch | None = None
+        self._outlined: Candidate | None = None
+        self._rings: list[NDArray[np.float32]] = []
         self._density = 1.0
         self.opacity = 0.45
         self.canvas = MultiCanvas(4, width=width, height=height)
@@ -85,8 +88,9 @@ class Screen:
             self.canvas[_TOP].clear_rect(0, 0, 1, 1)
 
     def close(self) -> None:
-        for one in (self._image, self._labels, self._proposal, *self.canvas._canvases, self.canvas, self.box):
-            one.close()
+        for one in (self._image, self._labels, self._proposal, *(self.canvas[i] for i in range(4))):
+            close_tree(one)
+        close_tree(self.box)
 
     def _picture(self) -> Patch:
         if self._encoded is None:
@@ -110,7 +114,10 @@ class Screen:
         layer, state, thick = self.canvas[_LINES], self._session.state, self._density
         layer.clear_rect(0, 0, view.width, view.height)
         if state.proposal is not None:
-            rings = [(r - (view.y, view.x)) * view.zoom for r in outline(state.proposal.mask)]
+            if self._outlined is not state.proposal:
+                self._outlined, self._rings = state.proposal, outline(state.proposal.mask)
+            corner = np.array([view.y, view.x])
+            rings = [(r - corner) * view.zoom for r in self._rings]
             layer.line_width = 1.5 * thick
             layer.stroke_style = _css(PROPOSAL)
             for ring in rings:

@@ -1,15 +1,20 @@
 // Pointer, keys, zoom preview and focus guard on an ipycanvas MultiCanvas.
 //
 // To Python:  ready/size {width, height, density}   click {y, x, button, shift}
-//             drag {y0, x0, y1, x1, button, shift}  view {number, y, x, zoom}   key {key, ctrl, shift}
-// From Python: view {number, y, x, zoom, width, height}: what the next picture shows.
+//             drag {y0, x0, y1, x1, button, shift}  view {screen, number, y, x, zoom}   key {key, ctrl, shift}
+// From Python: view {answers, y, x, zoom, width, height, closest, farthest}: what the next picture shows.
+//              answers[screen] is the number of the last view message that it takes into account.
 // Coordinates are those of the image; zoom is canvas pixels per image pixel.
 
 const REACH = 4; // CSS pixels between press and release of a click
 const PAUSE = 70; // ms between two view messages while the view moves
 const STOPPED = ["mousedown", "mouseup", "mousemove", "mouseout", "touchstart", "touchmove", "touchend", "touchcancel"];
 
+// Canvas elements that have their layer. The hidden widget has as many views as the annotator; each canvas needs one.
+const attached = new WeakSet();
+
 function attach(model, target, view) {
+  const screen = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
   const canvas = view.el;
   const box = canvas.parentElement;
   const root = box.closest(".msam-annotator") ?? box;
@@ -32,19 +37,22 @@ function attach(model, target, view) {
   let timer = 0;
   let press = null;
 
-  const css = () => box.clientWidth / base.width; // CSS pixels per canvas pixel
+  // CSS pixels per canvas pixel; the two differ while a change of size is on its way.
+  const across = () => box.clientWidth / base.width;
+  const down = () => box.clientHeight / base.height;
   const place = (event) => {
     const r = box.getBoundingClientRect();
     return [event.clientX - r.left, event.clientY - r.top];
   };
-  const toImage = ([x, y]) => ({ x: live.x + x / (live.zoom * css()), y: live.y + y / (live.zoom * css()) });
+  const toImage = ([x, y]) => ({ x: live.x + x / (live.zoom * across()), y: live.y + y / (live.zoom * down()) });
 
   function preview() {
     const scale = live.zoom / base.zoom;
-    const k = live.zoom * css();
+    const right = (base.x - live.x) * live.zoom * across();
+    const below = (base.y - live.y) * live.zoom * down();
     const still = Math.abs(scale - 1) < 1e-9 && live.x === base.x && live.y === base.y;
     canvas.style.transformOrigin = "0 0";
-    canvas.style.transform = still ? "" : `translate(${(base.x - live.x) * k}px, ${(base.y - live.y) * k}px) scale(${scale})`;
+    canvas.style.transform = still ? "" : `translate(${right}px, ${below}px) scale(${scale})`;
   }
   function tell() {
     preview();
@@ -52,7 +60,7 @@ function attach(model, target, view) {
     timer = setTimeout(() => {
       timer = 0;
       sent += 1;
-      model.send({ kind: "view", number: sent, y: live.y, x: live.x, zoom: live.zoom });
+      model.send({ kind: "view", screen, number: sent, y: live.y, x: live.x, zoom: live.zoom });
     }, PAUSE);
   }
   function clear() {
@@ -60,7 +68,7 @@ function attach(model, target, view) {
   }
   function drawn() {
     if (coming) {
-      const moving = timer !== 0 || coming.number < sent;
+      const moving = timer !== 0 || (coming.answers[screen] ?? 0) < sent;
       base = coming;
       coming = null;
       if (!moving || !live) live = { y: base.y, x: base.x, zoom: base.zoom };
@@ -68,7 +76,8 @@ function attach(model, target, view) {
     }
     if (!press) clear();
   }
-  function measure(kind) {
+  let told = false;
+  function measure() {
     const density = window.devicePixelRatio || 1;
     const width = box.clientWidth;
     const height = box.clientHeight;
@@ -76,7 +85,8 @@ function attach(model, target, view) {
     overlay.width = Math.round(width * density);
     overlay.height = Math.round(height * density);
     ink.setTransform(density, 0, 0, density, 0, 0);
-    model.send({ kind, width, height, density });
+    model.send({ kind: told ? "size" : "ready", width, height, density });
+    told = true;
   }
 
   // The pointer. ipycanvas must not hear of it too.
@@ -90,6 +100,7 @@ function attach(model, target, view) {
     const at = place(e);
     const before = toImage(at);
     live.zoom *= Math.exp(-Math.max(-240, Math.min(240, e.deltaY * unit)) * 0.002);
+    live.zoom = Math.max(base.farthest, Math.min(base.closest, live.zoom));
     const after = toImage(at);
     live.x += before.x - after.x;
     live.y += before.y - after.y;
@@ -116,8 +127,8 @@ function attach(model, target, view) {
       ink.strokeStyle = "#00e640";
       ink.strokeRect(press.from[0], press.from[1], x - press.from[0], y - press.from[1]);
     } else if (press.button !== 2) {
-      live.x -= (x - press.at[0]) / (live.zoom * css());
-      live.y -= (y - press.at[1]) / (live.zoom * css());
+      live.x -= (x - press.at[0]) / (live.zoom * across());
+      live.y -= (y - press.at[1]) / (live.zoom * down());
       tell();
     }
     press.at = [x, y];
@@ -166,9 +177,10 @@ function attach(model, target, view) {
   top.on("new-frame", drawn);
   const receive = (message) => { if (message.kind === "view") coming = message; };
   model.on("msg:custom", receive);
-  const watch = new ResizeObserver(() => measure("size"));
+  const watch = new ResizeObserver(measure);
   watch.observe(box);
-  measure("ready");
+  window.addEventListener("resize", measure, { signal: quit.signal }); // also when only the pixel density changes
+  measure();
   return () => {
     quit.abort();
     watch.disconnect();
@@ -188,17 +200,25 @@ export default {
     const look = async () => {
       for (const key of Object.keys(target.views ?? {})) {
         const view = await target.views[key];
-        if (!ends.has(view) && view.el.isConnected && view.el.parentElement) ends.set(view, attach(model, target, view));
+        if (attached.has(view.el) || !view.el.isConnected || !view.el.parentElement) continue;
+        attached.add(view.el);
+        ends.set(view, attach(model, target, view));
       }
       for (const [view, end] of ends) {
-        if (!view.el.isConnected && !document.contains(view.el)) { end(); ends.delete(view); }
+        if (view.el.isConnected) continue;
+        end();
+        ends.delete(view);
+        attached.delete(view.el);
       }
     };
     const timer = setInterval(look, 50);
     await look();
     return () => {
       clearInterval(timer);
-      for (const end of ends.values()) end();
+      for (const [view, end] of ends) {
+        end();
+        attached.delete(view.el);
+      }
     };
   },
 };

@@ -25,12 +25,15 @@ class Interaction(anywidget.AnyWidget):
         super().__init__(target=target, shortcuts=table)
         self.layout.display = "none"
 
-    def announce(self, view: Viewport, number: int) -> None:
-        """Tell which view the next picture shows, and the number of the last view message it answers."""
+    def announce(self, view: Viewport, answers: dict[str, int]) -> None:
+        """Tell which view the next picture shows, and of each screen the last view message that it answers."""
+        farthest, closest = view.limits
         self.send(
             {
                 "kind": "view",
-                "number": number,
+                "answers": answers,
+                "closest": closest,
+                "farthest": farthest,
                 "y": view.y,
                 "x": view.x,
                 "zoom": view.zoom,

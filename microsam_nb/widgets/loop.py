@@ -49,6 +49,12 @@ class Loop:
             if not self._wake.wait_for(self._idle, timeout):
                 raise TimeoutError(f"The screen is still busy after {timeout:g} s; wait longer.")
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to do."""
+        with self._wake:
+            return self._idle()
+
     def close(self) -> None:
         with self._wake:
             self._closed = True

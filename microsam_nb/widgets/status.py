@@ -11,9 +11,12 @@ from ..view import help_rows
 
 
 class Status:
-    """A line that says what happens, and a table of keys that can be shown."""
+    """A line that says what happens, and a table of keys that can be shown.
 
-    def __init__(self) -> None:
+    ``warning`` stays on screen whatever else happens.
+    """
+
+    def __init__(self, warning: str = "") -> None:
         self.line = widgets.HTML()
         self.line.add_class("msam-status")
         rows = "".join(
@@ -23,15 +26,15 @@ class Status:
         self.help = widgets.HTML(f"<table style='line-height:1.5'>{rows}</table>")
         self.help.add_class("msam-help")
         self.help.layout.display = "none"
-        self.box = widgets.VBox([self.line, self.help])
+        self.warning = widgets.HTML(_alert(warning) if warning else "")
+        self.warning.layout.display = "" if warning else "none"
+        self.box = widgets.VBox([self.warning, self.line, self.help])
 
     def show(self, notice: Notice, busy: bool) -> None:
-        """Show a notice; errors are red and marked, work in progress is named."""
-        text = html.escape(notice.text)
-        if notice.error:
-            text = f"<span style='color:#c62828' role='alert'>&#9888; {text}</span>"
-        elif busy:
-            text = "<i>The model is working ...</i>"
+        """Show a notice, red and marked when it is an error, and whether the model is working."""
+        text = _alert(notice.text) if notice.error else html.escape(notice.text)
+        if busy:
+            text += " <i>The model is working ...</i>"
         value = f"<div style='line-height:1.4;min-height:1.4em'>{text}</div>"
         if self.line.value != value:
             self.line.value = value
@@ -39,3 +42,7 @@ class Status:
     def toggle_help(self) -> None:
         hidden = self.help.layout.display == "none"
         self.help.layout.display = "" if hidden else "none"
+
+
+def _alert(text: str) -> str:
+    return f"<span style='color:#c62828' role='alert'>&#9888; {html.escape(text)}</span>"

@@ -120,10 +120,10 @@ def test_text_of_notices_is_escaped(annotator):
 def test_view_messages_move_the_view_and_are_answered(annotator, monkeypatch):
     sent = []
     monkeypatch.setattr(annotator._interaction, "send", sent.append)
-    say(annotator, kind="view", number=5, y=10.0, x=20.0, zoom=20.0)
+    say(annotator, kind="view", screen="a", number=5, y=10.0, x=20.0, zoom=20.0)
     view = annotator._screen.viewport
     assert (view.y, view.x, view.zoom) == (10.0, 20.0, 20.0)
-    assert sent[-1]["number"] == 5
+    assert sent[-1]["answers"] == {"a": 5}
     assert sent[-1]["zoom"] == 20.0
     say(annotator, kind="key", key="f", ctrl=False, shift=False)
     assert annotator.session.state.browsing.view is None
@@ -163,6 +163,7 @@ def test_callbacks_do_not_compute(annotator, disks):
     assert "working" in annotator._status.line.value
     service.gate.set()
     annotator.wait()
+    assert "working" not in annotator._status.line.value
     assert len([r for r in service.requests if isinstance(r, Predict)]) <= 2
     assert annotator.session.state.answered
 
@@ -178,13 +179,32 @@ def test_commit_before_the_answer_waits_for_it(annotator):
     send({"kind": "key", "key": "c", "ctrl": False, "shift": False}, [])
     annotator._loop.wait()
     assert not annotator.labels.any()
-    assert "as soon as the model has answered" in annotator.session.notice.text
+    assert "as soon as the model has answered" in annotator._status.line.value
+    # The view moves while the model works: that must not disturb the order.
+    for number in (1, 2):
+        send({"kind": "view", "screen": "a", "number": number, "y": 0.0, "x": 0.0, "zoom": 9.0 + number}, [])
     service.gate.set()
-    for _ in range(4):
-        annotator.wait()
+    annotator.wait()
     labels = annotator.labels
     assert (labels[24, 26], labels[70, 40]) == (1, 2)
     assert annotator.session.state.prompts == ()
+
+
+def test_a_commit_that_fails_takes_no_later_click_with_it(annotator):
+    """Click on nothing, C, click on a cell, C: the cell must not be mixed with the click on nothing."""
+    service = annotator._runner._service
+    service.gate.clear()
+    send = annotator._interaction._handle_custom_msg
+    send({"kind": "click", "y": 4, "x": 4, "button": 2, "shift": False}, [])
+    send({"kind": "key", "key": "c", "ctrl": False, "shift": False}, [])
+    send({"kind": "click", "y": 70, "x": 40, "button": 0, "shift": False}, [])
+    send({"kind": "key", "key": "c", "ctrl": False, "shift": False}, [])
+    annotator._loop.wait()
+    service.gate.set()
+    annotator.wait()
+    assert not annotator.labels.any()
+    assert len(annotator.session.state.prompts) == 1
+    assert "The object is not committed" in annotator._status.line.value
 
 
 def test_a_failing_model_is_told(drawn_image, opened):
@@ -197,6 +217,8 @@ def test_a_failing_model_is_told(drawn_image, opened):
     one.wait()
     assert "out of luck" in one._status.line.value
     assert "try again" in one._status.line.value
+    say(one, kind="key", key="c", ctrl=False, shift=False)
+    assert "Undo the last prompt" in one._status.line.value
 
 
 def test_a_wrong_checkpoint_is_told_on_screen(drawn_image, tmp_path, opened):
@@ -258,6 +280,40 @@ def test_work_is_kept_by_default_and_opened_again(folder, drawn_image, opened):
         one.session.handle(AddPoint(5, 5))
     one.close()
     assert [p.suffix for p in folder.iterdir()] == [".msam"]
+    assert not one._runner._thread.is_alive(), "the replaced annotator lets go of its model"
+
+
+def test_closing_leaves_no_widget_behind(drawn_image, disks):
+    from ipywidgets.widgets.widget import _instances
+
+    before = set(_instances)
+    one = Annotator(drawn_image, disks(drawn_image.shape), None)
+    one.wait()
+    one.close()
+    assert set(_instances) <= before
+
+
+def test_a_damaged_project_lets_go_of_its_lock(folder, drawn_image, opened):
+    one = annotate_2d(drawn_image.pixels, project="mine.msam")
+    one.session.handle(AddPoint(24, 26))
+    one.wait()
+    one.close()
+    journal = folder / "mine.msam" / "journal.jsonl"
+    text = journal.read_text()
+    journal.write_text("nonsense\n" + text)
+    with pytest.raises(ProjectError, match="restore it"):
+        annotate_2d(drawn_image.pixels, project="mine.msam")
+    journal.write_text(text)
+    opened(annotate_2d(drawn_image.pixels, project="mine.msam"))
+
+
+def test_the_image_is_the_one_that_was_given(opened):
+    pixels = np.zeros((20, 30), np.uint8)
+    pixels[5:9, 5:9] = 200
+    one = annotate_2d(pixels, project=False)
+    opened(one)
+    pixels[:] = 0
+    assert one.image.pixels.max() == 200
 
 
 def test_a_folder_that_cannot_be_written_does_not_stop_the_work(tmp_path, monkeypatch, drawn_image, opened):
@@ -269,8 +325,11 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_work(tmp_path, monkey
     monkeypatch.setattr("microsam_nb.annotators.annotate_2d.Project.open", refuse)
     one = annotate_2d(drawn_image.pixels)
     opened(one)
-    one._loop.wait()
+    one.wait()
     assert one.project is None
+    assert "Ready" in one._status.line.value
+    assert "Choose another place" in one._status.warning.value
+    assert one._status.warning.layout.display == ""
     with pytest.raises(ProjectError, match="Choose another place"):
         annotate_2d(drawn_image.pixels, project=tmp_path / "here.msam")
 
@@ -290,8 +349,10 @@ def test_another_image_is_refused(folder, drawn_image, opened):
 def test_save(annotator, folder):
     click(annotator, 24, 26)
     annotator.session.handle(Commit())
-    assert annotator.save() == annotator.save("discs_labels.tif")
-    assert np.array_equal(tifffile.imread("discs_labels.tif"), annotator.labels)
+    path = annotator.save()
+    assert path.name.startswith("discs-")
+    assert np.array_equal(tifffile.imread(path), annotator.labels)
+    assert annotator.save("mine.tif").name == "mine.tif"
     with pytest.raises(FileError, match=r"ending in \.tif"):
         annotator.save("labels.png")
     with pytest.raises(FileError, match="folder that exists"):

@@ -25,7 +25,7 @@ def path(tmp_path):
 
 
 def opened(path):
-    return Session(SHAPE, SimpleNamespace(journal=Journal(path), check=lambda: None))
+    return Session(SHAPE, SimpleNamespace(journal=Journal(path), check=lambda: None, close=lambda: None))
 
 
 def annotate(session, count, first=0):

@@ -280,7 +280,7 @@ def test_a_negative_point_alone_keeps_asking(session):
 
 
 def test_what_changed_is_said(session):
-    assert session.handle(AddPoint(5, 5)).change == Change(prompts=True)
+    assert session.handle(AddPoint(5, 5)).change == Change(prompts=True, notice=True)
     assert answer(session, square(4, 4)).change == Change(proposal=True, notice=True)
     committed = session.handle(Commit()).change
     assert committed == Change(prompts=True, proposal=True, notice=True, labels=Box((0, 4, 4), (1, 8, 8)))
@@ -345,7 +345,7 @@ def test_listeners_hear_changes_and_one_that_fails_is_logged(session, caplog):
     session.changed.connect(heard.append)
     with caplog.at_level(logging.CRITICAL + 1):
         session.handle(AddPoint(5, 5))
-    assert heard == [Change(prompts=True)]
+    assert heard == [Change(prompts=True, notice=True)]
     session.changed.disconnect(broken)
     session.say("Hello.")
     session.say("Hello.")

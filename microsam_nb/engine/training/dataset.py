@@ -12,7 +12,7 @@ from skimage.measure import label as connected
 from torch import Tensor
 from torch.nn import functional as F
 
-from ...core import Contrast, LabelledImage, MicrosamError
+from ...core import Image, LabelledImage, MicrosamError
 from .augment import vary_intensity
 from .distances import distance_targets
 
@@ -91,7 +91,7 @@ class CropDataset:
 
 
 def _prepare(one: LabelledImage, frame: int) -> _Prepared:
-    pixels = Contrast().stretch(one.pixels)
+    pixels = Image(one.pixels).shown()
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
     image = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)

@@ -14,14 +14,18 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from ...core import MicrosamError, SettingsError
 from ..decode import SparsePrompts, decode_tokens, encode_prompts
 from ..models import Model
+from ..precision import fast_dtype
 from .checkpoint import load_checkpoint, save_checkpoint
 from .clicks import boxes_of, corrections, first_points
 from .dataset import Crop, CropDataset, objects_of
 from .losses import distance_loss, mask_loss, overlap
 from .settings import TrainingSettings
 
+#: Empty crops in one batch before the training gives up.
+_TRIES = 500
 #: Share of the training over which the mask loss turns from balanced to plain.
 _BALANCED = 0.3
 
@@ -74,10 +78,14 @@ class _Run:
 
     def __init__(self, model: Model, data: CropDataset, settings: TrainingSettings) -> None:
         self.rank = dist.get_rank() if dist.is_initialized() else 0
-        self.random = np.random.default_rng([settings.seed, self.rank])
-        self.noise = torch.Generator().manual_seed(settings.seed + self.rank)
-        torch.manual_seed(settings.seed + self.rank)
         self.model, self.data, self.settings, self.step = model, data, settings, 0
+        self.device = model.device
+        self._seed()
+        if settings.crop % 32 or settings.crop > model.frame:
+            raise SettingsError(
+                f"crop = {settings.crop} px does not fit the model's frame of {model.frame} px.",
+                f"Choose a multiple of 32 up to {model.frame}.",
+            )
         self.net = nn.ModuleDict({"sam": model.sam})
         if model.distances is not None:
             self.net["distances"] = model.distances
@@ -90,6 +98,16 @@ class _Run:
         ]
         self.optimizer = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98))
         self.position = model.sam.prompt_encoder.get_dense_pe()
+
+    def _seed(self) -> None:
+        """Begin all random draws anew; they depend on nothing but the seed, the process and the step."""
+        start = [self.settings.seed, self.rank, self.step]
+        self.random = np.random.default_rng([*start, 0])
+        # Crops are drawn on a thread of their own.
+        self.drawing = np.random.default_rng([*start, 1])
+        seed = int(np.random.default_rng([*start, 2]).integers(2**31))
+        self.noise = torch.Generator(self.device).manual_seed(seed)
+        torch.manual_seed(seed)
 
     def state(self) -> dict[str, object]:
         return {
@@ -104,9 +122,7 @@ class _Run:
         self.mean = state["mean"]  # type: ignore[assignment]
         self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
         self.step = int(state["step"])  # type: ignore[call-overload]
-        # Draws after a restart differ from those before it, yet depend on nothing but seed and step.
-        self.random = np.random.default_rng([self.settings.seed, self.rank, self.step])
-        torch.manual_seed(self.settings.seed + self.rank + self.step)
+        self._seed()
 
     def finish(self) -> None:
         self.net.load_state_dict(self.mean)
@@ -132,10 +148,17 @@ class _Run:
         targets: list[Tensor] = []
         depth: list[Tensor] = []
         room = self.settings.batch * self.settings.objects
+        misses = 0
         while len(crops) < self.settings.batch:
-            crop = self.data.draw(self.settings.crop, self.random)
-            ids = objects_of(crop.labels, self.settings.objects, self.random)
+            crop = self.data.draw(self.settings.crop, self.drawing)
+            ids = objects_of(crop.labels, self.settings.objects, self.drawing)
             if not ids:
+                misses += 1
+                if misses > _TRIES:
+                    raise MicrosamError(
+                        "The training images show hardly any object of ten pixels or more.",
+                        "Add images with larger objects, or enlarge these.",
+                    )
                 continue
             for one in ids:
                 mask = (crop.labels == one).float()
@@ -144,15 +167,15 @@ class _Run:
                 depth.append((1 - crop.distances[2]) * mask)
             crops.append(crop)
         # Repeats fill the step up; their prompts differ from the first ones.
-        for again in self.random.integers(0, len(owner), room - len(owner)):
+        for again in self.drawing.integers(0, len(owner), room - len(owner)):
             owner.append(owner[again])
             targets.append(targets[again])
             depth.append(depth[again])
         sam = self.model.sam
         images = torch.stack([c.image for c in crops])
         inside = torch.stack([c.inside for c in crops])
-        images = (images - sam.pixel_mean) / sam.pixel_std * inside[:, None]
-        return _Batch(
+        images = (images - sam.pixel_mean.cpu()) / sam.pixel_std.cpu() * inside[:, None]
+        parts = (
             images.contiguous(memory_format=torch.channels_last),
             inside[:, ::2, ::2],
             torch.stack([c.distances for c in crops]),
@@ -160,12 +183,15 @@ class _Run:
             torch.stack(targets),
             torch.stack(depth),
         )
+        return _Batch(*(part.to(self.device) for part in parts))
 
     def _learn(self, batch: _Batch) -> Tensor | np.ndarray[tuple[int], np.dtype[np.float64]]:
         s = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
-        with torch.autocast(batch.images.device.type, dtype=torch.bfloat16):
+        # float16 would need its losses scaled; without bfloat16 the training runs in float32.
+        half = fast_dtype(self.device) is torch.bfloat16
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half), self.device:
             features = self.model.sam.image_encoder(batch.images)
             prompted, first, last = self._prompt(batch, features)
             distance = torch.zeros(())

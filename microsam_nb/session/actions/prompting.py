@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ...core import BoxPrompt, Point, Prompt, PromptError
+from ..state import Notice
 from .base import Action
 
 if TYPE_CHECKING:
@@ -76,3 +77,4 @@ def _prompt(session: Session, prompts: tuple[Prompt, ...]) -> None:
     # The old proposal stays on screen until the new answer comes.
     proposal = state.proposal if prompts else None
     session.edit(replace(state, prompts=prompts, proposal=proposal, answered=not prompts))
+    session.notice = Notice("")
