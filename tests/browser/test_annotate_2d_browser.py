@@ -366,11 +366,12 @@ def test_a_dense_screen_is_sharp_and_exact(open_notebook: Any) -> None:
 
 
 def test_without_the_interaction_layer_ipycanvas_still_annotates(open_notebook: Any) -> None:
-    book = open_notebook("plain.ipynb", CELL, block="**/labextensions/anywidget/**")
+    book = open_notebook("plain.ipynb", CELL, block="**/extensions/anywidget/**")
     book.run(0)
     screen = Screen(book)
     screen.drawn()
     screen.wait()
+    assert screen.page.locator(".msam-overlay").count() == 0
     screen.click(*NUCLEUS, kind="mouse_up")
     point = book.kernel("p = annotator.session.state.prompts[0]\n[p.y, p.x]")
     assert point == pytest.approx(NUCLEUS, abs=0.6)
