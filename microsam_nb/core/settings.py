@@ -5,9 +5,10 @@ Forms, command-line options and documentation are made from what ``describe`` re
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from enum import Enum
-from typing import Any
+from typing import Any, Self
 
 from .errors import SettingsError
 
@@ -56,6 +57,24 @@ class Settings:
             )
             for f in fields(cls)
         ]
+
+    @classmethod
+    def parse(cls, pairs: Iterable[str]) -> Self:
+        """Make settings from texts such as "steps=3000"; numbers only. Raises SettingsError."""
+        known = {one.name: one for one in cls.describe() if one.kind in (int, float)}
+        values: dict[str, Any] = {}
+        for pair in pairs:
+            name, _, text = pair.partition("=")
+            if name not in known:
+                raise SettingsError(f"There is no setting {name!r}.", f"Use one of: {', '.join(known)}.")
+            try:
+                values[name] = known[name].kind(text)
+            except ValueError as error:
+                raise SettingsError(
+                    f"{pair!r} gives no number of type {known[name].kind.__name__}.",
+                    f"Write it as {name}={known[name].default}.",
+                ) from error
+        return cls(**values)
 
     @staticmethod
     def _check(one: Option, value: Any) -> None:

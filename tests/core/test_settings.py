@@ -60,3 +60,24 @@ def test_an_error_is_what_happened_and_the_remedy():
     error = MicrosamError("It rains.", "Take a coat.")
     assert str(error) == "It rains. Take a coat."
     assert (error.what, error.remedy) == ("It rains.", "Take a coat.")
+
+
+def test_settings_are_read_from_text():
+    assert Oven.parse(["heat=200.5", "eggs=3"]) == Oven(heat=200.5, eggs=3)
+    assert Oven.parse([]) == Oven()
+
+
+@pytest.mark.parametrize(
+    ("pair", "remedy"),
+    [
+        ("salt=3", "Use one of: heat, eggs."),
+        ("fan=False", "Use one of: heat, eggs."),
+        ("eggs=many", "Write it as eggs=2."),
+        ("eggs", "Write it as eggs=2."),
+        ("eggs=99", "Choose a value from 0 to 12."),
+    ],
+)
+def test_bad_text_is_refused(pair, remedy):
+    with pytest.raises(SettingsError) as error:
+        Oven.parse([pair])
+    assert error.value.remedy == remedy
