@@ -109,9 +109,9 @@ class Session:
 
     def close(self) -> None:
         """Release the project folder; further changes raise ProjectError."""
-        with self._lock:
-            if self._project is not None:
-                self._project.close()
+        # Not under the lock: an annotator that hears of it waits for its threads, which may wait for the lock.
+        if self._project is not None:
+            self._project.close()
 
     # The four verbs of actions, and what they need.
 
