@@ -17,7 +17,7 @@ _START = "00_start_here.ipynb"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, or 2 after an error that was said in one line."""
+    """Run one command; return 0, 1 when nothing was found, or 2 after an error that was said in one line."""
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     options.rest = rest
@@ -73,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _lab(options: argparse.Namespace) -> int:
     notebook = _notebook(Path.cwd())
-    command = [sys.executable, "-m", "jupyter", "lab", notebook.name, *options.rest]
+    command = [sys.executable, "-m", "jupyter", "lab", f"--LabApp.default_url=/lab/tree/{notebook.name}", *options.rest]
     return subprocess.call(command, cwd=notebook.parent)  # noqa: S603
 
 
@@ -99,7 +99,8 @@ def _info(_: argparse.Namespace) -> int:
 
     device = find_device()
     model = load_model("nano")
-    weights = sum(p.numel() for p in model.sam.parameters())
+    parts = [model.sam, *([model.distances] if model.distances is not None else [])]
+    weights = sum(p.numel() for part in parts for p in part.parameters())
     for name, value in (
         ("microsam_nb", __version__),
         ("torch", torch.__version__),
@@ -128,19 +129,16 @@ def _prompt(options: argparse.Namespace) -> int:
         one.check(image.shape)
     model = load_model(options.model, options.device)
     found = predict_many(model, encode(model, image.shown()), list(objects.values()))
-    labels, lost = Labels(image.shape), 0
+    labels = Labels(image.shape)
     for number, candidate in zip(objects, found, strict=True):
         try:
             labels.apply(labels.paint(candidate.mask, number, Overlap.KEEP))
         except PromptError:
-            lost += 1
+            why = "lies under earlier objects" if candidate.mask.area else "was not found"
+            print(f"Object {number} {why}; give it more points or a box.", file=sys.stderr)  # noqa: T201
     write_labels(options.output, labels.volume[0])
     print(f"{labels.count()} of {len(objects)} objects are in {options.output}.")  # noqa: T201
-    if lost:
-        print(  # noqa: T201
-            f"{lost} objects were empty or lie under earlier ones; give them more points or a box.", file=sys.stderr
-        )
-    return 0
+    return 0 if labels.count() else 1
 
 
 def _train_embedded(options: argparse.Namespace) -> int:

@@ -34,6 +34,7 @@ def test_prompt_writes_the_objects(tmp_path, image, drawn, capsys):
         ("object,y,x\n5000000000,4,4\n", "as numbers below a header"),
         ("object,plane,y,x\n1,7,4,4\n", "Click inside"),
         ("object,y,x\n1,a,b\n", "as numbers below a header"),
+        ("foo,bar\n1,2\n", "Begin the file with the line"),
         ("object,y0,x0,y1,x1\n1,2,2,2,2\n", "larger box"),
     ],
 )
@@ -75,9 +76,10 @@ def test_lab_passes_options_on(tmp_path, monkeypatch):
     commands = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(subprocess, "call", lambda command, cwd: commands.append((command, cwd)) or 0)
-    assert main(["lab", "--no-browser", "--allow-root", "--port=8899"]) == 0
+    options = ["--no-browser", "--allow-root", "--port=8899"]
+    assert main(["lab", *options]) == 0
     command, cwd = commands[0]
-    assert command[1:] == ["-m", "jupyter", "lab", "00_start_here.ipynb", "--no-browser", "--allow-root", "--port=8899"]
+    assert command[1:] == ["-m", "jupyter", "lab", "--LabApp.default_url=/lab/tree/00_start_here.ipynb", *options]
     assert (cwd / "00_start_here.ipynb").is_file()
 
 

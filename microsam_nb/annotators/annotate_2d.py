@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..core import Image, ImageError, ProjectError
+from ..engine.load import find_weights
+from ..engine.models import Model
 from ..files.images import read_image
 from ..session import Project
 from .base import Annotator, stem
 from .service import EngineService
-
-if TYPE_CHECKING:
-    from ..engine.models import Model
 
 
 def annotate_2d(
@@ -32,7 +31,7 @@ def annotate_2d(
     ``image``: an array (y, x) or (y, x, channel) of any real dtype, a path, or an ``Image``. ``axes``: "yx" or
     "yxc" where the guess is wrong. ``model``: "nano", a checkpoint file, or a loaded model. ``project``: the folder
     that keeps the work, opened again if it is there; by default NAME-HASH.msam in the working folder, False for none.
-    Raises ImageError, FileError or ProjectError with the remedy.
+    Raises ImageError, FileError, ModelError or ProjectError with the remedy.
     """
     shown = _image(image, axes, name)
     if shown.shape[0] != 1 or shown.axes[0] != "y":
@@ -40,8 +39,8 @@ def annotate_2d(
             f"annotate_2d shows one plane, but the image has axes {shown.axes!r} and shape {shown.pixels.shape}.",
             "Pass one plane, for example annotate_2d(volume[0]), or say axes='yxc' if the last axis is colour.",
         )
-    spec = getattr(model, "spec", None)
-    kept, note = _project(shown, project, spec.name if spec else os.fspath(model))  # type: ignore[arg-type]
+    name = model.spec.name if isinstance(model, Model) else find_weights(model)[1]
+    kept, note = _project(shown, project, name)
     try:
         return Annotator(shown, EngineService(shown, model, device), kept, note)
     except BaseException:

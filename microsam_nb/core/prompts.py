@@ -25,8 +25,8 @@ class Point:
             raise PromptError("The point has no finite coordinates.", "Give y and x in pixels.")
         if not (0 <= self.plane < planes and 0 <= self.y < height and 0 <= self.x < width):
             raise PromptError(
-                f"The point (plane {self.plane}, y {self.y:g}, x {self.x:g}) lies outside the image.",
-                f"Click inside: plane 0-{planes - 1}, y 0-{height}, x 0-{width}.",
+                f"The point ({_plane(self.plane, planes)}y {self.y:.1f}, x {self.x:.1f}) lies outside the image.",
+                f"Click inside: {_extent(shape)}.",
             )
 
 
@@ -55,9 +55,9 @@ class BoxPrompt:
         outside = self.y1 <= 0 or self.x1 <= 0 or self.y0 >= height or self.x0 >= width
         if not 0 <= self.plane < planes or outside:
             raise PromptError(
-                f"The box ({self.y0:g}, {self.x0:g})-({self.y1:g}, {self.x1:g}) in plane {self.plane} "
-                "lies outside the image.",
-                f"Draw it inside: plane 0-{planes - 1}, y 0-{height}, x 0-{width}.",
+                f"The box ({_plane(self.plane, planes)}y {self.y0:.1f} to {self.y1:.1f}, "
+                f"x {self.x0:.1f} to {self.x1:.1f}) lies outside the image.",
+                f"Draw it inside: {_extent(shape)}.",
             )
         inner = self.clip(shape)
         if inner.y1 - inner.y0 < 1 or inner.x1 - inner.x0 < 1:
@@ -75,3 +75,13 @@ class BoxPrompt:
 
 
 Prompt = Point | BoxPrompt
+
+
+def _plane(plane: int, planes: int) -> str:
+    return f"plane {plane}, " if planes > 1 or plane != 0 else ""
+
+
+def _extent(shape: Triple) -> str:
+    planes, height, width = shape
+    first = f"plane from 0 to {planes - 1}, " if planes > 1 else ""
+    return f"{first}y from 0 to {height}, x from 0 to {width}"

@@ -32,7 +32,7 @@ def load_model(name_or_path: str | os.PathLike[str] = "nano", device: str = "aut
     but tensors: code in a pickle is never run. ``device`` is "auto", "cpu", "cuda" or "mps".
     Raises ModelError for an unknown name, a missing or unreadable file, or other weights.
     """
-    path, name = _find(name_or_path)
+    path, name = find_weights(name_or_path)
     weights = _read(path)
     architecture = _architecture(weights, path)
     place = _device(device)
@@ -51,7 +51,8 @@ def load_model(name_or_path: str | os.PathLike[str] = "nano", device: str = "aut
     return Model(ModelSpec(name, architecture, _hash(path)), sam, distances, place)
 
 
-def _find(name_or_path: str | os.PathLike[str]) -> tuple[Path, str]:
+def find_weights(name_or_path: str | os.PathLike[str]) -> tuple[Path, str]:
+    """Return the file of a model and its name, without reading it. Raises ModelError."""
     text = os.fspath(name_or_path)
     if text == "nano":
         return EMBEDDED, text
@@ -62,6 +63,10 @@ def _find(name_or_path: str | os.PathLike[str]) -> tuple[Path, str]:
         raise ModelError(
             f"The weights of {text} are not part of the package.",
             "Give the path of a checkpoint file, for example load_model('sam_vit_b_01ec64.pth').",
+        )
+    if path.suffix or path.name != text:
+        raise ModelError(
+            f"There is no checkpoint file {text}.", f"Check the name and the folder; paths start at {Path.cwd()}."
         )
     near = difflib.get_close_matches(text, _NAMES, 1, 0.4)
     hint = f"Did you mean {near[0]!r}? Otherwise give" if near else "Give"

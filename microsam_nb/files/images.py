@@ -17,8 +17,10 @@ _FORMATS = ("PNG", "JPEG", "BMP", "GIF")
 
 def read_image(path: Path) -> NDArray[np.generic]:
     """Read a TIFF, PNG, JPEG or .npy file as an array. Raises FileError."""
+    if path.is_dir():
+        raise FileError(f"{path.resolve()} is a folder.", "Name the image file in it.")
     if not path.is_file():
-        raise FileError(f"There is no file {path}.", "Check the name and the folder.")
+        raise FileError(f"There is no file {path.resolve()}.", "Check the name and the folder.")
     suffix = path.suffix.lower()
     try:
         if suffix in (".tif", ".tiff"):

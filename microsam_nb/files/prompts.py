@@ -20,6 +20,11 @@ def read_prompts(path: Path) -> dict[int, list[Prompt]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
             reader = csv.DictReader(lines, skipinitialspace=True)
+            if "object" not in (reader.fieldnames or ()):
+                raise FileError(
+                    f"{path} has no column 'object' in its first line.",
+                    "Begin the file with the line object,y,x or object,y0,x0,y1,x1.",
+                )
             for row in reader:
                 number, prompt = _row(row, f"{path}, line {reader.line_num}")
                 objects.setdefault(number, []).append(prompt)

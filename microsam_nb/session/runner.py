@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 from collections.abc import Callable
@@ -24,6 +25,8 @@ class Runner:
         self._closed = False
         self._wake = threading.Condition()
         session.wanted.connect(self.submit)
+        # A thread that computes while the interpreter goes down would abort the process.
+        atexit.register(self.close)
         self._thread = threading.Thread(target=self._work, name="microsam-worker", daemon=True)
         self._thread.start()
         for request in session.pending():
@@ -60,8 +63,9 @@ class Runner:
             self._closed = True
             self._waiting.clear()
             self._wake.notify_all()
+        atexit.unregister(self.close)
         if threading.current_thread() is not self._thread:
-            self._thread.join(10.0)
+            self._thread.join(30.0)
 
     def _work(self) -> None:
         while True:

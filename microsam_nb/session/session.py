@@ -30,6 +30,7 @@ class Session:
         self.changed: Signal[Change] = Signal()
         self.wanted: Signal[Request] = Signal()
         self.notice = Notice("")
+        self.failure = ""
         self._lock = threading.RLock()
         self._history = History(State())
         self._awaiting: int | None = None

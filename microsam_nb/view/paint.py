@@ -15,6 +15,8 @@ from .palette import entries, palette
 
 #: Largest side of a picture kept in the browser; larger planes are shown at a fraction of their size.
 LARGEST = 4096
+#: Pictures of up to this many pixels travel without loss; JPEG's blocks would pass for noise of the data.
+LOSSLESS = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +36,15 @@ def shrinkage(shape: tuple[int, int]) -> int:
 
 
 def encode_image(pixels: NDArray[np.uint8], shrink: int = 1) -> Patch:
-    """Encode uint8 (y, x) or (y, x, 3) as JPEG of quality 90."""
+    """Encode uint8 (y, x) or (y, x, 3): up to a million pixels without loss as PNG, else as JPEG of quality 90."""
     picture = Picture.fromarray(np.ascontiguousarray(pixels))
     if shrink > 1:
         picture = picture.reduce(shrink)
     out = io.BytesIO()
-    picture.save(out, "JPEG", quality=90, subsampling=0)
+    if picture.width * picture.height <= LOSSLESS:
+        picture.save(out, "PNG", compress_level=1)
+    else:
+        picture.save(out, "JPEG", quality=90, subsampling=0)
     return Patch(0, 0, picture.height, picture.width, out.getvalue())
 
 

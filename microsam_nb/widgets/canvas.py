@@ -43,7 +43,9 @@ class Screen:
         self.canvas.layout.width = self.canvas.layout.height = "100%"
         self.box = widgets.Box(
             [self.canvas],
-            layout=widgets.Layout(width=f"{width}px", max_width="100%", height=f"{height}px", overflow="hidden"),
+            layout=widgets.Layout(
+                width=f"{width}px", max_width="100%", height=f"{height}px", max_height="65vh", overflow="hidden"
+            ),
         )
         self.box.add_class("msam-canvas")
 

@@ -172,6 +172,25 @@ function attach(model, target, view) {
     model.send({ kind: "key", key: e.key, ctrl, shift: e.shiftKey });
   });
 
+  // A button that disables itself loses the focus to the page, and with it every key would go to the notebook.
+  listen(root, "click", (e) => {
+    if (!(e.target instanceof Element) || !e.target.closest("button")) return;
+    if (e.detail > 0) canvas.focus({ preventScroll: true });
+    else setTimeout(() => { if (document.activeElement === document.body) canvas.focus({ preventScroll: true }); }, 300);
+  });
+
+  // A kernel that has gone answers nothing: say so on the picture.
+  const veil = document.createElement("div");
+  veil.className = "msam-veil";
+  veil.textContent = "The kernel has stopped. Run the cell again: your objects are kept.";
+  Object.assign(veil.style, {
+    position: "absolute", inset: "0 0 auto 0", padding: "8px", background: "#c62828", color: "#fff", display: "none",
+  });
+  box.appendChild(veil);
+  const living = () => { veil.style.display = target.comm_live === false ? "" : "none"; };
+  target.on("comm_live_update", living);
+  living();
+
   const layers = target.get("_canvases");
   const top = layers[layers.length - 1];
   top.on("new-frame", drawn);
@@ -187,6 +206,8 @@ function attach(model, target, view) {
     clearTimeout(timer);
     top.off("new-frame", drawn);
     model.off("msg:custom", receive);
+    target.off("comm_live_update", living);
+    veil.remove();
     overlay.remove();
     canvas.style.transform = "";
   };

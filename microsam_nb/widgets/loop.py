@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 from collections import deque
@@ -27,6 +28,7 @@ class Loop:
         self._closed = False
         self._busy = False
         self._wake = threading.Condition()
+        atexit.register(self.close)
         self._thread = threading.Thread(target=self._run, name="microsam-screen", daemon=True)
         self._thread.start()
 
@@ -59,6 +61,7 @@ class Loop:
         with self._wake:
             self._closed = True
             self._wake.notify_all()
+        atexit.unregister(self.close)
         if threading.current_thread() is not self._thread:
             self._thread.join(10.0)
 

@@ -19,11 +19,12 @@ class Status:
     def __init__(self, warning: str = "") -> None:
         self.line = widgets.HTML()
         self.line.add_class("msam-status")
-        rows = "".join(
-            f"<tr><td style='padding:0 1em 0 0'><b>{html.escape(keys)}</b></td><td>{html.escape(words)}</td></tr>"
+        entries = "".join(
+            f"<div><b style='display:inline-block;min-width:10em'>{html.escape(keys)}</b>{html.escape(words)}</div>"
             for keys, words in help_rows()
         )
-        self.help = widgets.HTML(f"<table style='line-height:1.5'>{rows}</table>")
+        # Two columns where there is room, so that the image stays in sight.
+        self.help = widgets.HTML(f"<div style='columns:26em auto;line-height:1.5'>{entries}</div>")
         self.help.add_class("msam-help")
         self.help.layout.display = "none"
         self.warning = widgets.HTML(_alert(warning) if warning else "")

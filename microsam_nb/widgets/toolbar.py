@@ -14,15 +14,15 @@ _BUTTONS = (
     (Command.BOX, "Box", "square-o", "Drag a box around an object"),
     (Command.TOGGLE, "Positive", "plus", "Switch between positive and negative points"),
     (Command.COMMIT, "Commit", "check", "Keep the object"),
-    (Command.REMOVE, "", "eraser", "Remove the newest prompt"),
+    (Command.REMOVE, "Remove", "eraser", "Remove the newest prompt"),
     (Command.CLEAR, "Clear", "times", "Clear the prompts"),
-    (Command.UNDO, "", "undo", "Undo"),
-    (Command.REDO, "", "repeat", "Redo"),
-    (Command.FIT, "", "arrows-alt", "Fit the image to the window"),
+    (Command.UNDO, "Undo", "undo", "Undo"),
+    (Command.REDO, "Redo", "repeat", "Redo"),
+    (Command.FIT, "Fit", "arrows-alt", "Fit the image to the window"),
     (Command.CLOSER, "", "search-plus", "Zoom in"),
     (Command.FARTHER, "", "search-minus", "Zoom out"),
     (Command.SAVE, "Save", "save", "Save the labels as TIFF"),
-    (Command.HELP, "", "question-circle", "Show or hide the help"),
+    (Command.HELP, "Help", "question-circle", "Show or hide the help"),
 )
 
 

@@ -1,6 +1,8 @@
 """The door and the annotator behind it, without a browser: messages as the browser sends them."""
 
 import json
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -9,7 +11,7 @@ import tifffile
 
 from microsam_nb import annotate_2d
 from microsam_nb.annotators.base import Annotator
-from microsam_nb.core import FileError, Image, ImageError, ProjectError
+from microsam_nb.core import FileError, Image, ImageError, ModelError, ProjectError
 from microsam_nb.session import AddPoint, Commit, Predict, Tool
 from microsam_nb.view import Command
 
@@ -218,7 +220,25 @@ def test_a_failing_model_is_told(drawn_image, opened):
     assert "out of luck" in one._status.line.value
     assert "try again" in one._status.line.value
     say(one, kind="key", key="c", ctrl=False, shift=False)
+    assert "out of luck" in one._status.line.value
     assert "Undo the last prompt" in one._status.line.value
+
+
+def test_a_missing_checkpoint_is_refused_at_once(folder, drawn_image):
+    with pytest.raises(ModelError, match="Check the name and the folder"):
+        annotate_2d(drawn_image, model="sam_vit_b_01ec64.pth")
+    with pytest.raises(ModelError, match="Did you mean 'nano'"):
+        annotate_2d(drawn_image, model="nanoo")
+    assert list(folder.iterdir()) == []
+
+
+def test_a_script_may_end_while_the_model_works(tmp_path):
+    code = (
+        "import numpy as np\nfrom microsam_nb import annotate_2d\n"
+        "annotate_2d(np.random.default_rng(0).random((300, 300)), project=False)\nraise SystemExit(3)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (3, "")
 
 
 def test_a_wrong_checkpoint_is_told_on_screen(drawn_image, tmp_path, opened):

@@ -175,6 +175,8 @@ def test_the_main_job(open_notebook: Any) -> None:
     pid = book.kernel("__import__('os').getpid()")
     book.forget_kernel()
     os.kill(pid, signal.SIGKILL)
+    screen.page.locator(".msam-veil").first.wait_for(state="visible", timeout=30_000)
+    screen.shot("3b_dead_kernel")
     screen.page.close()
     found = book.lab.session("main.ipynb")
     book.lab.delete(f"/api/sessions/{found['id']}")
@@ -220,6 +222,10 @@ def test_buttons_box_and_right_click(open_notebook: Any) -> None:
     point = book.kernel("p = annotator.session.state.prompts[1]\n[p.y, p.x, p.positive]")
     assert point == [pytest.approx(SECOND[0], abs=0.6), pytest.approx(SECOND[1], abs=0.6), False]
     screen.shot("6_box_and_negative")
+    # Keys work after a button that has disabled itself.
+    screen.button("commit")
+    screen.press("Control+z")
+    assert len(book.kernel("[repr(p) for p in annotator.session.state.prompts]")) == 2
     screen.press("Backspace")
     assert len(book.kernel("[repr(p) for p in annotator.session.state.prompts]")) == 1
     screen.button("clear")

@@ -17,7 +17,7 @@ def test_points_in_the_image_pass(plane, y, x):
 def test_a_point_outside_is_told_the_bounds(plane, y, x):
     with pytest.raises(PromptError) as error:
         Point(plane, y, x).check(SHAPE)
-    assert error.value.remedy == "Click inside: plane 0-1, y 0-10, x 0-20."
+    assert error.value.remedy == "Click inside: plane from 0 to 1, y from 0 to 10, x from 0 to 20."
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
@@ -42,7 +42,7 @@ def test_corners_of_a_box_come_in_any_order():
 def test_a_box_outside_is_told_the_bounds(box):
     with pytest.raises(PromptError) as error:
         BoxPrompt(*box).check(SHAPE)
-    assert error.value.remedy == "Draw it inside: plane 0-1, y 0-10, x 0-20."
+    assert error.value.remedy == "Draw it inside: plane from 0 to 1, y from 0 to 10, x from 0 to 20."
 
 
 @pytest.mark.parametrize("box", [(0, 2, 2, 2.5, 9), (0, 2, 2, 8, 2), (0, -20, 2, 0.5, 9), (0, 2, 19.5, 8, 40)])

@@ -116,8 +116,8 @@ def test_a_known_name_without_a_file_asks_for_the_file(name):
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
-    refused(tmp_path / "none.pth", "path of a checkpoint file")
-    refused(tmp_path, "path of a checkpoint file")
+    refused(tmp_path / "none.pth", "Check the name and the folder")
+    refused(tmp_path, "Check the name and the folder")
 
 
 @pytest.mark.parametrize("content", [b"", b"garbage", b"PK\x03\x04 torn zip", pickle.dumps("text"), b"\x80\x02."])

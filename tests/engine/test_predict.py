@@ -115,7 +115,7 @@ def test_the_mask_lies_in_the_plane_of_its_prompts(random_nano, embedding):
     ("prompts", "remedy"),
     [
         ([], "Click on an object or draw a box"),
-        ([Point(0, 400, 5)], "Click inside: plane 0-0, y 0-400, x 0-512."),
+        ([Point(0, 400, 5)], "Click inside: y from 0 to 400, x from 0 to 512."),
         ([Point(0, 5, -1)], "Click inside"),
         ([Point(0, float("nan"), 5)], "in pixels"),
         ([Point(-1, 5, 5)], "Click inside"),

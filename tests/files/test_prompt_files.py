@@ -64,10 +64,10 @@ def test_a_wrong_box_is_named(table, line):
 def test_a_table_without_header_is_refused(table):
     with pytest.raises(FileError) as error:
         read_prompts(table("1,2,3\n2,4,5\n"))
-    assert "below a header" in error.value.remedy
+    assert "Begin the file with the line" in error.value.remedy
 
 
-@pytest.mark.parametrize("text", ["", "object,y,x\n"])
+@pytest.mark.parametrize("text", ["object,y,x\n", "object,y0,x0,y1,x1\n"])
 def test_an_empty_table(table, text):
     with pytest.raises(FileError) as error:
         read_prompts(table(text))

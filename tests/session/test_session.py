@@ -284,7 +284,7 @@ def test_what_changed_is_said(session):
     assert answer(session, square(4, 4)).change == Change(proposal=True, notice=True)
     committed = session.handle(Commit()).change
     assert committed == Change(prompts=True, proposal=True, notice=True, labels=Box((0, 4, 4), (1, 8, 8)))
-    assert session.handle(SetTool(Tool.BOX)).change == Change(tool=True)
+    assert session.handle(SetTool(Tool.BOX)).change == Change(tool=True, notice=True)
     assert session.handle(SetView(1, 2, 3)).change == Change(view=True, tool=True)
     assert session.state.browsing.view == View(1, 2, 3)
     assert session.handle(Undo()).change.labels == Box((0, 4, 4), (1, 8, 8))
@@ -325,7 +325,7 @@ def test_answers_are_told_in_the_status_line(session):
     session.handle(AddPoint(6, 6))
     answer(session, Mask.crop(np.zeros((20, 20))))
     assert session.notice.error
-    assert "Add a point on the object, or draw a box" in session.notice.text
+    assert "Add a positive point on the object, or draw a box" in session.notice.text
     session.handle(AddPoint(6, 6))
     session.handle(Failed("It broke. Try again.", session.awaiting))
     assert session.notice == Notice("It broke. Try again.", error=True)

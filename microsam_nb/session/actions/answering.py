@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from ...core import Candidate, Mask
+from ...core import Candidate, Mask, Point
 from ..state import Notice
 from .base import Action
 
@@ -28,7 +28,9 @@ class Predicted(Action):
         found = Candidate(self.mask, self.score, self.origin) if self.mask.area else None
         session.amend(replace(session.state, proposal=found, answered=True))
         if found is None:
-            session.notice = Notice("Nothing was found here. Add a point on the object, or draw a box around it.", True)
+            negative = all(isinstance(p, Point) and not p.positive for p in session.state.prompts)
+            why = "All points are negative." if negative else "Nothing was found here."
+            session.notice = Notice(f"{why} Add a positive point on the object, or draw a box around it.", True)
         else:
             session.notice = Notice(f"Object of {found.mask.area} pixels, score {found.score:.2f}.")
         return True
@@ -46,6 +48,7 @@ class Failed(Action):
         if self.ticket is not None and not session.settle(self.ticket):
             return False
         session.notice = Notice(self.what, error=True)
+        session.failure = self.what
         return True
 
 
@@ -59,7 +62,10 @@ class Embedded(Action):
     journaled: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
-        session.notice = Notice(
-            f"Ready: model {self.model}, image encoded in {self.seconds:.2f} s. "
-            "Click on an object; right-click beside it to take parts away."
-        )
+        count = session.labels.count()
+        kept = f" {count} objects from before are back." if count else ""
+        if session.state.prompts:
+            what = "An object is not committed yet: C keeps it, Shift-C clears it."
+        else:
+            what = "Click on an object; right-click beside it to take parts away."
+        session.notice = Notice(f"Ready: model {self.model}, image encoded in {self.seconds:.2f} s.{kept} {what}")

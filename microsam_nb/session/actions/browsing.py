@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from ..state import Browsing, Tool, View
+from ..state import Browsing, Notice, Tool, View
 from .base import Action
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ class SetTool(Action):
 
     def apply(self, session: Session) -> None:
         _browse(session, replace(session.state.browsing, tool=self.tool))
+        box = "Box tool: drag around an object."
+        session.notice = Notice(box if self.tool is Tool.BOX else "Point tool: click on an object.")
 
 
 @dataclass(frozen=True)

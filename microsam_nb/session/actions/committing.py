@@ -26,7 +26,9 @@ class Commit(Action):
     def apply(self, session: Session) -> None:
         state = session.state
         if state.prompts and not state.answered and session.awaiting is None:
-            raise PromptError("The model failed on these prompts.", "Undo the last prompt, or add another one.")
+            raise PromptError(
+                f"The model failed on these prompts: {session.failure}", "Undo the last prompt, or add another one."
+            )
         if state.prompts and not state.answered:
             raise PromptError("The model has not answered yet.", "Wait for the mask, then commit it.")
         if state.proposal is None:

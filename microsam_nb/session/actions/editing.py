@@ -34,5 +34,5 @@ class Redo(Action):
             session.notice = Notice("There is nothing to redo.")
             return False
         session.step_forward()
-        session.notice = Notice("Done again.")
+        session.notice = Notice("Redone.")
         return True
