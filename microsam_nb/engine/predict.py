@@ -22,7 +22,7 @@ _BATCH = 16
 def predict(model: Model, embedding: Embedding, prompts: Sequence[Prompt]) -> Candidate:
     """Segment one object from points and at most one box, all in the plane of ``embedding``.
 
-    A lone positive point is ambiguous: of three answers the one with the highest predicted IoU is returned.
+    A lone positive point is ambiguous: of three answers (four by nano) that with the highest predicted IoU is given.
     The mask may be empty when nothing is found. Raises PromptError without prompts, for prompts outside the
     image, in several planes, or for more than one box.
     """
@@ -64,14 +64,16 @@ def _answer(
     model: Model, embedding: Embedding, position: Tensor, objects: Sequence[Sequence[Prompt]]
 ) -> Iterator[Candidate]:
     sparse = _to_frame(model, embedding, objects)
-    first = objects[0]
-    lone = len(first) == 1 and isinstance(first[0], Point)
+    form = objects[0]
+    lone = len(form) == 1 and isinstance(form[0], Point)
+    # nano's single answer has learned lone points too; segment-anything's is meant for unambiguous prompts.
+    first = 0 if model.spec.architecture == "nano" else 1
     with inference(model.device):
         logits, scores = decode(model.sam, embedding.features, position, sparse, several=None if lone else False)
     for prompts, planes, quality in zip(objects, logits.float(), scores.float(), strict=True):
         best = 0
         if lone and isinstance(prompts[0], Point) and prompts[0].positive:
-            best = 1 + int(quality[1:].argmax())
+            best = first + int(quality[first:].argmax())
         mask = _upsample(planes[best], embedding, model.frame, prompts[0].plane)
         score = float(quality[best].clamp(0, 1))
         origin = "box" if any(isinstance(p, BoxPrompt) for p in prompts) else "points"

@@ -22,7 +22,7 @@ _BUTTONS = (
     (Command.CLOSER, "", "search-plus", "Zoom in"),
     (Command.FARTHER, "", "search-minus", "Zoom out"),
     (Command.SAVE, "Save", "save", "Save the labels as TIFF"),
-    (Command.HELP, "Help", "question-circle", "Show or hide the help"),
+    (Command.HELP, "", "question-circle", "Show or hide the help"),
 )
 
 

@@ -1,4 +1,6 @@
-from __future__ import annotations
+from __future__ from dataclasses import replace
+
+import annotations
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from torch.nn import functional as F
 
 from microsam_nb.core import BoxPrompt, Mask, Point, PromptError
 from microsam_nb.engine import Embedding, encode, predict, predict_many
+from microsam_nb.engine.decode import decode
 from microsam_nb.engine.predict import _to_frame, _upsample
 
 pytestmark = pytest.mark.usefixtures("exact")
@@ -42,7 +45,9 @@ def same(mask, logits):
 
 @pytest.mark.parametrize(("y", "x"), [(100.5, 200.5), (0, 0), (399.9, 511.9), (33.25, 480.75)])
 def test_one_point_agrees_with_segment_anything(random_nano, embedding, predictor, y, x):
-    found = predict(random_nano, embedding, [Point(0, y, x)])
+    # As a model of segment-anything: nano has its single answer compete with the three.
+    theirs = replace(random_nano, spec=replace(random_nano.spec, architecture="vit_b"))
+    found = predict(theirs, embedding, [Point(0, y, x)])
     logits, scores, _ = predictor.predict(
         point_coords=np.array([[x - 0.5, y - 0.5]]), point_labels=np.array([1]), return_logits=True
     )
@@ -50,6 +55,15 @@ def test_one_point_agrees_with_segment_anything(random_nano, embedding, predicto
     assert found.score == pytest.approx(float(np.clip(scores[best], 0, 1)), abs=1e-3)
     assert found.origin == "points"
     same(found.mask, logits[best])
+
+
+def test_nano_gives_the_best_of_four(random_nano, embedding):
+    sparse = _to_frame(random_nano, embedding, [[Point(0, 100, 200)]])
+    position = random_nano.sam.prompt_encoder.get_dense_pe()
+    with torch.no_grad():
+        _, scores = decode(random_nano.sam, embedding.features, position, sparse)
+    found = predict(random_nano, embedding, [Point(0, 100, 200)])
+    assert found.score == pytest.approx(float(scores.max().clamp(0, 1)), abs=1e-3)
 
 
 def test_one_box_agrees_with_segment_anything(random_nano, embedding, predictor):

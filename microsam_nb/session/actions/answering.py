@@ -63,7 +63,11 @@ class Embedded(Action):
 
     def apply(self, session: Session) -> None:
         count = session.labels.count()
-        kept = f" {count} objects from before are back." if count else ""
+        kept = (
+            f" {count} object{'s' if count > 1 else ''} from before {'are' if count > 1 else 'is'} back."
+            if count
+            else ""
+        )
         if session.state.prompts:
             what = "An object is not committed yet: C keeps it, Shift-C clears it."
         else:
