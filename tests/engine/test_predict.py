@@ -1,6 +1,6 @@
-from __future__ from dataclasses import replace
+from __future__ import annotations
 
-import annotations
+from dataclasses import replace
 
 import numpy as np
 import pytest
