@@ -378,3 +378,18 @@ class TestEmbedded:
             save_embedded(replace(random_nano, distances=None), tmp_path / "a.safetensors", note="")
         assert "new_nano()" in error.value.remedy
         assert not list(tmp_path.iterdir())
+
+
+def test_images_with_specks_only_are_refused_and_not_searched_for_ever():
+    labels = np.zeros((400, 400), np.int32)
+    labels[50, 50:52] = 1
+    data = CropDataset([LabelledImage(labels.astype(np.uint8), labels)], frame=512)
+    with pytest.raises(MicrosamError, match="larger objects"):
+        next(train(new_nano(), data, TrainingSettings(steps=1, batch=1, crop=64)))
+
+
+@pytest.mark.parametrize("crop", [100, 544])
+def test_crops_must_fit_the_frame(crop, drawn):
+    data = CropDataset([drawn], frame=512)
+    with pytest.raises(SettingsError, match="multiple of 32 up to 512"):
+        next(train(new_nano(), data, TrainingSettings(steps=1, crop=crop)))
