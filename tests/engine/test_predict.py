@@ -29,6 +29,12 @@ def embedding(random_nano, picture):
 
 
 @pytest.fixture(scope="module")
+def plain(random_nano):
+    """The same weights without what is nano's own: the best of four answers, and no mask far from the box."""
+    return replace(random_nano, spec=replace(random_nano.spec, architecture="vit_b"))
+
+
+@pytest.fixture(scope="module")
 def predictor(random_nano, picture):
     own = SamPredictor(random_nano.sam)
     own.set_image(picture)
@@ -44,10 +50,8 @@ def same(mask, logits):
 
 
 @pytest.mark.parametrize(("y", "x"), [(100.5, 200.5), (0, 0), (399.9, 511.9), (33.25, 480.75)])
-def test_one_point_agrees_with_segment_anything(random_nano, embedding, predictor, y, x):
-    # As a model of segment-anything: nano has its single answer compete with the three.
-    theirs = replace(random_nano, spec=replace(random_nano.spec, architecture="vit_b"))
-    found = predict(theirs, embedding, [Point(0, y, x)])
+def test_one_point_agrees_with_segment_anything(plain, embedding, predictor, y, x):
+    found = predict(plain, embedding, [Point(0, y, x)])
     logits, scores, _ = predictor.predict(
         point_coords=np.array([[x - 0.5, y - 0.5]]), point_labels=np.array([1]), return_logits=True
     )
@@ -66,17 +70,17 @@ def test_nano_gives_the_best_of_four(random_nano, embedding):
     assert found.score == pytest.approx(float(scores.max().clamp(0, 1)), abs=1e-3)
 
 
-def test_one_box_agrees_with_segment_anything(random_nano, embedding, predictor):
-    found = predict(random_nano, embedding, [BoxPrompt(0, 50, 60, 200, 300)])
+def test_one_box_agrees_with_segment_anything(plain, embedding, predictor):
+    found = predict(plain, embedding, [BoxPrompt(0, 50, 60, 200, 300)])
     logits, scores, _ = predictor.predict(box=np.array([60, 50, 300, 200]), multimask_output=False, return_logits=True)
     assert found.score == pytest.approx(float(np.clip(scores[0], 0, 1)), abs=1e-3)
     assert found.origin == "box"
     same(found.mask, logits[0])
 
 
-def test_points_and_a_box_agree_with_segment_anything(random_nano, embedding, predictor):
+def test_points_and_a_box_agree_with_segment_anything(plain, embedding, predictor):
     prompts = [Point(0, 100.5, 150.5), BoxPrompt(0, 50, 60, 200, 300), Point(0, 60.5, 70.5, positive=False)]
-    found = predict(random_nano, embedding, prompts)
+    found = predict(plain, embedding, prompts)
     logits, scores, _ = predictor.predict(
         point_coords=np.array([[150, 100], [70, 60]]),
         point_labels=np.array([1, 0]),
@@ -222,3 +226,14 @@ def test_cropped_scaling_equals_the_two_interpolations(original, input_size, kin
 def test_nothing_above_zero_is_an_empty_mask():
     found = _upsample(-torch.ones(64, 64), Embedding(torch.zeros(1), (100, 100), (512, 512)), 512, 0)
     assert found.area == 0
+
+
+def test_nano_keeps_to_the_box(random_nano, plain, embedding):
+    """Random weights scatter their mask over the whole image; of it only the box and a tenth around it is left."""
+    box = BoxPrompt(0, 100, 200, 200, 300)
+    whole = predict(plain, embedding, [box]).mask.dense((1, 400, 512))
+    kept = predict(random_nano, embedding, [box]).mask.dense((1, 400, 512))
+    around = np.zeros_like(whole)
+    around[:, 90:210, 190:310] = True
+    assert np.array_equal(kept, whole & around)
+    assert (whole & ~around).any()
