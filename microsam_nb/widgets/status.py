@@ -20,7 +20,7 @@ class Status:
         self.line = widgets.HTML()
         self.line.add_class("msam-status")
         entries = "".join(
-            f"<div><b style='display:inline-block;min-width:10em'>{html.escape(keys)}</b>{html.escape(words)}</div>"
+            f"<div><b style='display:inline-block;min-width:12em'>{html.escape(keys)}</b>{html.escape(words)}</div>"
             for keys, words in help_rows()
         )
         # Two columns where there is room, so that the image stays in sight.

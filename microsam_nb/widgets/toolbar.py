@@ -18,7 +18,7 @@ _BUTTONS = (
     (Command.CLEAR, "Clear", "times", "Clear the prompts"),
     (Command.UNDO, "Undo", "undo", "Undo"),
     (Command.REDO, "Redo", "repeat", "Redo"),
-    (Command.FIT, "Fit", "arrows-alt", "Fit the image to the window"),
+    (Command.FIT, "", "arrows-alt", "Fit the image to the window"),
     (Command.CLOSER, "", "search-plus", "Zoom in"),
     (Command.FARTHER, "", "search-minus", "Zoom out"),
     (Command.SAVE, "Save", "save", "Save the labels as TIFF"),
