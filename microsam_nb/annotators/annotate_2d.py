@@ -39,8 +39,8 @@ def annotate_2d(
             f"annotate_2d shows one plane, but the image has axes {shown.axes!r} and shape {shown.pixels.shape}.",
             "Pass one plane, for example annotate_2d(volume[0]), or say axes='yxc' if the last axis is colour.",
         )
-    name = model.spec.name if isinstance(model, Model) else find_weights(model)[1]
-    kept, note = _project(shown, project, name)
+    model_name = model.spec.name if isinstance(model, Model) else find_weights(model)[1]
+    kept, note = _project(shown, project, model_name)
     try:
         return Annotator(shown, EngineService(shown, model, device), kept, note)
     except BaseException:

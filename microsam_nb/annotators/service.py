@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
 
 from ..core import Image
 from ..engine.embedding import Embedding
@@ -31,8 +30,7 @@ class EngineService:
         return self._source
 
     def __call__(self, request: Request) -> Action:
-        answer: dict[type, Callable[..., Action]] = {Predict: self._predict, Embed: self._embed}
-        return answer[type(request)](request)
+        return self._predict(request) if isinstance(request, Predict) else self._embed(request)
 
     def _embed(self, request: Embed) -> Action:
         model = self.model

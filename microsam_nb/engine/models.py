@@ -39,6 +39,11 @@ class Model:
         return int(self.sam.image_encoder.img_size)
 
     @property
+    def is_nano(self) -> bool:
+        """Whether this is the embedded model's architecture, which differs from segment-anything's in a few habits."""
+        return self.spec.architecture == "nano"
+
+    @property
     def enlargement(self) -> float:
         """By how much small images are enlarged at most; segment-anything fills its frame always."""
-        return ENLARGEMENT if self.spec.architecture == "nano" else math.inf
+        return ENLARGEMENT if self.is_nano else math.inf

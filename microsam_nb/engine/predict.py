@@ -67,7 +67,7 @@ def _answer(
     form = objects[0]
     lone = len(form) == 1 and isinstance(form[0], Point)
     # nano's single answer has learned lone points too; segment-anything's is meant for unambiguous prompts.
-    first = 0 if model.spec.architecture == "nano" else 1
+    first = 0 if model.is_nano else 1
     with inference(model.device):
         logits, scores = decode(model.sam, embedding.features, position, sparse, several=None if lone else False)
     for prompts, planes, quality in zip(objects, logits.float(), scores.float(), strict=True):
@@ -77,7 +77,7 @@ def _answer(
         mask = _upsample(planes[best], embedding, model.frame, prompts[0].plane)
         score = float(quality[best].clamp(0, 1))
         box = next((p for p in prompts if isinstance(p, BoxPrompt)), None)
-        if box is not None and model.spec.architecture == "nano":
+        if box is not None and model.is_nano:
             mask = _within(mask, box)
         yield Candidate(mask, score, "box" if box is not None else "points")
 

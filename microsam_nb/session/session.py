@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -154,9 +155,9 @@ class Session:
         self._requests.clear()
         self.notice = Notice("")
 
-    def _walk(self, move: object) -> None:
+    def _walk(self, move: Callable[[], Delta | None]) -> None:
         browsing = self.state.browsing
-        delta = move()  # type: ignore[operator]
+        delta = move()
         if delta is not None:
             self._paint(delta)
         self._history.amend(replace(self.state, browsing=browsing))

@@ -137,9 +137,6 @@ class Notebook:
             self._client.wait_for_ready(60)
         lines = code.strip().splitlines()
         lines[-1] = f"__import__('json').dumps({lines[-1]})"
-        reply = self._client.execute_interactive(
-            "", silent=True, store_history=False, user_expressions={}, timeout=60, output_hook=lambda _: None
-        )
         source = "\n".join(lines[:-1])
         reply = self._client.execute_interactive(
             source, silent=True, store_history=False, user_expressions={"out": lines[-1]}, timeout=90,

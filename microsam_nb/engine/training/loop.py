@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.distributed as dist
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...core import MicrosamError, SettingsError
@@ -185,7 +186,8 @@ class _Run:
         )
         return _Batch(*(part.to(self.device) for part in parts))
 
-    def _learn(self, batch: _Batch) -> Tensor | np.ndarray[tuple[int], np.dtype[np.float64]]:
+    def _learn(self, batch: _Batch) -> NDArray[np.float64]:
+        """Take one step; return its loss, first and last IoU, and the instance decoder's loss."""
         s = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
@@ -194,10 +196,10 @@ class _Run:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half), self.device:
             features = self.model.sam.image_encoder(batch.images)
             prompted, first, last = self._prompt(batch, features)
+            decoder = self.model.distances if s.distances > 0 else None
+            logits = decoder(features) if decoder is not None else None
             distance = torch.zeros(())
-            if self.model.distances is not None and s.distances > 0:
-                logits = self.model.distances(features)
-        if self.model.distances is not None and s.distances > 0:
+        if logits is not None:
             distance = distance_loss(logits.float(), batch.distances, batch.inside)
         loss = prompted + s.distances * distance
         self.optimizer.zero_grad(set_to_none=True)
