@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -12,19 +13,26 @@ from torch import Tensor
 from ..core import BoxPrompt, Candidate, Mask, Point, Prompt, PromptError
 from .decode import SparsePrompts, decode
 from .embedding import Embedding
+from .looks import Look, around, choose, ladder, look
 from .models import Model
 from .precision import inference
+from .tiling import Window
 
 #: Prompts decoded in one call; more do not fit the processor's cache.
 _BATCH = 16
+
+
+#: Objects whose closer looks are in memory at the same time.
+_CLOSE = 8
 
 
 def predict(model: Model, embedding: Embedding, prompts: Sequence[Prompt]) -> Candidate:
     """Segment one object from points and at most one box, all in the plane of ``embedding``.
 
     A lone positive point is ambiguous: of three answers (four by nano) that with the highest predicted IoU is given.
-    The mask may be empty when nothing is found. Raises PromptError without prompts, for prompts outside the
-    image, in several planes, or for more than one box.
+    nano looks closer at the object when the embedding holds the plane's pixels. The mask may be empty when nothing
+    is found. Raises PromptError without prompts, for prompts outside the image, in several planes, or for more
+    than one box.
     """
     return predict_many(model, embedding, [prompts])[0]
 
@@ -33,18 +41,30 @@ def predict_many(model: Model, embedding: Embedding, objects: Sequence[Sequence[
     """Segment one object per set of prompts; see ``predict``. Sets of the same form are answered together."""
     for prompts in objects:
         _check(prompts, embedding)
-    forms: dict[tuple[int, bool], list[int]] = {}
-    for index, prompts in enumerate(objects):
-        points = sum(isinstance(p, Point) for p in prompts)
-        forms.setdefault((points, points < len(prompts)), []).append(index)
-    position = model.sam.prompt_encoder.get_dense_pe()
-    answers: dict[int, Candidate] = {}
-    for indices in forms.values():
-        for start in range(0, len(indices), _BATCH):
-            some = indices[start : start + _BATCH]
-            found = _answer(model, embedding, position, [objects[i] for i in some])
-            answers.update(zip(some, found, strict=True))
-    return [answers[i] for i in range(len(objects))]
+    if not (model.is_nano and embedding.pixels is not None):
+        questions = [(Look(Window(0, 0, *embedding.original_size), embedding), prompts) for prompts in objects]
+        return [_best(model, answer) for answer in _answer(model, questions)]
+    found: list[Candidate] = []
+    for start in range(0, len(objects), _CLOSE):
+        found.extend(_look_closer(model, embedding, objects[start : start + _CLOSE]))
+    return found
+
+
+def _look_closer(model: Model, embedding: Embedding, objects: Sequence[Sequence[Prompt]]) -> list[Candidate]:
+    """Answer each object in a window around it; the size of what was only clicked at is found by trying several."""
+    shape = embedding.original_size
+    least = model.frame / model.enlargement
+    windows: list[list[Window]] = []
+    for prompts in objects:
+        box = next((p for p in prompts if isinstance(p, BoxPrompt)), None)
+        windows.append(
+            [around(shape, box, least)] if box else ladder(shape, [p for p in prompts if isinstance(p, Point)])
+        )
+    questions = [
+        (one, prompts) for prompts, own in zip(objects, windows, strict=True) for one in look(model, embedding, own)
+    ]
+    answers = iter(_answer(model, questions))
+    return [choose([_best(model, next(answers)) for _ in own]) for own in windows]
 
 
 def _check(prompts: Sequence[Prompt], embedding: Embedding) -> None:
@@ -60,26 +80,55 @@ def _check(prompts: Sequence[Prompt], embedding: Embedding) -> None:
         prompt.check(shape)
 
 
-def _answer(
-    model: Model, embedding: Embedding, position: Tensor, objects: Sequence[Sequence[Prompt]]
-) -> Iterator[Candidate]:
-    sparse = _to_frame(model, embedding, objects)
-    form = objects[0]
-    lone = len(form) == 1 and isinstance(form[0], Point)
-    # nano's single answer has learned lone points too; segment-anything's is meant for unambiguous prompts.
-    first = 0 if model.is_nano else 1
-    with inference(model.device):
-        logits, scores = decode(model.sam, embedding.features, position, sparse, several=None if lone else False)
-    for prompts, planes, quality in zip(objects, logits.float(), scores.float(), strict=True):
-        best = 0
-        if lone and isinstance(prompts[0], Point) and prompts[0].positive:
-            best = first + int(quality[first:].argmax())
-        mask = _upsample(planes[best], embedding, model.frame, prompts[0].plane)
-        score = float(quality[best].clamp(0, 1))
-        box = next((p for p in prompts if isinstance(p, BoxPrompt)), None)
-        if box is not None and model.is_nano:
-            mask = _within(mask, box)
-        yield Candidate(mask, score, "box" if box is not None else "points")
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the decoder says to one question: logits (m, h, w) of all masks and their predicted IoU (m,)."""
+
+    look: Look
+    prompts: Sequence[Prompt]
+    logits: Tensor
+    scores: Tensor
+
+
+def _answer(model: Model, questions: Sequence[tuple[Look, Sequence[Prompt]]]) -> list[_Answer]:
+    """Decode every question, those of one form together, and return the answers in the order of the questions."""
+    forms: dict[tuple[int, bool], list[int]] = {}
+    moved = [own.move(prompts) for own, prompts in questions]
+    for index, prompts in enumerate(moved):
+        points = sum(isinstance(p, Point) for p in prompts)
+        forms.setdefault((points, points < len(prompts)), []).append(index)
+    position = model.sam.prompt_encoder.get_dense_pe()
+    answers: dict[int, _Answer] = {}
+    for (points, boxed), indices in forms.items():
+        several = None if points == 1 and not boxed else False
+        for start in range(0, len(indices), _BATCH):
+            some = indices[start : start + _BATCH]
+            looks = [questions[i][0] for i in some]
+            sparse = _to_frame(model, [one.embedding for one in looks], [moved[i] for i in some])
+            alone = all(one.embedding is looks[0].embedding for one in looks)
+            features = [one.embedding.features for one in (looks[:1] if alone else looks)]
+            with inference(model.device):
+                logits, scores = decode(model.sam, torch.cat(features), position, sparse, several=several)
+            for i, own, planes, quality in zip(some, looks, logits.float(), scores.float(), strict=True):
+                answers[i] = _Answer(own, questions[i][1], planes, quality)
+    return [answers[i] for i in range(len(questions))]
+
+
+def _best(model: Model, answer: _Answer) -> Candidate:
+    """Return the mask of the highest predicted IoU; nano's single answer has learned lone points too."""
+    prompts, quality = answer.prompts, answer.scores
+    best = 0
+    if len(quality) > 1 and all(isinstance(p, Point) and p.positive for p in prompts):
+        # segment-anything's single answer is meant for unambiguous prompts.
+        first = 0 if model.is_nano else 1
+        best = first + int(quality[first:].argmax())
+    plane = prompts[0].plane
+    embedding = answer.look.embedding
+    mask = answer.look.back(_upsample(answer.logits[best], embedding, model.frame, plane), plane)
+    box = next((p for p in prompts if isinstance(p, BoxPrompt)), None)
+    if box is not None and model.is_nano:
+        mask = _within(mask, box)
+    return Candidate(mask, float(quality[best].clamp(0, 1)), "box" if box is not None else "points")
 
 
 def _within(mask: Mask, box: BoxPrompt) -> Mask:
@@ -97,16 +146,16 @@ def _within(mask: Mask, box: BoxPrompt) -> Mask:
     return Mask.crop(inside, (plane, top, left))
 
 
-def _to_frame(model: Model, embedding: Embedding, objects: Sequence[Sequence[Prompt]]) -> SparsePrompts:
-    """Convert prompts of one form to the model's frame, as (x, y).
+def _to_frame(model: Model, embeddings: Sequence[Embedding], objects: Sequence[Sequence[Prompt]]) -> SparsePrompts:
+    """Convert prompts of one form, each set with its own embedding, to the model's frame, as (x, y).
 
     segment-anything adds half a pixel to every coordinate, so a continuous point is first made a pixel index.
     """
-    ys, xs = embedding.scale
-    height, width = embedding.original_size
     points, signs = [], []
     boxes: list[tuple[float, float, float, float]] = []
-    for prompts in objects:
+    for embedding, prompts in zip(embeddings, objects, strict=True):
+        ys, xs = embedding.scale
+        height, width = embedding.original_size
         own = [p for p in prompts if isinstance(p, Point)]
         points.append([((p.x - 0.5) * xs, (p.y - 0.5) * ys) for p in own])
         signs.append([1.0 if p.positive else 0.0 for p in own])
