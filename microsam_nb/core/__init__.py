@@ -7,13 +7,24 @@ Nothing here imports torch or a widget library.
 from .box import Box
 from .candidates import Candidate
 from .contrast import Contrast
-from .errors import FileError, ImageError, MicrosamError, ModelError, ProjectError, PromptError, SettingsError
+from .errors import (
+    FileError,
+    ImageError,
+    LabelError,
+    LineageError,
+    MicrosamError,
+    ModelError,
+    ProjectError,
+    PromptError,
+    SettingsError,
+)
 from .image import Image
 from .labelled import LabelledImage
 from .labels import Delta, Labels, Overlap
 from .mask import Mask
 from .prompts import BoxPrompt, Point, Prompt
 from .settings import Settings, option
+from .voxels import VoxelSize
 
 __all__ = [
     "Box",
@@ -24,8 +35,10 @@ __all__ = [
     "FileError",
     "Image",
     "ImageError",
+    "LabelError",
     "LabelledImage",
     "Labels",
+    "LineageError",
     "Mask",
     "MicrosamError",
     "ModelError",
@@ -36,5 +49,6 @@ __all__ = [
     "PromptError",
     "Settings",
     "SettingsError",
+    "VoxelSize",
     "option",
 ]
