@@ -22,7 +22,19 @@ from .image import Image
 from .labelled import LabelledImage
 from .labels import Delta, Labels, Overlap
 from .mask import Mask
-from .prompts import BoxPrompt, Point, Prompt
+from .prompts import (
+    BoxPrompt,
+    Ellipse,
+    MaskPrompt,
+    Point,
+    Polygon,
+    Prompt,
+    Scribble,
+    Stop,
+    prompt_from_json,
+    prompt_to_json,
+)
+from .raster import rasterise
 from .settings import Settings, option
 from .voxels import VoxelSize
 
@@ -32,6 +44,7 @@ __all__ = [
     "Candidate",
     "Contrast",
     "Delta",
+    "Ellipse",
     "FileError",
     "Image",
     "ImageError",
@@ -40,15 +53,22 @@ __all__ = [
     "Labels",
     "LineageError",
     "Mask",
+    "MaskPrompt",
     "MicrosamError",
     "ModelError",
     "Overlap",
     "Point",
+    "Polygon",
     "ProjectError",
     "Prompt",
     "PromptError",
+    "Scribble",
     "Settings",
     "SettingsError",
+    "Stop",
     "VoxelSize",
     "option",
+    "prompt_from_json",
+    "prompt_to_json",
+    "rasterise",
 ]

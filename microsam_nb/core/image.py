@@ -200,12 +200,16 @@ def _indexed(value: Any) -> bool:
 
 
 def _check_content(pixels: NDArray[np.generic]) -> None:
-    """Raise ImageError unless one pixel is finite; stops at the first rows that hold one."""
-    if pixels.dtype.kind != "f":
-        return
-    rows = max(1, _CHECKED // max(1, pixels.size // len(pixels)))
-    if not any(np.isfinite(pixels[i : i + rows]).any() for i in range(0, len(pixels), rows)):
+    """Raise ImageError unless one pixel is finite."""
+    if pixels.dtype.kind == "f" and not _any_finite(pixels):
         raise ImageError("The image holds nothing but NaN or infinity.", "Check how it was computed.")
+
+
+def _any_finite(pixels: NDArray[np.generic]) -> bool:
+    """Look at a small part at a time and stop at the first finite pixel."""
+    if pixels.size > _CHECKED and pixels.ndim > 1:
+        return any(_any_finite(part) for part in pixels)
+    return bool(np.isfinite(pixels).any())
 
 
 def _guess(shape: tuple[int, ...]) -> str:
