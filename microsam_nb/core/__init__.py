@@ -1,4 +1,4 @@
-"""The nouns: images, boxes, masks, prompts, candidates, labels, settings and errors.
+"""The nouns: images, boxes, masks, prompts, candidates, labels, lineages, settings and errors.
 
 Axis order is (plane, y, x) everywhere, channels last; pixel ``i`` covers the interval [i, i + 1).
 Nothing here imports torch or a widget library.
@@ -21,6 +21,7 @@ from .errors import (
 from .image import Image
 from .labelled import LabelledImage
 from .labels import Delta, Labels, Overlap
+from .lineage import Lineage
 from .mask import Mask
 from .prompts import (
     BoxPrompt,
@@ -51,6 +52,7 @@ __all__ = [
     "LabelError",
     "LabelledImage",
     "Labels",
+    "Lineage",
     "LineageError",
     "Mask",
     "MaskPrompt",
