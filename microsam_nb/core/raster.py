@@ -133,7 +133,7 @@ def _crossed(points: Vertices | list[tuple[float, float]], size: tuple[int, int]
     found = []
     for pair in pairwise(points) if len(points) > 1 else [(points[0], points[0])]:
         (y0, x0), (y1, x1) = sorted(pair)  # the same pixels in either direction
-        part = _inside(y0, x0, y1, x1, size)
+        part = clip_line(y0, x0, y1, x1, size)
         if part is None:
             continue
         # Between two crossings of the grid the line stays in one pixel.
@@ -152,7 +152,7 @@ def _crossed(points: Vertices | list[tuple[float, float]], size: tuple[int, int]
     return np.asarray(pixels[inside])
 
 
-def _inside(y0: float, x0: float, y1: float, x1: float, size: tuple[int, int]) -> tuple[float, float] | None:
+def clip_line(y0: float, x0: float, y1: float, x1: float, size: tuple[int, int]) -> tuple[float, float] | None:
     """Return from where to where, in [0, 1] of its length, a line lies within a plane of ``size``, if it does."""
     first, last = 0.0, 1.0
     for a, b, n in ((y0, y1, size[0]), (x0, x1, size[1])):
