@@ -1,4 +1,4 @@
-"""The nouns: images, boxes, masks, prompts, candidates, labels, settings and errors.
+"""The nouns: images, boxes, masks, prompts, candidates, labels, lineages, settings and errors.
 
 Axis order is (plane, y, x) everywhere, channels last; pixel ``i`` covers the interval [i, i + 1).
 Nothing here imports torch or a widget library.
@@ -7,13 +7,37 @@ Nothing here imports torch or a widget library.
 from .box import Box
 from .candidates import Candidate
 from .contrast import Contrast
-from .errors import FileError, ImageError, MicrosamError, ModelError, ProjectError, PromptError, SettingsError
+from .errors import (
+    FileError,
+    ImageError,
+    LabelError,
+    LineageError,
+    MicrosamError,
+    ModelError,
+    ProjectError,
+    PromptError,
+    SettingsError,
+)
 from .image import Image
 from .labelled import LabelledImage
 from .labels import Delta, Labels, Overlap
+from .lineage import Lineage
 from .mask import Mask
-from .prompts import BoxPrompt, Point, Prompt
+from .prompts import (
+    BoxPrompt,
+    Ellipse,
+    MaskPrompt,
+    Point,
+    Polygon,
+    Prompt,
+    Scribble,
+    Stop,
+    prompt_from_json,
+    prompt_to_json,
+)
+from .raster import rasterise
 from .settings import Settings, option
+from .voxels import VoxelSize
 
 __all__ = [
     "Box",
@@ -21,20 +45,32 @@ __all__ = [
     "Candidate",
     "Contrast",
     "Delta",
+    "Ellipse",
     "FileError",
     "Image",
     "ImageError",
+    "LabelError",
     "LabelledImage",
     "Labels",
+    "Lineage",
+    "LineageError",
     "Mask",
+    "MaskPrompt",
     "MicrosamError",
     "ModelError",
     "Overlap",
     "Point",
+    "Polygon",
     "ProjectError",
     "Prompt",
     "PromptError",
+    "Scribble",
     "Settings",
     "SettingsError",
+    "Stop",
+    "VoxelSize",
     "option",
+    "prompt_from_json",
+    "prompt_to_json",
+    "rasterise",
 ]
