@@ -12,17 +12,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
-from ..core import BoxPrompt, Candidate, Mask, Point, Prompt
+from ..core import BoxPrompt, Mask, Point
 from .embedding import Embedding
 from .encode import encode
 from .models import Model
+from .prompting import Gathered
 from .tiling import Window
 
 #: Side of a window around an object of known size, in sizes of the object.
 MARGIN = 2.3
 #: The smallest window tried around a click of unknown scale, in pixels, and the step to the next larger one.
 _FIRST, _STEP = 40.0, 1.7
+#: What part of a window an object may fill, as shares of its side.
+_FAIR = (0.08, 0.85)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +37,9 @@ class Look:
     window: Window
     embedding: Embedding
 
-    def move(self, prompts: Sequence[Prompt]) -> list[Prompt]:
+    def move(self, asked: Gathered) -> Gathered:
         """Return prompts of the plane as prompts of the window; clicks outside it are left out."""
-        top, left = self.window.y0, self.window.x0
-        height, width = self.window.shape
-        moved: list[Prompt] = []
-        for p in prompts:
-            if isinstance(p, Point):
-                y, x = p.y - top, p.x - left
-                if 0 <= y < height and 0 <= x < width:
-                    moved.append(Point(0, y, x, p.positive))
-            else:
-                moved.append(BoxPrompt(0, p.y0 - top, p.x0 - left, p.y1 - top, p.x1 - left))
-        return moved
+        return asked.moved(-self.window.y0, -self.window.x0, self.window.shape)
 
     def back(self, mask: Mask, plane: int) -> Mask:
         """Return a mask of the window as a mask of the plane with index ``plane``."""
@@ -98,6 +93,25 @@ def window_at(shape: tuple[int, int], middle: tuple[float, float], side: float) 
     return Window(y0, x0, y1, x1)
 
 
-def choose(found: Sequence[Candidate]) -> Candidate:
-    """Return the best of the answers to one question in several windows."""
-    return max(found, key=lambda one: one.score if one.mask.area else -1.0)
+def plausible(own: Look, plane: tuple[int, int], frame: int, logits: Tensor) -> float:
+    """Return what, beside its predicted IoU, speaks for a mask found in one of several windows of a plane.
+
+    Its outline should be sharp (the stability score of segment-anything, in 0..1); it should fill a fair part of the
+    window, and not be cut by a border of the window that is none of the plane (minus 10 each). logits (h, w).
+    """
+    inside = logits > 0
+    if not bool(inside.any()):
+        return -math.inf
+    worth = float((logits > 1).sum()) / float((logits > -1).sum())
+    window, cell = own.window, frame / logits.shape[0]
+    starts, stops = (window.y0, window.x0), (window.y1, window.x1)
+    longest = 0.0
+    for axis in range(2):
+        hits = torch.nonzero(inside.any(1 - axis)).flatten()
+        first, last = int(hits[0]), int(hits[-1])
+        cells = own.embedding.input_size[axis] / cell
+        cut = (first == 0 and starts[axis] > 0) or (last + 1 >= cells and stops[axis] < plane[axis])
+        worth -= 10.0 * cut
+        longest = max(longest, (last + 1 - first) * cell / max(own.embedding.input_size))
+    low, high = _FAIR
+    return worth - 10.0 * (not low < longest < high)

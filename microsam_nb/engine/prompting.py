@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
@@ -105,6 +105,20 @@ class Gathered:
     def form(self) -> Form:
         return Form(len(self.points), self.box is not None, self.mask is not None or self.logits is not None)
 
+    def moved(self, dy: float, dx: float, size: tuple[int, int]) -> Gathered:
+        """Return the same prompts in a window of ``size`` (height, width) that lies at (-dy, -dx).
+
+        Points outside the window are left out.
+        """
+        points = [p.moved(dy, dx) for p in self.points]
+        inside = tuple(p for p in points if 0 <= p.y < size[0] and 0 <= p.x < size[1])
+        box = None if self.box is None else self.box.moved(dy, dx).clip((self.plane + 1, *size))
+        mask = self.mask
+        if mask is not None and mask.area:
+            plane, y, x = mask.start
+            mask = Mask((plane, y + round(dy), x + round(dx)), mask.bitmap)
+        return replace(self, points=inside, box=box, mask=mask)
+
     @property
     def ambiguous(self) -> bool:
         """Whether this is nothing but one positive point, which may mean a part or the whole."""
@@ -168,23 +182,30 @@ def batches(objects: Sequence[Gathered], most: int = BATCH) -> Iterator[list[int
             yield indices[start : start + most]
 
 
-def to_frame(objects: Sequence[Gathered], embedding: Embedding, frame: int, device: torch.device) -> SparsePrompts:
-    """Make the tensors of objects of one form; coordinates become (x, y) in the square ``frame`` of the model.
+def to_frame(
+    objects: Sequence[Gathered], embeddings: Sequence[Embedding], frame: int, device: torch.device
+) -> SparsePrompts:
+    """Make the tensors of objects of one form, each with the embedding it is asked about.
 
-    segment-anything adds half a pixel to every coordinate of a point, so a continuous point is first made a pixel
-    index; it adds it to box corners too, which are passed as they are, as its own predictor does. Raises
-    PromptError for earlier logits of another size than 4 times the embedding.
+    Coordinates become (x, y) in the square ``frame`` of the model. segment-anything adds half a pixel to every
+    coordinate of a point, so a continuous point is first made a pixel index; it adds it to box corners too, which
+    are passed as they are, as its own predictor does. Raises PromptError for earlier logits of another size than 4
+    times the embedding.
     """
-    ys, xs = embedding.scale
-    points = [[((p.x - 0.5) * xs, (p.y - 0.5) * ys) for p in one.points] for one in objects]
-    signs = [[1.0 if p.positive else 0.0 for p in one.points] for one in objects]
-    boxes = [(b.x0 * xs, b.y0 * ys, b.x1 * xs, b.y1 * ys) for b in (one.box for one in objects) if b is not None]
+    points, signs, boxes = [], [], []
+    for one, embedding in zip(objects, embeddings, strict=True):
+        ys, xs = embedding.scale
+        points.append([((p.x - 0.5) * xs, (p.y - 0.5) * ys) for p in one.points])
+        signs.append([1.0 if p.positive else 0.0 for p in one.points])
+        if one.box is not None:
+            boxes.append((one.box.x0 * xs, one.box.y0 * ys, one.box.x1 * xs, one.box.y1 * ys))
     form = objects[0].form
+    pairs = zip(objects, embeddings, strict=True)
     return SparsePrompts(
         points=torch.tensor(points, dtype=torch.float32, device=device) if form.points else None,
         labels=torch.tensor(signs, dtype=torch.float32, device=device) if form.points else None,
         boxes=torch.tensor(boxes, dtype=torch.float32, device=device) if form.box else None,
-        logits=torch.stack([_logits(one, embedding, frame, device) for one in objects]) if form.mask else None,
+        logits=torch.stack([_logits(one, own, frame, device) for one, own in pairs]) if form.mask else None,
     )
 
 

@@ -50,8 +50,9 @@ def evaluate_prompts(model: Model, images: Iterable[LabelledImage], clicks: int 
         boxes = predict_many(model, embedding, [[box_of(t)] for t in truths])
         prompts = [[deepest_point(t)] for t in truths]
         scores = []
+        found: list[Mask] | None = None
         for turn in range(clicks):
-            found = [c.mask for c in predict_many(model, embedding, prompts)]
+            found = [c.mask for c in predict_many(model, embedding, prompts, previous=found)]
             scores.append([overlap(t, f) for t, f in zip(truths, found, strict=True)])
             if turn + 1 < clicks:
                 for own, truth, mask in zip(prompts, truths, found, strict=True):
