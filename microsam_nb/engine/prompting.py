@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 
@@ -38,6 +38,7 @@ from ..core import (
 from ..core.raster import clip_line, union
 from .decode import SparsePrompts
 from .embedding import Embedding
+from .tiling import Window
 
 #: Logit of a pixel that is surely object, ln(0.999 / 0.001); background and padding have its negative.
 SURE = math.log(0.999 / 0.001)
@@ -110,6 +111,30 @@ class Gathered:
         """Whether this is nothing but one positive point, which may mean a part or the whole."""
         return self.form == Form(1, False, False) and self.points[0].positive
 
+    def within(self, window: Window) -> Gathered:
+        """Return the same in a window of the plane, as plane 0, in the window's coordinates.
+
+        Points outside of it are left out; box and mask are cut to it, and gone where nothing is left. Earlier logits
+        are left out: they belong to the whole plane.
+        """
+        top, left = window.y0, window.x0
+        height, width = window.shape
+        points = (Point(0, p.y - top, p.x - left, p.positive) for p in self.points)
+        kept = tuple(p for p in points if 0 <= p.y < height and 0 <= p.x < width)
+        box = None
+        if self.box is not None and min(self.box.y1 - top, self.box.x1 - left) > 0:
+            inner = self.box.moved(-top, -left)
+            if inner.y0 < height and inner.x0 < width:
+                box = replace(inner.clip((1, height, width)), plane=0)
+        mask = None
+        if self.mask is not None:
+            _, y, x = self.mask.start
+            y0, x0 = max(0, top - y), max(0, left - x)
+            part = self.mask.bitmap[:, y0 : max(0, window.y1 - y), x0 : max(0, window.x1 - x)]
+            if part.any():
+                mask = Mask.crop(part, (0, y + y0 - top, x + x0 - left))
+        return Gathered(0, kept, box, mask)
+
 
 def gather(
     prompts: Sequence[Prompt],
@@ -168,23 +193,32 @@ def batches(objects: Sequence[Gathered], most: int = BATCH) -> Iterator[list[int
             yield indices[start : start + most]
 
 
-def to_frame(objects: Sequence[Gathered], embedding: Embedding, frame: int, device: torch.device) -> SparsePrompts:
+def to_frame(
+    objects: Sequence[Gathered], embeddings: Embedding | Sequence[Embedding], frame: int, device: torch.device
+) -> SparsePrompts:
     """Make the tensors of objects of one form; coordinates become (x, y) in the square ``frame`` of the model.
 
-    segment-anything adds half a pixel to every coordinate of a point, so a continuous point is first made a pixel
-    index; it adds it to box corners too, which are passed as they are, as its own predictor does. Raises
-    PromptError for earlier logits of another size than 4 times the embedding.
+    ``embeddings`` is the one of all objects, or one for each. segment-anything adds half a pixel to every coordinate
+    of a point, so a continuous point is first made a pixel index; it adds it to box corners too, which are passed as
+    they are, as its own predictor does. Raises PromptError for earlier logits of another size than 4 times the
+    embedding.
     """
-    ys, xs = embedding.scale
-    points = [[((p.x - 0.5) * xs, (p.y - 0.5) * ys) for p in one.points] for one in objects]
-    signs = [[1.0 if p.positive else 0.0 for p in one.points] for one in objects]
-    boxes = [(b.x0 * xs, b.y0 * ys, b.x1 * xs, b.y1 * ys) for b in (one.box for one in objects) if b is not None]
-    form = objects[0].form
+    each = [embeddings] * len(objects) if isinstance(embeddings, Embedding) else list(embeddings)
+    points, signs, boxes, logits = [], [], [], []
+    for one, embedding in zip(objects, each, strict=True):
+        ys, xs = embedding.scale
+        points.append([((p.x - 0.5) * xs, (p.y - 0.5) * ys) for p in one.points])
+        signs.append([1.0 if p.positive else 0.0 for p in one.points])
+        if one.box is not None:
+            boxes.append((one.box.x0 * xs, one.box.y0 * ys, one.box.x1 * xs, one.box.y1 * ys))
+        if one.form.mask:
+            logits.append(_logits(one, embedding, frame, device))
+    some = objects[0].points
     return SparsePrompts(
-        points=torch.tensor(points, dtype=torch.float32, device=device) if form.points else None,
-        labels=torch.tensor(signs, dtype=torch.float32, device=device) if form.points else None,
-        boxes=torch.tensor(boxes, dtype=torch.float32, device=device) if form.box else None,
-        logits=torch.stack([_logits(one, embedding, frame, device) for one in objects]) if form.mask else None,
+        points=torch.tensor(points, dtype=torch.float32, device=device) if some else None,
+        labels=torch.tensor(signs, dtype=torch.float32, device=device) if some else None,
+        boxes=torch.tensor(boxes, dtype=torch.float32, device=device) if boxes else None,
+        logits=torch.stack(logits) if logits else None,
     )
 
 
