@@ -39,7 +39,7 @@ class Look:
 
     def move(self, asked: Gathered) -> Gathered:
         """Return prompts of the plane as prompts of the window; clicks outside it are left out."""
-        return asked.moved(-self.window.y0, -self.window.x0, self.window.shape)
+        return asked.within(self.window)
 
     def back(self, mask: Mask, plane: int) -> Mask:
         """Return a mask of the window as a mask of the plane with index ``plane``."""

@@ -38,6 +38,7 @@ from ..core import (
 from ..core.raster import clip_line, union
 from .decode import SparsePrompts
 from .embedding import Embedding
+from .tiling import Window
 
 #: Logit of a pixel that is surely object, ln(0.999 / 0.001); background and padding have its negative.
 SURE = math.log(0.999 / 0.001)
@@ -105,24 +106,34 @@ class Gathered:
     def form(self) -> Form:
         return Form(len(self.points), self.box is not None, self.mask is not None or self.logits is not None)
 
-    def moved(self, dy: float, dx: float, size: tuple[int, int]) -> Gathered:
-        """Return the same prompts in a window of ``size`` (height, width) that lies at (-dy, -dx).
-
-        Points outside the window are left out.
-        """
-        points = [p.moved(dy, dx) for p in self.points]
-        inside = tuple(p for p in points if 0 <= p.y < size[0] and 0 <= p.x < size[1])
-        box = None if self.box is None else self.box.moved(dy, dx).clip((self.plane + 1, *size))
-        mask = self.mask
-        if mask is not None and mask.area:
-            plane, y, x = mask.start
-            mask = Mask((plane, y + round(dy), x + round(dx)), mask.bitmap)
-        return replace(self, points=inside, box=box, mask=mask)
-
     @property
     def ambiguous(self) -> bool:
         """Whether this is nothing but one positive point, which may mean a part or the whole."""
         return self.form == Form(1, False, False) and self.points[0].positive
+
+    def within(self, window: Window) -> Gathered:
+        """Return the same in a window of the plane, as plane 0, in the window's coordinates.
+
+        Points outside of it are left out; box and mask are cut to it, and gone where nothing is left. Earlier logits
+        are left out: they belong to the whole plane.
+        """
+        top, left = window.y0, window.x0
+        height, width = window.shape
+        points = (Point(0, p.y - top, p.x - left, p.positive) for p in self.points)
+        kept = tuple(p for p in points if 0 <= p.y < height and 0 <= p.x < width)
+        box = None
+        if self.box is not None and min(self.box.y1 - top, self.box.x1 - left) > 0:
+            inner = self.box.moved(-top, -left)
+            if inner.y0 < height and inner.x0 < width:
+                box = replace(inner.clip((1, height, width)), plane=0)
+        mask = None
+        if self.mask is not None:
+            _, y, x = self.mask.start
+            y0, x0 = max(0, top - y), max(0, left - x)
+            part = self.mask.bitmap[:, y0 : max(0, window.y1 - y), x0 : max(0, window.x1 - x)]
+            if part.any():
+                mask = Mask.crop(part, (0, y + y0 - top, x + x0 - left))
+        return Gathered(0, kept, box, mask)
 
 
 def gather(
@@ -183,29 +194,31 @@ def batches(objects: Sequence[Gathered], most: int = BATCH) -> Iterator[list[int
 
 
 def to_frame(
-    objects: Sequence[Gathered], embeddings: Sequence[Embedding], frame: int, device: torch.device
+    objects: Sequence[Gathered], embeddings: Embedding | Sequence[Embedding], frame: int, device: torch.device
 ) -> SparsePrompts:
-    """Make the tensors of objects of one form, each with the embedding it is asked about.
+    """Make the tensors of objects of one form; coordinates become (x, y) in the square ``frame`` of the model.
 
-    Coordinates become (x, y) in the square ``frame`` of the model. segment-anything adds half a pixel to every
-    coordinate of a point, so a continuous point is first made a pixel index; it adds it to box corners too, which
-    are passed as they are, as its own predictor does. Raises PromptError for earlier logits of another size than 4
-    times the embedding.
+    ``embeddings`` is the one of all objects, or one for each. segment-anything adds half a pixel to every coordinate
+    of a point, so a continuous point is first made a pixel index; it adds it to box corners too, which are passed as
+    they are, as its own predictor does. Raises PromptError for earlier logits of another size than 4 times the
+    embedding.
     """
-    points, signs, boxes = [], [], []
-    for one, embedding in zip(objects, embeddings, strict=True):
+    each = [embeddings] * len(objects) if isinstance(embeddings, Embedding) else list(embeddings)
+    points, signs, boxes, logits = [], [], [], []
+    for one, embedding in zip(objects, each, strict=True):
         ys, xs = embedding.scale
         points.append([((p.x - 0.5) * xs, (p.y - 0.5) * ys) for p in one.points])
         signs.append([1.0 if p.positive else 0.0 for p in one.points])
         if one.box is not None:
             boxes.append((one.box.x0 * xs, one.box.y0 * ys, one.box.x1 * xs, one.box.y1 * ys))
-    form = objects[0].form
-    pairs = zip(objects, embeddings, strict=True)
+        if one.form.mask:
+            logits.append(_logits(one, embedding, frame, device))
+    some = objects[0].points
     return SparsePrompts(
-        points=torch.tensor(points, dtype=torch.float32, device=device) if form.points else None,
-        labels=torch.tensor(signs, dtype=torch.float32, device=device) if form.points else None,
-        boxes=torch.tensor(boxes, dtype=torch.float32, device=device) if form.box else None,
-        logits=torch.stack([_logits(one, own, frame, device) for one, own in pairs]) if form.mask else None,
+        points=torch.tensor(points, dtype=torch.float32, device=device) if some else None,
+        labels=torch.tensor(signs, dtype=torch.float32, device=device) if some else None,
+        boxes=torch.tensor(boxes, dtype=torch.float32, device=device) if boxes else None,
+        logits=torch.stack(logits) if logits else None,
     )
 
 

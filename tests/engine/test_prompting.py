@@ -40,6 +40,7 @@ from microsam_nb.engine.prompting import (
     points_of,
     to_frame,
 )
+from microsam_nb.engine.tiling import Window
 
 SIZE = (60, 80)
 CPU = torch.device("cpu")
@@ -300,6 +301,59 @@ def test_earlier_logits_and_regions_are_answered_together():
     sparse = to_frame(objects, made(SIZE, SIZE), 80, CPU)
     assert torch.equal(sparse.logits[0, 0], earlier)
     assert sparse.logits[1].unique().tolist() == pytest.approx([-SURE, SURE])
+
+
+def test_objects_may_have_an_embedding_each():
+    objects = [gather([Point(0, 10.5, 20.5), BoxPrompt(0, 0, 0, 30, 40), rectangle(0, 0, 3, 3)], SIZE)] * 2
+    one, other = made(SIZE, (60, 80)), made(SIZE, (384, 512))
+    both = to_frame(objects, [one, other], 512, CPU)
+    for index, embedding in enumerate((one, other)):
+        alone = to_frame(objects[:1], embedding, 512, CPU)
+        assert torch.equal(both.points[index], alone.points[0])
+        assert torch.equal(both.boxes[index], alone.boxes[0])
+        assert torch.equal(both.logits[index], alone.logits[0])
+    assert not torch.equal(both.boxes[0], both.boxes[1])
+    with pytest.raises(ValueError, match="shorter"):
+        to_frame(objects, [one], 512, CPU)
+
+
+def test_prompts_move_into_a_window():
+    prompts = [
+        Point(5, 22.5, 33.5),
+        Point(5, 1, 1, positive=False),
+        BoxPrompt(5, 15, 25, 35, 70),
+        rectangle(25, 35, 45, 60, 5),
+    ]
+    found = gather(prompts, SIZE).within(Window(20, 30, 40, 50))
+    assert found.plane == 0
+    assert found.points == (Point(0, 2.5, 3.5),)
+    assert found.box == BoxPrompt(0, 0, 0, 20, 20)
+    assert found.mask == Mask((0, 5, 5), np.ones((1, 15, 15), bool))
+
+
+@given(
+    arrays(bool, (6, 9)),
+    st.tuples(st.integers(0, 50), st.integers(0, 65)),
+    st.tuples(st.integers(0, 50), st.integers(0, 65)),
+)
+def test_a_mask_in_a_window_is_the_part_of_it(dense, place, corner):
+    if not dense.any():
+        return
+    mask = Mask.crop(dense, (0, *place))
+    window = Window(*corner, corner[0] + 10, corner[1] + 15)
+    found = gather([MaskPrompt(mask)], SIZE).within(window)
+    expected = mask.dense((1, *SIZE))[0][window.slices]
+    assert (found.mask is None) == (not expected.any())
+    if found.mask is not None:
+        assert np.array_equal(found.mask.dense((1, 10, 15))[0], expected)
+        assert found.box is not None
+
+
+def test_what_lies_outside_a_window_is_gone():
+    found = gather([Point(0, 5, 5), rectangle(1, 1, 9, 9)], SIZE, logits=torch.zeros(64, 64))
+    assert found.within(Window(30, 30, 50, 50)).form == Form(0, False, False)
+    assert found.within(Window(0, 30, 50, 50)).form == Form(0, False, False)
+    assert found.within(Window(0, 0, 60, 80)).form == found.form
 
 
 # Mask logits
