@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -53,7 +53,9 @@ def predict_many(
     asked = [gather(prompts, embedding.original_size, use) for prompts in objects]
     if not (model.is_nano and embedding.pixels is not None):
         whole = Look(Window(0, 0, *embedding.original_size), embedding)
-        return [_best(model, [one], embedding.original_size) for one in _answer(model, [(whole, own) for own in asked])]
+        answers = _answer(model, [(whole, own) for own in asked])
+        pairs = zip(asked, answers, strict=True)
+        return [_best(model, own, [answer], embedding.original_size) for own, answer in pairs]
     before = previous or [None] * len(asked)
     found: list[Candidate] = []
     for start in range(0, len(asked), _CLOSE):
@@ -67,7 +69,6 @@ class _Answer:
     """What the decoder says to one question: logits (m, h, w) of all masks and their predicted IoU (m,)."""
 
     look: Look
-    asked: Gathered
     logits: Tensor
     scores: Tensor
 
@@ -76,11 +77,16 @@ def _look_closer(
     model: Model, embedding: Embedding, asked: Sequence[Gathered], previous: Sequence[Mask | None]
 ) -> Iterator[Candidate]:
     """Answer each object in a window around it; the size of what was only clicked at is found by trying several."""
-    windows = [_windows(model, embedding, own, mask) for own, mask in zip(asked, previous, strict=True)]
-    questions = [(one, own) for own, some in zip(asked, windows, strict=True) for one in look(model, embedding, some)]
+    windows, questions = [], []
+    for own, mask in zip(asked, previous, strict=True):
+        some = _windows(model, embedding, own, mask)
+        # What is being corrected is itself a prompt.
+        full = replace(own, mask=mask) if own.mask is None and mask is not None and mask.area else own
+        questions += [(one, full) for one in look(model, embedding, some)]
+        windows.append(some)
     answers = iter(_answer(model, questions))
-    for some in windows:
-        yield _best(model, [next(answers) for _ in some], embedding.original_size)
+    for own, some in zip(asked, windows, strict=True):
+        yield _best(model, own, [next(answers) for _ in some], embedding.original_size)
 
 
 def _windows(model: Model, embedding: Embedding, asked: Gathered, previous: Mask | None) -> list[Window]:
@@ -114,14 +120,14 @@ def _answer(model: Model, questions: Sequence[tuple[Look, Gathered]]) -> list[_A
         with inference(model.device):
             logits, scores = decode(model.sam, features, position, sparse, several=several)
         for i, own, planes, quality in zip(indices, looks, logits.float(), scores.float(), strict=True):
-            answers[i] = _Answer(own, questions[i][1], planes, quality)
+            answers[i] = _Answer(own, planes, quality)
     return [answers[i] for i in range(len(questions))]
 
 
-def _best(model: Model, answers: Sequence[_Answer], plane_size: tuple[int, int]) -> Candidate:
+def _best(model: Model, asked: Gathered, answers: Sequence[_Answer], plane_size: tuple[int, int]) -> Candidate:
     """Return the best mask of all answers to one question, which differ in the window they were looked at in."""
     # segment-anything's single answer is meant for unambiguous prompts; nano's has learned lone points too.
-    several = answers[0].asked.ambiguous
+    several = asked.ambiguous and len(answers[0].scores) > 1
     first = 1 if several and not model.is_nano else 0
     chosen, best, highest = answers[0], first, -math.inf
     for answer in answers:
@@ -131,11 +137,11 @@ def _best(model: Model, answers: Sequence[_Answer], plane_size: tuple[int, int])
                 quality += plausible(answer.look, plane_size, model.frame, answer.logits[index])
             if quality > highest:
                 chosen, best, highest = answer, index, quality
-    plane = chosen.asked.plane
+    plane = asked.plane
     mask = chosen.look.back(_upsample(chosen.logits[best], chosen.look.embedding, model.frame, plane), plane)
-    if chosen.asked.box is not None and model.is_nano:
-        mask = _within(mask, chosen.asked)
-    origin = "region" if chosen.asked.mask is not None else "box" if chosen.asked.box is not None else "points"
+    if asked.box is not None and model.is_nano:
+        mask = _within(mask, asked)
+    origin = "region" if asked.mask is not None else "box" if asked.box is not None else "points"
     return Candidate(mask, float(chosen.scores[best].clamp(0, 1)), origin)
 
 

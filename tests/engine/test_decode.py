@@ -16,7 +16,7 @@ def sam(random_nano):
 
 @pytest.fixture(scope="module")
 def features():
-    return torch.randn(1, 128, 64, 64, generator=torch.Generator().manual_seed(1))
+    return torch.randn(1, 128, 32, 32, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.fixture(scope="module")
@@ -27,17 +27,17 @@ def position(sam):
 @pytest.fixture
 def points():
     random = torch.Generator().manual_seed(2)
-    return torch.rand(3, 2, 2, generator=random) * 500, torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
+    return torch.rand(3, 2, 2, generator=random) * 250, torch.tensor([[1.0, 0.0], [1.0, 1.0], [0.0, 1.0]])
 
 
 @pytest.fixture
 def boxes():
-    return torch.tensor([[10.0, 20.0, 200.0, 300.0], [5.0, 5.0, 60.0, 70.0], [100.0, 0.0, 512.0, 512.0]])
+    return torch.tensor([[10.0, 20.0, 200.0, 230.0], [5.0, 5.0, 60.0, 70.0], [100.0, 0.0, 256.0, 256.0]])
 
 
 @pytest.fixture
 def earlier():
-    return torch.randn(3, 1, 256, 256, generator=torch.Generator().manual_seed(4))
+    return torch.randn(3, 1, 128, 128, generator=torch.Generator().manual_seed(4))
 
 
 def own(sam, features, position, several, points=None, boxes=None, masks=None):
@@ -60,7 +60,7 @@ def close(ours, theirs):
 @pytest.mark.parametrize("several", [True, False])
 def test_points(sam, features, position, points, several):
     ours = decode(sam, features, position, SparsePrompts(*points), several=several)
-    assert ours[0].shape == (3, 3 if several else 1, 256, 256)
+    assert ours[0].shape == (3, 3 if several else 1, 128, 128)
     close(ours, own(sam, features, position, several, points=points))
 
 
@@ -108,7 +108,7 @@ def test_every_prompt_may_have_its_own_image(sam, features, position, boxes):
 
 
 def test_prompts_are_encoded_as_by_segment_anything(sam, points, boxes, earlier):
-    size = torch.Size((64, 64))
+    size = torch.Size((32, 32))
     for given in ((points, None, None), (points, boxes, None), (None, boxes, None), (points, boxes, earlier)):
         coordinates, labels = given[0] or (None, None)
         sparse, dense = encode_prompts(sam.prompt_encoder, SparsePrompts(coordinates, labels, *given[1:]), size)

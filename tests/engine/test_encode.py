@@ -23,11 +23,11 @@ def pixels():
 
 def test_an_embedding_knows_its_sizes(random_nano, pixels):
     embedding = encode(random_nano, pixels)
-    assert embedding.features.shape == (1, 128, 64, 64)
+    assert embedding.features.shape == (1, 128, 32, 32)
     assert embedding.features.dtype == torch.float32
     assert embedding.original_size == (48, 64)
-    assert embedding.input_size == (120, 160)
-    assert embedding.scale == (2.5, 2.5)
+    assert embedding.input_size == (192, 256)
+    assert embedding.scale == (4, 4)
 
 
 def test_grey_is_colour_with_equal_channels(random_nano, pixels):
@@ -47,7 +47,7 @@ def test_any_memory_order_gives_the_same(random_nano, pixels):
 
 
 def test_an_image_of_the_frame_is_encoded_as_segment_anything_does(random_nano):
-    pixels = np.random.default_rng(1).integers(0, 256, (300, 512, 3)).astype(np.uint8)
+    pixels = np.random.default_rng(1).integers(0, 256, (150, 256, 3)).astype(np.uint8)
     sam = random_nano.sam
     with torch.no_grad():
         theirs = sam.image_encoder(sam.preprocess(torch.from_numpy(pixels).permute(2, 0, 1)[None]))
@@ -56,10 +56,10 @@ def test_an_image_of_the_frame_is_encoded_as_segment_anything_does(random_nano):
 
 def test_scaling_is_close_to_segment_anything(random_nano, monkeypatch):
     seen = []
-    monkeypatch.setattr(random_nano.sam, "preprocess", lambda x: seen.append(x) or torch.zeros(1, 3, 512, 512))
+    monkeypatch.setattr(random_nano.sam, "preprocess", lambda x: seen.append(x) or torch.zeros(1, 3, 256, 256))
     pixels = np.random.default_rng(2).integers(0, 256, (230, 300)).astype(np.uint8)
     encode(random_nano, pixels)
-    theirs = ResizeLongestSide(512).apply_image(np.repeat(pixels[..., None], 3, axis=2))
+    theirs = ResizeLongestSide(256).apply_image(np.repeat(pixels[..., None], 3, axis=2))
     ours = seen[0][0].permute(1, 2, 0).numpy()
     assert ours.shape == theirs.shape
     assert np.abs(ours - theirs).max() <= 1
@@ -82,7 +82,7 @@ def test_the_longest_side_fills_the_frame(size, scaled):
 def test_nano_enlarges_small_images_only_so_far(random_nano):
     assert scaled_size((48, 64), 512, 2.5) == (120, 160)
     assert scaled_size((480, 640), 512, 2.5) == (384, 512)
-    assert encode(random_nano, np.zeros((48, 64), np.uint8)).input_size == (120, 160)
+    assert encode(random_nano, np.zeros((12, 16), np.uint8)).input_size == (120, 160)
 
 
 @pytest.mark.parametrize("size", [(100, 333), (333, 100), (769, 1023), (513, 511), (17, 3000)])

@@ -51,7 +51,7 @@ def test_a_saved_model_comes_back_and_answers_the_same(random_nano, weights, exa
     assert model.spec.name == "mine"
     assert model.spec.architecture == "nano"
     assert model.spec.hash.startswith("xxh128:")
-    assert model.frame == 512
+    assert model.frame == 256
     assert model.device.type == "cpu"
     assert not model.sam.training
     assert not any(p.requires_grad for p in [*model.sam.parameters(), *model.distances.parameters()])
