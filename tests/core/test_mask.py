@@ -71,3 +71,21 @@ def test_masks_differ_by_place_and_by_pixels():
     assert one != Mask((0, 0, 1), np.ones((1, 1, 2), bool))
     assert one != Mask((0, 0, 0), np.ones((1, 2, 1), bool))
     assert one != "mask"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"shape": [1, 9, 9]},
+        {"shape": [1, -2, -2]},
+        {"shape": [2, 2]},
+        {"bits": "eJw="},
+        {"bits": "%"},
+        {"start": [0, 0]},
+    ],
+)
+def test_damaged_json_is_refused(change):
+    whole = Mask((0, 1, 2), np.ones((1, 2, 2), bool)).to_json()
+    assert Mask.from_json(whole).area == 4
+    with pytest.raises(ValueError, match="."):
+        Mask.from_json({**whole, **change})
