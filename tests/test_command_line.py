@@ -76,6 +76,51 @@ def test_every_plane_of_a_volume_is_segmented_on_its_own(tmp_path, drawn, capsys
     assert "2 of 2 objects" in said
 
 
+def test_every_kind_of_prompt_is_answered(tmp_path, image, drawn):
+    tifffile.imwrite(tmp_path / "known.tif", drawn.labels.astype(np.uint8))
+    table = tmp_path / "prompts.csv"
+    table.write_text(
+        "object,kind,y0,x0,y1,x1,points,file,label\n"
+        "1,ellipse,13,15,35,37,,,\n"
+        '2,polygon,,,,,"21 70;30 79;39 70;30 61",,\n'
+        "3,mask,,,,,,known.tif,3\n"
+        "4,scribble,,,,,73 77;79 83,,\n"
+    )
+    assert main(["prompt", str(image), str(table), "-o", str(tmp_path / "out.tif")]) == 0
+    labels = tifffile.imread(tmp_path / "out.tif")
+    for number in range(1, 5):
+        mask, truth = labels == number, drawn.labels == number
+        assert (mask & truth).sum() / (mask | truth).sum() > 0.6, number
+
+
+@pytest.mark.parametrize("pixels", [np.ones((1, 1), np.uint8), np.full((3, 4), 7.5), np.eye(5, dtype=bool)])
+def test_the_smallest_images_pass(tmp_path, pixels):
+    np.save(tmp_path / "a.npy", pixels)
+    (tmp_path / "p.csv").write_text("object,y,x,y0,x0,y1,x1\n1,0.5,0.5,,,,\n2,,,0,0,1,1\n")
+    code = main(["prompt", str(tmp_path / "a.npy"), str(tmp_path / "p.csv"), "-o", str(tmp_path / "out.tif")])
+    assert code == (0 if tifffile.imread(tmp_path / "out.tif").any() else 1)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "remedy"),
+    [
+        (np.full((4, 4), np.nan), "Check how it was computed"),
+        (np.zeros((4, 4), complex), "real number type"),
+        (np.zeros((0, 4)), "read or cropped"),
+        (np.zeros(4), "axes y and x"),
+        (np.zeros((2, 3, 4, 5)), "name the axes"),
+    ],
+)
+def test_what_is_no_image_is_one_line(tmp_path, capsys, pixels, remedy):
+    np.save(tmp_path / "a.npy", pixels)
+    (tmp_path / "p.csv").write_text("object,y,x\n1,0.5,0.5\n")
+    assert main(["prompt", str(tmp_path / "a.npy"), str(tmp_path / "p.csv"), "-o", str(tmp_path / "out.tif")]) == 2
+    said = capsys.readouterr().err
+    assert remedy in said
+    assert said.count("\n") == 1
+    assert not (tmp_path / "out.tif").exists()
+
+
 def test_axes_of_a_volume_can_be_said(tmp_path, drawn, capsys):
     tifffile.imwrite(tmp_path / "movie.tif", drawn.pixels[None].repeat(3, 0), photometric="minisblack")
     (tmp_path / "p.json").write_text(
