@@ -127,7 +127,10 @@ class UnetrDistances(nn.Module):
         # The side path is walked along with the main path, so that its maps need not be kept.
         for deconv, (sampler, block) in zip((self.deconv1, self.deconv2, self.deconv3), pairs, strict=True):
             side = deconv(side)
-            x = block(sampler(x), side)
+            x = sampler(x)
+            width = x.shape[1]
+            # The side path is twice as wide; the middle half of its channels is used.
+            x = block(x, side.narrow(1, width // 2, width))
         x = self.decoder_head(self.deconv_out(x), self.deconv4(side))
         out: Tensor = self.out_conv(x)
         return out
