@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,6 +17,7 @@ from .folding import fold
 
 _EMBEDDING = 256
 _WIDTHS = (512, 256, 128, 64)
+_EPSILON = 1e-5
 
 
 class _Enlarge(nn.Module):
@@ -82,12 +84,11 @@ class _DoubleConv(nn.Module):
 
     def forward(self, *parts: Tensor) -> Tensor:
         first, second = self.block[1], self.block[4]
-        x = _sum(
-            F.conv2d(F.instance_norm(part), weight, padding=1)
-            for part, weight in zip(parts, first.weight.split([p.shape[1] for p in parts], dim=1), strict=True)
-        )
-        x = F.relu(x + first.bias.reshape(-1, 1, 1))
-        return F.relu(second(F.instance_norm(x)))
+        weights = first.weight.split([part.shape[1] for part in parts], dim=1)
+        x = F.conv2d(_normalised(parts[0]), weights[0], first.bias, padding=1)
+        for part, weight in zip(parts[1:], weights[1:], strict=True):
+            x = x + F.conv2d(_normalised(part), weight, padding=1)
+        return F.relu(second(_normalised(F.relu(x))))
 
 
 class _Climb(nn.Module):
@@ -141,10 +142,9 @@ def is_transposed(names: Iterable[str]) -> bool:
     return any(name.startswith("decoder.samplers.") and ".block." in name for name in names)
 
 
-def _sum(maps: Iterable[Tensor]) -> Tensor:
-    total: Tensor | None = None
-    for one in maps:
-        total = one if total is None else total + one
-    if total is None:
-        raise ValueError("There is nothing to convolve.")
-    return total
+def _normalised(x: Tensor) -> Tensor:
+    """Bring every map to mean 0 and variance 1: instance normalisation that leaves channels_last memory as it is."""
+    mean = x.mean((2, 3), keepdim=True, dtype=torch.float32)
+    centred = x - mean.to(x.dtype)
+    variance = centred.square().mean((2, 3), keepdim=True, dtype=torch.float32)
+    return centred * torch.rsqrt(variance + _EPSILON).to(x.dtype)
