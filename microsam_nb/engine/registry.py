@@ -193,9 +193,7 @@ MODELS: tuple[RegisteredModel, ...] = (
         Source("https://owncloud.gwdg.de/index.php/s/TuDzuwVDHd1ZDnQ/download", "8eadbc88aeb9d8c7e0b4b60c3db48bd0"),
     ),
     _meta("vit_b", "sam_vit_b_01ec64.pth", "6923c33df3637b6a922d7682bfc9a86b", "photographs: Segment Anything"),
-    _meta(
-        "vit_l", "sam_vit_l_0b3195.pth", "a82beb3c660661e3dd38d999cc860e9a", "photographs: Segment Anything (large)"
-    ),
+    _meta("vit_l", "sam_vit_l_0b3195.pth", "a82beb3c660661e3dd38d999cc860e9a", "photographs: Segment Anything (large)"),
     _meta("vit_h", "sam_vit_h_4b8939.pth", "97698fac30bd929c2e6d8d8cc15933c2", "photographs: Segment Anything (huge)"),
 )
 _BY_NAME = {model.name: model for model in MODELS}

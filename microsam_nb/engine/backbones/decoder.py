@@ -8,6 +8,8 @@ are not concatenated, their convolutions are added.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +61,8 @@ class _Deconv(nn.Module):
         self.block = nn.Sequential(enlarge(inputs, outputs), _Conv(outputs), nn.BatchNorm2d(outputs), nn.ReLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        enlarge, wrapped, norm, _ = self.block
+        layers: list[Any] = list(self.block)
+        enlarge, wrapped, norm, _ = layers
         x = enlarge(x)
         if self.training:
             return F.relu(norm(wrapped.block(x)))
@@ -83,7 +86,8 @@ class _DoubleConv(nn.Module):
         )
 
     def forward(self, *parts: Tensor) -> Tensor:
-        first, second = self.block[1], self.block[4]
+        layers: list[Any] = list(self.block)
+        first, second = layers[1], layers[4]
         weights = first.weight.split([part.shape[1] for part in parts], dim=1)
         x = F.conv2d(_normalised(parts[0]), weights[0], first.bias, padding=1)
         for part, weight in zip(parts[1:], weights[1:], strict=True):
@@ -96,7 +100,7 @@ class _Climb(nn.Module):
 
     def __init__(self, enlarge: type[nn.Module]) -> None:
         super().__init__()
-        steps = list(zip(_WIDTHS[:-1], _WIDTHS[1:], strict=True))
+        steps = list(pairwise(_WIDTHS))
         self.samplers = nn.ModuleList(enlarge(wide, narrow) for wide, narrow in steps)
         self.blocks = nn.ModuleList(_DoubleConv(wide, narrow) for wide, narrow in steps)
 
