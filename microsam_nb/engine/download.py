@@ -128,7 +128,7 @@ def _show(transfers: Iterator[Transfer]) -> None:
     # Not tqdm.auto: it would load widgets.
     from tqdm import tqdm
 
-    with tqdm(unit="B", unit_scale=True, mininterval=0.5, leave=False) as bar:
+    with tqdm(unit="B", unit_scale=True, mininterval=0.5) as bar:
         for now in transfers:
             bar.set_description(now.name, refresh=False)
             bar.total = now.total
