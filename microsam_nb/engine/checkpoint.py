@@ -1,5 +1,7 @@
 """Checkpoint files to plain weights, whatever form they have; nothing in a file is ever run.
 
+PyTorch reads them with ``weights_only=True``. Objects of other classes beside the weights are read as ``Inert`` ones.
+
 Forms: a state dict of segment-anything, MobileSAM or nano; micro-sam's exports and training checkpoints with
 ``model_state`` and perhaps ``decoder_state``; names with or without ``sam.``; adapters, which are merged.
 """
@@ -9,8 +11,10 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from pickle import UnpicklingError
+from threading import Lock
 
 import torch
 from safetensors.torch import load_file
@@ -20,7 +24,8 @@ from ..core import ModelError
 from .backbones.adapters import Weights, merge_adapters
 
 _NANO_DECODER = "distances."
-_EXPORT = "Export it with micro_sam.util.export_custom_sam_model and give that file, or any that holds only weights."
+#: What may be read is a setting of the whole process.
+_exchanged = Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,17 +65,20 @@ def read_decoder(path: Path) -> Weights:
     return weights
 
 
+class Inert:
+    """Stands for an object of a class that is not read: takes whatever the file says about it, and does nothing."""
+
+    def __init__(self, *_: object) -> None: ...
+
+    def __setstate__(self, state: object) -> None: ...
+
+
 def _load(path: Path) -> Mapping[str, object]:
     try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        # Files from before PyTorch 1.6 are no zip archives and cannot be mapped into memory.
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        state = load_file(path) if path.suffix == ".safetensors" else _load_torch(path)
     except Exception as error:  # pickle's and zip's errors have no common base
         if isinstance(error, UnpicklingError) and "GLOBAL" in str(error):
-            raise ModelError(
-                f"{path.name} holds objects beside weights, which are not read: they could run code.", _EXPORT
-            ) from error
+            raise _objects(path) from error
         raise ModelError(
             f"{path.name} cannot be read as a checkpoint ({error.__class__.__name__}).",
             "Download it again, or give a .safetensors or .pth file that holds only weights.",
@@ -80,17 +88,44 @@ def _load(path: Path) -> Mapping[str, object]:
     return state
 
 
+def _load_torch(path: Path) -> object:
+    # Files from before PyTorch 1.6 are no zip archives and cannot be mapped into memory.
+    mapped = zipfile.is_zipfile(path)
+    read = partial(torch.load, path, map_location="cpu", weights_only=True, mmap=mapped)
+    try:
+        return read()
+    except UnpicklingError:
+        # Training checkpoints hold data loaders and the like beside the weights. Not in every version of torch.
+        find = getattr(torch.serialization, "get_unsafe_globals_in_checkpoint", None)
+        names = find(path) if find is not None and mapped else []
+        if not names:
+            raise
+    with _exchanged, torch.serialization.safe_globals([(Inert, name) for name in names]):
+        return read()
+
+
 def _tensors(state: object, path: Path) -> Weights:
     """Check that ``state`` maps names to tensors, and return it in single precision."""
+    if isinstance(state, Inert):
+        raise _objects(path)
     if not isinstance(state, Mapping):
         raise _no_weights(path)
     weights: Weights = {}
     for key, value in state.items():
+        if isinstance(value, Inert):
+            raise _objects(path)
         if not isinstance(key, str) or not isinstance(value, Tensor):
             raise _no_weights(path)
         # Half precision saves room in the file; the network computes from float32.
         weights[key] = value.float() if value.is_floating_point() else value
     return weights
+
+
+def _objects(path: Path) -> ModelError:
+    return ModelError(
+        f"{path.name} holds objects in the place of weights, which are not read: they could run code.",
+        "Export it with micro_sam.util.export_custom_sam_model and give that file, or any that holds only weights.",
+    )
 
 
 def _no_weights(path: Path) -> ModelError:
