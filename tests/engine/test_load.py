@@ -101,18 +101,25 @@ def test_a_vit_b_checkpoint_is_recognised_and_loads(tmp_path):
     (tmp_path / "sam_vit_b.pth").unlink()
 
 
-@pytest.mark.parametrize(("name", "near"), [("nanoo", "nano"), ("vit-b", "vit_b"), ("vit_x", "vit_"), ("NANO1", "")])
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("nanoo", "nano"),
+        ("NANO1", "nano"),
+        ("vit-b", "vit_b"),
+        ("vit_x", "vit_"),
+        ("vit_b_ml", "vit_b_lm"),
+        ("vit_h_lm", "vit_"),
+        ("vit_b_organelles", "vit_b_em_organelles"),
+        ("cellpose", ""),
+    ],
+)
 def test_an_unknown_name_suggests_the_nearest(name, near):
-    error = refused(name, "'nano' or the path of a checkpoint file")
+    error = refused(name, "one of the names that 'microsam-nb info' lists, or the path of a checkpoint file")
     if near:
         assert f"Did you mean '{near}" in error.remedy
     else:
         assert error.remedy.startswith("Give")
-
-
-@pytest.mark.parametrize("name", ["vit_b", "vit_l", "vit_h"])
-def test_a_known_name_without_a_file_asks_for_the_file(name):
-    refused(name, "Give the path of a checkpoint file")
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
@@ -158,7 +165,7 @@ def test_a_file_that_is_no_dictionary_of_weights(tmp_path, state):
 )
 def test_weights_of_an_unknown_model(tmp_path, state):
     torch.save(state, tmp_path / "m.pth")
-    refused(tmp_path / "m.pth", "vit_b, vit_l or vit_h, or of nano")
+    refused(tmp_path / "m.pth", "vit_b, vit_l or vit_h, of MobileSAM (vit_t), or of nano")
 
 
 @pytest.mark.parametrize(
