@@ -7,7 +7,16 @@ Nothing here imports torch or a widget library.
 from .box import Box
 from .candidates import Candidate
 from .contrast import Contrast
-from .errors import FileError, ImageError, MicrosamError, ModelError, ProjectError, PromptError, SettingsError
+from .errors import (
+    FileError,
+    ImageError,
+    MicrosamError,
+    ModelError,
+    ProjectError,
+    PromptError,
+    SettingsError,
+    StoreError,
+)
 from .image import Image
 from .labelled import LabelledImage
 from .labels import Delta, Labels, Overlap
@@ -36,5 +45,6 @@ __all__ = [
     "PromptError",
     "Settings",
     "SettingsError",
+    "StoreError",
     "option",
 ]

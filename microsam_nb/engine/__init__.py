@@ -1,9 +1,23 @@
 """The verbs: load a model, encode an image, answer prompts, train. Importable without any widget library."""
 
+from .embed import Encoded, embed
 from .embedding import Embedding
-from .encode import embed, encode
+from .encode import encode
 from .load import load_model
 from .models import Model, ModelSpec
 from .predict import predict, predict_many
+from .store import EmbeddingStore, open_store
 
-__all__ = ["Embedding", "Model", "ModelSpec", "embed", "encode", "load_model", "predict", "predict_many"]
+__all__ = [
+    "Encoded",
+    "Embedding",
+    "EmbeddingStore",
+    "Model",
+    "ModelSpec",
+    "embed",
+    "encode",
+    "load_model",
+    "open_store",
+    "predict",
+    "predict_many",
+]
