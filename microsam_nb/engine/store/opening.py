@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import zarr
+from zarr.errors import ContainsArrayError
 
 from ... import __version__
 from ...core import StoreError
@@ -65,6 +66,8 @@ def _open_group(place: Place) -> zarr.Group | None:
         return zarr.open_group(place.store, mode="r+" if place.writable else "r", use_consolidated=False)
     except FileNotFoundError:
         return None
+    except ContainsArrayError as error:
+        raise StoreError(f"{place.label} holds an array and no store.", "Name a new or empty folder.") from error
     except Exception as error:  # stores have no common base error
         raise StoreError(
             f"{place.label} cannot be opened as a store ({error}).",
