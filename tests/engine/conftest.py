@@ -1,5 +1,4 @@
 import pytest
-
 from fake_encoder import FakeEncoder
 
 

@@ -285,9 +285,7 @@ def test_a_damaged_chunk_is_computed_again(tmp_path, random_nano, encoder, damag
     path = chunk(tmp_path / "a", 1)
     whole = path.read_bytes()
     flipped = bytes([whole[60] ^ 1])
-    path.write_bytes(
-        {"cut": whole[:-5], "empty": b"", "gone": b"", "bit": whole[:60] + flipped + whole[61:]}[damage]
-    )
+    path.write_bytes({"cut": whole[:-5], "empty": b"", "gone": b"", "bit": whole[:60] + flipped + whole[61:]}[damage])
     if damage == "gone":
         path.unlink()
     with pytest.raises(StoreError) as error:
