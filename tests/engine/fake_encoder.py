@@ -27,7 +27,7 @@ class FakeEncoder:
 
     def __call__(self, source, items):
         self.items += list(items)
-        return [self.one(source._pixels(item), source.model) for item in items]
+        return [self.one(source.pixels(item), source.model) for item in items]
 
     def one(self, pixels, model) -> Embedding:
         seed = int(pixels.astype(np.int64).sum()) * 31 + pixels.shape[0]

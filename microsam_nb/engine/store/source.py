@@ -27,9 +27,9 @@ class Source:
 
     def encode(self, items: Sequence[Item]) -> list[Embedding]:
         """Encode tiles or planes together."""
-        return [encode(self.model, self._pixels(item)) for item in items]
+        return [encode(self.model, self.pixels(item)) for item in items]
 
-    def _pixels(self, item: Item) -> NDArray[np.uint8]:
+    def pixels(self, item: Item) -> NDArray[np.uint8]:
         """Return what the network sees: a crop of the plane as it is shown, so that tiles share its contrast."""
         shown = self._shown(item.plane)
         if self.tiling is None:
