@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -51,24 +52,25 @@ def run(folder: Path, kills: int, planes: int, side: int, fake: bool, seed: int)
     seconds = time.perf_counter() - start
     if status:
         sys.exit("the undisturbed run failed")
-    hit = 0
-    while hit < kills:
-        pid = victim("killed")
-        # Early victims die while the store is laid out, later ones between any two writes.
-        time.sleep(chance.uniform(0, min(seconds, 2.5 * seconds / kills + 0.05)))
-        os.kill(pid, signal.SIGKILL)
-        _, status = os.waitpid(pid, 0)
-        if not os.WIFSIGNALED(status):
-            if status:
-                sys.exit("a run after a kill failed")
-            break
-        hit += 1
-    _, status = os.waitpid(victim("killed"), 0)
-    whole, killed = contents(folder / "whole"), contents(folder / "killed")
-    equal = status == 0 and whole == killed
+    whole, hit, rounds, equal = contents(folder / "whole"), 0, 0, True
+    while equal and (hit < kills or rounds == 0):
+        name = f"killed{rounds}"
+        while True:
+            pid = victim(name)
+            if hit < kills:
+                # Early victims die while the store is laid out, later ones between any two writes.
+                time.sleep(chance.uniform(0, 2 * seconds / (1 + min(kills, 16))))
+                os.kill(pid, signal.SIGKILL)
+            _, status = os.waitpid(pid, 0)
+            if not os.WIFSIGNALED(status):
+                break
+            hit += 1
+        rounds += 1
+        equal = status == 0 and contents(folder / name) == whole
+        shutil.rmtree(folder / name)
     print(
-        f"{hit} kills; undisturbed {seconds:.2f} s; {len(whole)} files, {sum(map(len, whole.values())) / 1e6:.1f} MB; "
-        f"after the kills {'bit-equal' if equal else 'DIFFERENT'}"
+        f"{hit} kills while {rounds} stores were made; undisturbed {seconds:.2f} s, {len(whole)} files, "
+        f"{sum(map(len, whole.values())) / 1e6:.1f} MB; after the kills {'bit-equal' if equal else 'DIFFERENT'}"
     )
     return equal
 
