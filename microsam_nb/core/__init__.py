@@ -1,4 +1,4 @@
-"""The nouns: images, boxes, masks, prompts, candidates, labels, settings and errors.
+"""The nouns: images, boxes, masks, prompts, candidates, labels, lineages, settings and errors.
 
 Axis order is (plane, y, x) everywhere, channels last; pixel ``i`` covers the interval [i, i + 1).
 Nothing here imports torch or a widget library.
@@ -10,6 +10,8 @@ from .contrast import Contrast
 from .errors import (
     FileError,
     ImageError,
+    LabelError,
+    LineageError,
     MicrosamError,
     ModelError,
     ProjectError,
@@ -20,9 +22,23 @@ from .errors import (
 from .image import Image
 from .labelled import LabelledImage
 from .labels import Delta, Labels, Overlap
+from .lineage import Lineage
 from .mask import Mask
-from .prompts import BoxPrompt, Point, Prompt
+from .prompts import (
+    BoxPrompt,
+    Ellipse,
+    MaskPrompt,
+    Point,
+    Polygon,
+    Prompt,
+    Scribble,
+    Stop,
+    prompt_from_json,
+    prompt_to_json,
+)
+from .raster import rasterise
 from .settings import Settings, option
+from .voxels import VoxelSize
 
 __all__ = [
     "Box",
@@ -30,21 +46,33 @@ __all__ = [
     "Candidate",
     "Contrast",
     "Delta",
+    "Ellipse",
     "FileError",
     "Image",
     "ImageError",
+    "LabelError",
     "LabelledImage",
     "Labels",
+    "Lineage",
+    "LineageError",
     "Mask",
+    "MaskPrompt",
     "MicrosamError",
     "ModelError",
     "Overlap",
     "Point",
+    "Polygon",
     "ProjectError",
     "Prompt",
     "PromptError",
+    "Scribble",
     "Settings",
     "SettingsError",
+    "Stop",
     "StoreError",
+    "VoxelSize",
     "option",
+    "prompt_from_json",
+    "prompt_to_json",
+    "rasterise",
 ]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import SettingsError
+from .errors import ImageError, SettingsError
 
 #: Percentiles are read from at most this many pixels, taken at a regular stride.
 _SAMPLE = 1_000_000
@@ -32,8 +33,8 @@ class Contrast:
             )
 
     def window(self, pixels: NDArray[np.generic]) -> tuple[float, float]:
-        """Return the intensities shown as black and white; NaN and infinities are left out."""
-        flat = np.asarray(pixels).reshape(-1)
+        """Return the intensities shown as black and white; NaN, infinities and masked pixels are left out."""
+        flat = _real(pixels).reshape(-1)
         flat = flat[:: max(1, flat.size // _SAMPLE)]
         values = flat.astype(np.float64)
         values = values[np.isfinite(values)]
@@ -43,24 +44,43 @@ class Contrast:
             low, high = np.percentile(values, [self.low, self.high])
         if not high > low:
             # A sparse image (few bright pixels on a flat ground) must not turn black.
-            whole = np.asarray(pixels)
+            whole = _real(pixels)
             whole = whole[np.isfinite(whole)]
-            low, high = whole.min(), whole.max()
+            low, high = (whole.min(), whole.max()) if whole.size else (0.0, 1.0)
         return float(low), float(high)
 
     def stretch(self, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-        """Map intensities of any dtype to uint8 of the same shape.
+        """Map intensities of any real dtype, also lazy ones, to uint8 of the same shape.
 
-        A constant image becomes 0. NaN becomes 0, +inf 255 and -inf 0.
+        A constant image becomes 0. NaN and masked pixels become 0, +inf 255 and -inf 0. Raises ImageError for
+        anything but real numbers.
         """
-        low, high = self.window(pixels)
+        real = _real(pixels)
+        low, high = self.window(real)
         if high <= low:
-            return np.zeros(np.shape(pixels), np.uint8)
+            return np.zeros(real.shape, np.uint8)
         # Wider types may hold a small range on a large offset, which float32 would round away.
-        kind = np.float32 if np.asarray(pixels).dtype.itemsize <= 2 else np.float64
+        kind = np.float32 if real.dtype.itemsize <= 2 else np.float64
         with np.errstate(over="ignore", invalid="ignore"):
-            values: NDArray[np.floating[Any]] = np.asarray(pixels).astype(kind)
-            values = (values - low) * (255.0 / (high - low))
+            values: NDArray[np.floating[Any]] = real.astype(kind)
+            if math.isfinite(high - low):
+                values = (values - low) * (255.0 / (high - low))
+            else:  # a window wider than the largest float
+                values = (values / 2 - low / 2) * (255.0 / (high / 2 - low / 2))
         values = np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0)
         out: NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
         return out
+
+
+def _real(pixels: Any) -> NDArray[np.generic]:
+    """Return the pixels as a plain array of real numbers, with NaN where they are masked."""
+    if isinstance(pixels, np.ma.MaskedArray):
+        whole = pixels.dtype.kind in "bui" and pixels.dtype.itemsize > 2
+        kind = np.float64 if whole or pixels.dtype.itemsize > 4 else np.float32
+        return np.ma.filled(pixels.astype(kind), np.nan) if np.ma.is_masked(pixels) else np.asarray(pixels.data)
+    out = np.asarray(pixels)
+    if out.dtype.kind not in "buif":
+        raise ImageError(
+            f"Pixels of type {out.dtype} have no contrast.", "Convert them to a real number type such as uint8."
+        )
+    return out

@@ -1,5 +1,7 @@
 """Errors that say what happened and what to do about it."""
 
+from __future__ import annotations
+
 
 class MicrosamError(Exception):
     """Base of every error raised on purpose; ``what`` happened and the ``remedy`` make its sentence."""
@@ -9,6 +11,10 @@ class MicrosamError(Exception):
         self.what = what
         self.remedy = remedy
 
+    def __reduce__(self) -> tuple[type[MicrosamError], tuple[str, str]]:
+        # Without it an error of a worker process could not be sent back: the base class keeps one argument.
+        return type(self), (self.what, self.remedy)
+
 
 class ImageError(MicrosamError):
     """An image has the wrong type, axes or content."""
@@ -16,6 +22,14 @@ class ImageError(MicrosamError):
 
 class PromptError(MicrosamError):
     """A prompt is malformed or lies outside the image."""
+
+
+class LabelError(MicrosamError):
+    """An object's number, or an array of labels, is not possible."""
+
+
+class LineageError(MicrosamError):
+    """Tracks cannot be related like that."""
 
 
 class ModelError(MicrosamError):

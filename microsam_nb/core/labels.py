@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .box import Box, Triple
-from .errors import PromptError
+from .errors import LabelError, PromptError
 from .mask import Mask
+
+#: The largest number of an object.
+LARGEST = 2**32 - 1
 
 
 class Overlap(StrEnum):
@@ -63,11 +66,34 @@ class Labels:
         view.flags.writeable = False
         return view
 
+    @classmethod
+    def of(cls, array: NDArray[np.generic]) -> Labels:
+        """Make labels of an array (h, w) or (planes, h, w) of whole numbers, 0 = background; it is copied.
+
+        Raises LabelError for other shapes, types, and numbers outside 0 to 2**32 - 1.
+        """
+        found = np.asarray(array)
+        if found.ndim not in (2, 3):
+            raise LabelError(f"Labels of shape {found.shape} are not possible.", "Give (y, x) or (plane, y, x).")
+        if found.dtype.kind not in "bui":
+            raise LabelError(
+                f"Labels of type {found.dtype} are not possible.", "Convert them to whole numbers such as uint32."
+            )
+        if found.size and not (found.min() >= 0 and found.max() <= LARGEST):
+            raise LabelError(
+                f"The labels go from {found.min()} to {found.max()}.", f"Use whole numbers from 0 to {LARGEST}."
+            )
+        out = cls((1, 0, 0))
+        out._volume = np.array(found if found.ndim == 3 else found[None], np.uint32, order="C")
+        return out
+
     def paint(self, mask: Mask, label: int, overlap: Overlap = Overlap.KEEP) -> Delta:
         """Return the write that adds ``mask`` as object ``label``; ``apply`` carries it out.
 
-        Raises PromptError when nothing of the mask is free.
+        Raises LabelError for a number that no object can have, PromptError when nothing of the mask is free.
         """
+        if not 1 <= label <= LARGEST:
+            raise LabelError(f"An object cannot have the number {label}.", f"Use a number from 1 to {LARGEST}.")
         where = mask.box
         before = self._volume[where.slices]
         if min(where.start) < 0 or before.shape != mask.bitmap.shape:
@@ -82,6 +108,19 @@ class Labels:
         after[free] = label
         return Delta.between(where, before, after)
 
+    def erase(self, label: int) -> Delta:
+        """Return the write that takes object ``label`` away. Raises LabelError when there is none."""
+        where = self.mask(label).box
+        before = self._volume[where.slices]
+        return Delta.between(where, before, np.where(before == label, np.uint32(0), before))
+
+    def mask(self, label: int) -> Mask:
+        """Return the pixels of object ``label``. Raises LabelError when there is none."""
+        found = Mask.crop(self._volume == label) if 1 <= label <= LARGEST else None
+        if found is None or not found.area:
+            raise LabelError(f"There is no object {label}.", "Use the number of a committed object.")
+        return found
+
     def apply(self, delta: Delta) -> None:
         """Carry out a write. Raises ValueError when the labels are not in the state it starts from."""
         now = self._volume[delta.where.slices]
@@ -93,6 +132,14 @@ class Labels:
         """Number of objects."""
         ids = np.unique(self._volume)
         return int(np.count_nonzero(ids))
+
+    @property
+    def free_id(self) -> int:
+        """The smallest number above those of all objects. Raises LabelError when there is none left."""
+        largest = int(self._volume.max(initial=0))
+        if largest == LARGEST:
+            raise LabelError(f"An object has the largest number, {LARGEST}.", "Renumber the objects from 1.")
+        return largest + 1
 
 
 def _pack(crop: NDArray[np.uint32]) -> bytes:

@@ -5,19 +5,23 @@ from .embedding import Embedding
 from .encode import encode
 from .load import load_model
 from .models import Model, ModelSpec
+from .plan import Plan, choose_tiling, plan
 from .predict import predict, predict_many
 from .store import EmbeddingStore, open_store
 
 __all__ = [
-    "Encoded",
     "Embedding",
     "EmbeddingStore",
+    "Encoded",
     "Model",
     "ModelSpec",
+    "Plan",
+    "choose_tiling",
     "embed",
     "encode",
     "load_model",
     "open_store",
+    "plan",
     "predict",
     "predict_many",
 ]

@@ -12,6 +12,8 @@ import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam
 from torch import Tensor
 
+from .backbones.nano import NanoPrompts
+
 
 @dataclass(frozen=True, slots=True)
 class SparsePrompts:
@@ -60,6 +62,8 @@ def encode_prompts(encoder: PromptEncoder, prompts: SparsePrompts, size: torch.S
         dense = encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(1, -1, *size)
     else:
         dense = encoder.mask_downscaling(prompts.logits)
+    if isinstance(encoder, NanoPrompts):
+        dense = dense + encoder.draw(prompts.points, prompts.labels, prompts.boxes, size)
     return sparse, dense
 
 

@@ -1,25 +1,41 @@
-"""What an encoder makes of one plane."""
+"""What an encoder makes of one plane, tile or other window."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor
+
+from .tiling import Window
+
+#: Closer looks that are kept per plane; nano's take half a megabyte each.
+_LOOKS = 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Embedding:
-    """``features`` float32 (1, c, h, w) of one plane.
+    """``features`` float32 (1, c, h, w) of one plane or window.
 
     ``original_size`` (height, width) of the plane, ``input_size`` after scaling it to the model's frame and
-    before padding.
+    before padding. ``pixels`` uint8 (y, x) or (y, x, 3), the plane itself, lets a model look closer at a part of it;
+    ``looks`` remembers the latest of these.
     """
 
     features: Tensor
     original_size: tuple[int, int]
     input_size: tuple[int, int]
+    pixels: NDArray[np.uint8] | None = field(default=None, repr=False)
+    looks: dict[Window, Embedding] = field(default_factory=dict, repr=False)
 
     @property
     def scale(self) -> tuple[float, float]:
         """Frame pixels per image pixel in y and x."""
         return self.input_size[0] / self.original_size[0], self.input_size[1] / self.original_size[1]
+
+    def remember(self, window: Window, look: Embedding) -> None:
+        """Keep the embedding of a window; the oldest go when there are too many."""
+        self.looks[window] = look
+        while len(self.looks) > _LOOKS:
+            del self.looks[next(iter(self.looks))]

@@ -32,7 +32,7 @@ def encode(model: Model, pixels: NDArray[np.uint8]) -> Embedding:
     x = sam.preprocess(x).contiguous(memory_format=torch.channels_last)
     with inference(model.device):
         features = sam.image_encoder(x)
-    return Embedding(features.float().contiguous(), original, size)
+    return Embedding(features.float().contiguous(), original, size, pixels)
 
 
 def scaled_size(size: tuple[int, int], frame: int, enlargement: float = math.inf) -> tuple[int, int]:

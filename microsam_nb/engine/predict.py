@@ -1,123 +1,162 @@
-"""Prompts to masks. Here, and nowhere else in the engine, coordinates become (x, y)."""
+"""Prompts and embeddings to masks."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..core import BoxPrompt, Candidate, Mask, Point, Prompt, PromptError
-from .decode import SparsePrompts, decode
+from ..core import BoxPrompt, Candidate, Mask, Prompt
+from .decode import decode
 from .embedding import Embedding
+from .looks import Look, around, ladder, look, plausible
 from .models import Model
 from .precision import inference
+from .prompting import Gathered, RegionUse, batches, box_of, gather, to_frame
+from .tiling import Window
 
-#: Prompts decoded in one call; more do not fit the processor's cache.
-_BATCH = 16
+#: Objects whose closer looks are in memory at the same time.
+_CLOSE = 8
 
 
-def predict(model: Model, embedding: Embedding, prompts: Sequence[Prompt]) -> Candidate:
-    """Segment one object from points and at most one box, all in the plane of ``embedding``.
+def predict(
+    model: Model,
+    embedding: Embedding,
+    prompts: Sequence[Prompt],
+    *,
+    previous: Mask | None = None,
+    use: RegionUse | None = None,
+) -> Candidate:
+    """Segment one object from prompts of any kinds, all in the plane of ``embedding``.
 
     A lone positive point is ambiguous: of three answers (four by nano) that with the highest predicted IoU is given.
-    The mask may be empty when nothing is found. Raises PromptError without prompts, for prompts outside the
-    image, in several planes, or for more than one box.
+    nano looks closer at the object when the embedding holds the plane's pixels; ``previous``, the mask that the
+    user is correcting, tells it where. ``use`` says how regions (ellipse, polygon, mask) are put to the model.
+    The mask may be empty when nothing is found. Raises PromptError as ``prompting.gather`` does.
     """
-    return predict_many(model, embedding, [prompts])[0]
+    return predict_many(model, embedding, [prompts], previous=[previous], use=use)[0]
 
 
-def predict_many(model: Model, embedding: Embedding, objects: Sequence[Sequence[Prompt]]) -> list[Candidate]:
+def predict_many(
+    model: Model,
+    embedding: Embedding,
+    objects: Sequence[Sequence[Prompt]],
+    *,
+    previous: Sequence[Mask | None] | None = None,
+    use: RegionUse | None = None,
+) -> list[Candidate]:
     """Segment one object per set of prompts; see ``predict``. Sets of the same form are answered together."""
-    for prompts in objects:
-        _check(prompts, embedding)
-    forms: dict[tuple[int, bool], list[int]] = {}
-    for index, prompts in enumerate(objects):
-        points = sum(isinstance(p, Point) for p in prompts)
-        forms.setdefault((points, points < len(prompts)), []).append(index)
-    position = model.sam.prompt_encoder.get_dense_pe()
-    answers: dict[int, Candidate] = {}
-    for indices in forms.values():
-        for start in range(0, len(indices), _BATCH):
-            some = indices[start : start + _BATCH]
-            found = _answer(model, embedding, position, [objects[i] for i in some])
-            answers.update(zip(some, found, strict=True))
-    return [answers[i] for i in range(len(objects))]
+    asked = [gather(prompts, embedding.original_size, use) for prompts in objects]
+    if not (model.is_nano and embedding.pixels is not None):
+        whole = Look(Window(0, 0, *embedding.original_size), embedding)
+        return [_best(model, [one], embedding.original_size) for one in _answer(model, [(whole, own) for own in asked])]
+    before = previous or [None] * len(asked)
+    found: list[Candidate] = []
+    for start in range(0, len(asked), _CLOSE):
+        some = slice(start, start + _CLOSE)
+        found.extend(_look_closer(model, embedding, asked[some], before[some]))
+    return found
 
 
-def _check(prompts: Sequence[Prompt], embedding: Embedding) -> None:
-    if not prompts:
-        raise PromptError("There is no prompt.", "Click on an object or draw a box around it.")
-    planes = {p.plane for p in prompts}
-    if len(planes) > 1:
-        raise PromptError(f"The prompts lie in several planes {sorted(planes)}.", "Predict one plane at a time.")
-    if sum(isinstance(p, BoxPrompt) for p in prompts) > 1:
-        raise PromptError("There is more than one box for one object.", "Keep one box, or predict one object per box.")
-    shape = (next(iter(planes)) + 1, *embedding.original_size)
-    for prompt in prompts:
-        prompt.check(shape)
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the decoder says to one question: logits (m, h, w) of all masks and their predicted IoU (m,)."""
+
+    look: Look
+    asked: Gathered
+    logits: Tensor
+    scores: Tensor
 
 
-def _answer(
-    model: Model, embedding: Embedding, position: Tensor, objects: Sequence[Sequence[Prompt]]
+def _look_closer(
+    model: Model, embedding: Embedding, asked: Sequence[Gathered], previous: Sequence[Mask | None]
 ) -> Iterator[Candidate]:
-    sparse = _to_frame(model, embedding, objects)
-    form = objects[0]
-    lone = len(form) == 1 and isinstance(form[0], Point)
-    # nano's single answer has learned lone points too; segment-anything's is meant for unambiguous prompts.
-    first = 0 if model.is_nano else 1
-    with inference(model.device):
-        logits, scores = decode(model.sam, embedding.features, position, sparse, several=None if lone else False)
-    for prompts, planes, quality in zip(objects, logits.float(), scores.float(), strict=True):
-        best = 0
-        if lone and isinstance(prompts[0], Point) and prompts[0].positive:
-            best = first + int(quality[first:].argmax())
-        mask = _upsample(planes[best], embedding, model.frame, prompts[0].plane)
-        score = float(quality[best].clamp(0, 1))
-        box = next((p for p in prompts if isinstance(p, BoxPrompt)), None)
-        if box is not None and model.is_nano:
-            mask = _within(mask, box)
-        yield Candidate(mask, score, "box" if box is not None else "points")
+    """Answer each object in a window around it; the size of what was only clicked at is found by trying several."""
+    windows = [_windows(model, embedding, own, mask) for own, mask in zip(asked, previous, strict=True)]
+    questions = [(one, own) for own, some in zip(asked, windows, strict=True) for one in look(model, embedding, some)]
+    answers = iter(_answer(model, questions))
+    for some in windows:
+        yield _best(model, [next(answers) for _ in some], embedding.original_size)
 
 
-def _within(mask: Mask, box: BoxPrompt) -> Mask:
-    """Return the part of a mask of one plane inside the box grown by a tenth of its sides.
+def _windows(model: Model, embedding: Embedding, asked: Gathered, previous: Mask | None) -> list[Window]:
+    shape = embedding.original_size
+    known = asked.mask if asked.mask is not None and asked.mask.area else previous
+    boxes = [asked.box] if asked.box else []
+    if known is not None and known.area:
+        boxes.append(box_of(known, shape))
+    if not boxes:
+        return ladder(shape, asked.points)
+    # Whatever was clicked at has to be seen as well.
+    inside = [(p.y, p.x) for p in asked.points if p.positive]
+    ys = [v for b in boxes for v in (b.y0, b.y1)] + [y for y, _ in inside]
+    xs = [v for b in boxes for v in (b.x0, b.x1)] + [x for _, x in inside]
+    extent = BoxPrompt(asked.plane, min(ys), min(xs), max(ys), max(xs))
+    return [around(shape, extent, model.frame / model.enlargement)]
+
+
+def _answer(model: Model, questions: Sequence[tuple[Look, Gathered]]) -> list[_Answer]:
+    """Decode every question, those of one form together, and return the answers in the order of the questions."""
+    moved = [own.move(asked) for own, asked in questions]
+    position = model.sam.prompt_encoder.get_dense_pe()
+    answers: dict[int, _Answer] = {}
+    for indices in batches(moved):
+        looks = [questions[i][0] for i in indices]
+        form = moved[indices[0]].form
+        several = None if form.points == 1 and not (form.box or form.mask) else False
+        alone = all(one.embedding is looks[0].embedding for one in looks)
+        sparse = to_frame([moved[i] for i in indices], [one.embedding for one in looks], model.frame, model.device)
+        features = torch.cat([one.embedding.features for one in (looks[:1] if alone else looks)])
+        with inference(model.device):
+            logits, scores = decode(model.sam, features, position, sparse, several=several)
+        for i, own, planes, quality in zip(indices, looks, logits.float(), scores.float(), strict=True):
+            answers[i] = _Answer(own, questions[i][1], planes, quality)
+    return [answers[i] for i in range(len(questions))]
+
+
+def _best(model: Model, answers: Sequence[_Answer], plane_size: tuple[int, int]) -> Candidate:
+    """Return the best mask of all answers to one question, which differ in the window they were looked at in."""
+    # segment-anything's single answer is meant for unambiguous prompts; nano's has learned lone points too.
+    several = answers[0].asked.ambiguous
+    first = 1 if several and not model.is_nano else 0
+    chosen, best, highest = answers[0], first, -math.inf
+    for answer in answers:
+        for index in range(first, len(answer.scores) if several else first + 1):
+            quality = float(answer.scores[index])
+            if len(answers) > 1:
+                quality += plausible(answer.look, plane_size, model.frame, answer.logits[index])
+            if quality > highest:
+                chosen, best, highest = answer, index, quality
+    plane = chosen.asked.plane
+    mask = chosen.look.back(_upsample(chosen.logits[best], chosen.look.embedding, model.frame, plane), plane)
+    if chosen.asked.box is not None and model.is_nano:
+        mask = _within(mask, chosen.asked)
+    origin = "region" if chosen.asked.mask is not None else "box" if chosen.asked.box is not None else "points"
+    return Candidate(mask, float(chosen.scores[best].clamp(0, 1)), origin)
+
+
+def _within(mask: Mask, asked: Gathered) -> Mask:
+    """Return the part of a mask of one plane inside the box, and the positive points, grown by a tenth of its sides.
 
     nano sometimes adds specks far away from the box; segment-anything's models need no such help.
     """
-    plane, top, left = mask.start
+    box = asked.box
+    if box is None or not mask.area:
+        return mask
     margin_y, margin_x = (box.y1 - box.y0) / 10, (box.x1 - box.x0) / 10
+    ys = [box.y0, box.y1, *(p.y for p in asked.points if p.positive)]
+    xs = [box.x0, box.x1, *(p.x for p in asked.points if p.positive)]
+    plane, top, left = mask.start
     inside = mask.bitmap.copy()
     rows = np.arange(top, top + inside.shape[1]) + 0.5
     columns = np.arange(left, left + inside.shape[2]) + 0.5
-    inside[:, (rows < box.y0 - margin_y) | (rows > box.y1 + margin_y)] = False
-    inside[:, :, (columns < box.x0 - margin_x) | (columns > box.x1 + margin_x)] = False
+    inside[:, (rows < min(ys) - margin_y) | (rows > max(ys) + margin_y)] = False
+    inside[:, :, (columns < min(xs) - margin_x) | (columns > max(xs) + margin_x)] = False
     return Mask.crop(inside, (plane, top, left))
-
-
-def _to_frame(model: Model, embedding: Embedding, objects: Sequence[Sequence[Prompt]]) -> SparsePrompts:
-    """Convert prompts of one form to the model's frame, as (x, y).
-
-    segment-anything adds half a pixel to every coordinate, so a continuous point is first made a pixel index.
-    """
-    ys, xs = embedding.scale
-    height, width = embedding.original_size
-    points, signs = [], []
-    boxes: list[tuple[float, float, float, float]] = []
-    for prompts in objects:
-        own = [p for p in prompts if isinstance(p, Point)]
-        points.append([((p.x - 0.5) * xs, (p.y - 0.5) * ys) for p in own])
-        signs.append([1.0 if p.positive else 0.0 for p in own])
-        clipped = (p.clip((1, height, width)) for p in prompts if isinstance(p, BoxPrompt))
-        boxes.extend((box.x0 * xs, box.y0 * ys, box.x1 * xs, box.y1 * ys) for box in clipped)
-    device = model.device
-    return SparsePrompts(
-        points=torch.tensor(points, device=device) if points[0] else None,
-        labels=torch.tensor(signs, device=device) if points[0] else None,
-        boxes=torch.tensor(boxes, device=device) if boxes else None,
-    )
 
 
 def _upsample(logits: Tensor, embedding: Embedding, frame: int, plane: int) -> Mask:

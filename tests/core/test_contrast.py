@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from microsam_nb.core import Contrast, SettingsError
+from microsam_nb.core import Contrast, ImageError, SettingsError
 
 FULL = Contrast(0, 100)
 
@@ -94,3 +94,29 @@ def test_percentiles_out_of_order_say_what_is_allowed(low, high):
     with pytest.raises(SettingsError) as error:
         Contrast(low, high)
     assert error.value.remedy == "Choose 0 <= low < high <= 100."
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.int64, np.float16, np.float32, np.float64])
+def test_masked_pixels_are_black_and_do_not_count(dtype):
+    pixels = np.ma.masked_array(np.array([[1, 2, 3, 100]], dtype), [[False, False, False, True]])
+    assert FULL.stretch(pixels).tolist() == [[0, 128, 255, 0]]
+    assert FULL.stretch(np.ma.masked_array(pixels.data)).tolist() == [[0, 3, 5, 255]]
+
+
+def test_the_widest_floats():
+    big = np.finfo(np.float64).max
+    assert FULL.stretch(np.array([-big, 0, big])).tolist() == [0, 128, 255]
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (0,), ()])
+def test_empty_and_single_values(shape):
+    out = Contrast().stretch(np.ones(shape))
+    assert out.shape == shape
+    assert not out.any()
+
+
+@pytest.mark.parametrize("value", [np.ones((2, 2), complex), np.array([["a", "b"]]), np.array([None, 1])])
+def test_what_has_no_intensity_is_refused(value):
+    with pytest.raises(ImageError) as error:
+        Contrast().stretch(value)
+    assert "real number type" in error.value.remedy

@@ -1,7 +1,11 @@
+import pickle
+
+import dask.array as da
 import numpy as np
 import pytest
+import zarr
 
-from microsam_nb.core import Contrast, Image, ImageError, LabelledImage
+from microsam_nb.core import Contrast, Image, ImageError, LabelledImage, VoxelSize
 
 
 def ramp(*shape, dtype=np.uint8):
@@ -179,3 +183,178 @@ def test_labels_must_have_the_size_of_their_image():
         LabelledImage(ramp(8, 9), np.zeros((9, 8), np.int32))
     assert "same height and width" in error.value.remedy
     assert LabelledImage(ramp(8, 9, 3), np.zeros((8, 9), np.int32)).group == ""
+
+
+class Watched:
+    """A lazy array that counts what is read of it."""
+
+    def __init__(self, pixels):
+        self.pixels, self.asked = pixels, []
+        self.shape, self.dtype = pixels.shape, pixels.dtype
+
+    def __getitem__(self, key):
+        self.asked.append(key)
+        return self.pixels[key]
+
+    def __array__(self, *_, **__):
+        raise AssertionError("the whole array was loaded")
+
+
+def as_zarr(pixels):
+    return zarr.array(pixels, chunks=(1, *pixels.shape[1:]))
+
+
+def as_memmap(pixels, path):
+    out = np.memmap(path, pixels.dtype, "w+", shape=pixels.shape)
+    out[:] = pixels
+    return out
+
+
+@pytest.mark.parametrize("kind", ["zarr", "dask", "memmap", "watched"])
+@pytest.mark.parametrize(("shape", "axes"), [((4, 8, 9), "tyx"), ((4, 8, 9, 3), ""), ((8, 9), ""), ((8, 9, 3), "")])
+def test_lazy_pixels_are_like_those_in_memory(tmp_path, kind, shape, axes):
+    pixels = ramp(*shape, dtype=np.float32)
+    makers = {"zarr": as_zarr, "dask": da.from_array, "watched": Watched}
+    kept = as_memmap(pixels, tmp_path / "a") if kind == "memmap" else makers[kind](pixels)
+    lazy, plain = Image(kept, axes), Image(pixels, axes)
+    assert lazy.pixels is kept
+    assert lazy.lazy
+    assert not plain.lazy
+    assert (lazy.shape, lazy.axes, lazy.channels) == (plain.shape, plain.axes, plain.channels)
+    for index in range(plain.shape[0]):
+        assert type(lazy.plane(index)) in (np.ndarray, np.memmap)
+        assert np.array_equal(lazy.plane(index), plain.plane(index))
+        assert np.array_equal(lazy.shown(index), plain.shown(index))
+    assert lazy.fingerprint() == plain.fingerprint()
+
+
+def test_making_an_image_reads_nothing_and_a_plane_only_itself():
+    watched = Watched(np.full((5, 8, 9), np.nan))
+    image = Image(watched)
+    assert (image.shape, image.reading[:16]) == ((5, 8, 9), "Read as 5 planes")
+    assert watched.asked == []
+    assert not image.shown(3).any(), "a plane without a finite pixel is black"
+    assert watched.asked == [3]
+
+
+def test_a_lazy_image_of_nan_is_told_when_it_is_read():
+    image = Image(da.full((8, 9), np.nan))
+    with pytest.raises(ImageError) as error:
+        image.plane()
+    assert "computed" in error.value.remedy
+
+
+def test_masked_pixels_in_a_lazy_array_are_zero():
+    pixels = np.ma.masked_equal(ramp(4, 8, 9), 5)
+    assert np.array_equal(Image(da.from_array(pixels)).plane(0), pixels[0].filled(0))
+
+
+def test_a_lazy_array_that_fails_names_the_plane():
+    class Broken(Watched):
+        def __getitem__(self, key):
+            raise OSError("chunk is gone")
+
+    with pytest.raises(ImageError) as error:
+        Image(Broken(ramp(5, 8, 9)), name="cells").plane(2)
+    assert "Plane 2 of cells cannot be read (chunk is gone)" in error.value.what
+    assert "file is there and whole" in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("value", "remedy"),
+    [
+        (da.zeros((0, 9)), "read or cropped"),
+        (da.zeros(9), "at least the axes y and x"),
+        (da.zeros((4, 4), dtype=complex), "real number type"),
+        (da.from_array(np.ones((9, 5)))[da.from_array(np.arange(9)) > 3], "compute_chunk_sizes"),
+        (zarr.zeros((2, 3, 4, 5, 6)), "name the axes"),
+    ],
+)
+def test_wrong_lazy_arrays_are_refused(value, remedy):
+    with pytest.raises(ImageError) as error:
+        Image(value)
+    assert remedy in error.value.remedy
+
+
+def test_a_huge_image_is_neither_copied_nor_loaded():
+    huge = np.broadcast_to(np.float32(1), (3, 10**6, 10**6))
+    image = Image(huge)
+    assert image.pixels is huge
+    assert image.shape == (3, 10**6, 10**6)
+    assert Image(da.zeros((10**4, 10**6, 10**6))).shape == (10**4, 10**6, 10**6)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float16, bool])
+def test_the_smallest_image(dtype):
+    image = Image(np.ones((1, 1), dtype))
+    assert image.shape == (1, 1, 1)
+    assert image.shown().tolist() == [[0]]
+
+
+@pytest.mark.parametrize(("planes", "index"), [(4, 4), (4, -1), (1, 1)])
+def test_a_plane_that_is_not_there(planes, index):
+    image = Image(ramp(planes, 8, 9) if planes > 1 else ramp(8, 9))
+    with pytest.raises(ImageError) as error:
+        image.plane(index)
+    assert error.value.remedy == f"Choose a plane from 0 to {planes - 1}."
+
+
+@pytest.mark.parametrize(
+    ("shape", "axes", "said"),
+    [
+        ((8, 9), "", "Read as one plane of 8 x 9 pixels, axes 'yx'."),
+        ((5, 8, 9), "tyx", "Read as 5 frames (t) of 8 x 9 pixels, axes 'tyx'."),
+        (
+            (8, 9, 3),
+            "",
+            "Read as one plane of 8 x 9 pixels with 3 channels, axes 'yxc', guessed from the shape (8, 9, 3); "
+            "say axes='zyx' or axes='tyx' if not.",
+        ),
+        (
+            (5, 8, 9, 1),
+            "",
+            "Read as 5 planes (z) of 8 x 9 pixels with 1 channel, axes 'zyxc', guessed from the shape (5, 8, 9, 1); "
+            "say axes='tyxc' if not.",
+        ),
+    ],
+)
+def test_the_reading_says_what_was_guessed_and_how_to_say_otherwise(shape, axes, said):
+    assert Image(ramp(*shape), axes).reading == said
+
+
+def test_channels_that_come_first_are_told_how_to_come_last():
+    assert Image(ramp(3, 8, 9)).reading.endswith("Channels come last: np.moveaxis(pixels, 0, -1).")
+    assert "moveaxis" not in Image(ramp(7, 8, 9)).reading
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ((0.5, 0.1, 0.2), VoxelSize(0.5, 0.1, 0.2)),
+        ([0.1, 0.2], VoxelSize(None, 0.1, 0.2)),
+        (np.array([2, 1, 1], np.uint8), VoxelSize(2, 1, 1)),
+        (VoxelSize(1, 2, 3, "nm"), VoxelSize(1, 2, 3, "nm")),
+        (None, None),
+    ],
+)
+def test_voxel_sizes(given, size):
+    assert Image(ramp(5, 8, 9), voxel_size=given).voxel_size == size
+
+
+@pytest.mark.parametrize(
+    "given", [0.5, (1,), (1, 2, 3, 4), "0.1", (0, 1, 1), (1, -1, 1), (1, float("nan"), 1), ("a", 1, 1), (1, None, 1)]
+)
+def test_a_wrong_voxel_size_shows_a_right_one(given):
+    with pytest.raises(ImageError) as error:
+        Image(ramp(5, 8, 9), voxel_size=given)
+    assert "for example voxel_size=(0.5, 0.1, 0.1)" in error.value.remedy
+
+
+def test_anisotropy_is_the_distance_of_planes_in_pixels():
+    assert VoxelSize(2, 0.5, 0.5).anisotropy == 4
+    assert VoxelSize(None, 0.5, 0.5).anisotropy == 1
+
+
+def test_an_error_survives_the_way_between_processes():
+    error = pickle.loads(pickle.dumps(ImageError("What.", "Remedy.")))
+    assert (type(error), error.what, error.remedy, str(error)) == (ImageError, "What.", "Remedy.", "What. Remedy.")

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from microsam_nb.core import Box, Delta, Labels, Mask, Overlap, PromptError
+from microsam_nb.core import Box, Delta, LabelError, Labels, Mask, Overlap, PromptError
 
 SHAPE = (2, 6, 7)
 
@@ -114,3 +114,76 @@ def test_a_delta_is_packed():
     delta = Delta.between(Box((0, 0, 0), crop.shape), crop, crop + 1)
     assert 0 < delta.nbytes < crop.nbytes / 50
     assert delta.reverse().reverse() == delta
+
+
+@pytest.mark.parametrize("label", [1, 2**16, 2**31, 2**32 - 1])
+def test_huge_numbers_are_kept_and_undone(label):
+    labels = Labels(SHAPE)
+    delta = labels.paint(square(1, 1, 3, 4), label)
+    labels.apply(delta)
+    assert labels.volume.max() == label
+    assert labels.mask(label) == square(1, 1, 3, 4)
+    labels.apply(delta.reverse())
+    assert not labels.volume.any()
+
+
+@pytest.mark.parametrize("label", [0, -1, 2**32, 2**40])
+def test_a_number_that_no_pixel_can_hold_is_refused(label):
+    labels = Labels(SHAPE)
+    with pytest.raises(LabelError) as error:
+        labels.paint(square(1, 1, 3, 4), label)
+    assert error.value.remedy == "Use a number from 1 to 4294967295."
+    for verb in (labels.mask, labels.erase):
+        with pytest.raises(LabelError) as error:
+            verb(label)
+        assert "committed object" in error.value.remedy
+
+
+def test_free_numbers():
+    assert Labels(SHAPE).free_id == 1
+    assert Labels.of(np.array([[0, 7], [3, 0]])).free_id == 8
+    with pytest.raises(LabelError) as error:
+        Labels.of(np.full((2, 2), 2**32 - 1)).free_id  # noqa: B018
+    assert "Renumber" in error.value.remedy
+
+
+@given(st.lists(masks(), min_size=1, max_size=4))
+def test_erasing_takes_one_object_and_can_be_undone(paints):
+    labels = Labels(SHAPE)
+    for number, mask in enumerate(paints, start=1):
+        if mask.area:
+            labels.apply(labels.paint(mask, number, Overlap.REPLACE))
+    for number in np.unique(labels.volume)[1:] if not labels.volume.all() else np.unique(labels.volume):
+        before = labels.volume.copy()
+        delta = labels.erase(int(number))
+        labels.apply(delta)
+        assert np.array_equal(labels.volume, np.where(before == number, 0, before))
+        labels.apply(delta.reverse())
+        assert np.array_equal(labels.volume, before)
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int16, ">u4", np.uint64, np.int64])
+def test_labels_of_an_array(dtype):
+    array = (np.arange(12).reshape(3, 4) % 2).astype(dtype)
+    array.flags.writeable = False
+    labels = Labels.of(array[:, ::-1])
+    assert labels.shape == (1, 3, 4)
+    assert labels.volume.dtype == np.uint32
+    assert np.array_equal(labels.volume[0], array[:, ::-1])
+    assert Labels.of(np.zeros((2, 3, 4), int)).shape == (2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("array", "remedy"),
+    [
+        (np.zeros(4, int), "(plane, y, x)"),
+        (np.zeros((1, 2, 3, 4), int), "(plane, y, x)"),
+        (np.zeros((3, 4)), "such as uint32"),
+        (np.full((3, 4), -1), "from 0 to 4294967295"),
+        (np.full((3, 4), 2**32), "from 0 to 4294967295"),
+    ],
+)
+def test_what_are_no_labels(array, remedy):
+    with pytest.raises(LabelError) as error:
+        Labels.of(array)
+    assert remedy in error.value.remedy

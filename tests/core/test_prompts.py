@@ -1,7 +1,25 @@
+import json
+from typing import get_args
+
 import numpy as np
 import pytest
 
-from microsam_nb.core import BoxPrompt, Candidate, Mask, Point, PromptError
+from microsam_nb.core import (
+    BoxPrompt,
+    Candidate,
+    Ellipse,
+    Mask,
+    MaskPrompt,
+    Point,
+    Polygon,
+    Prompt,
+    PromptError,
+    Scribble,
+    Stop,
+    prompt_from_json,
+    prompt_to_json,
+)
+from microsam_nb.core.prompts import KINDS
 
 SHAPE = (2, 10, 20)
 
@@ -64,3 +82,130 @@ def test_a_box_that_reaches_beyond_the_image_is_clipped():
 def test_a_score_outside_0_to_1_is_refused(score):
     with pytest.raises(ValueError, match="clip the predicted IoU"):
         Candidate(Mask((0, 0, 0), np.ones((1, 1, 1), bool)), score, "points")
+
+
+MASK = Mask((1, 2, 3), np.array([[[True, False], [True, True]]]))
+EVERY = [
+    Point(1, 2.5, 3, positive=False),
+    BoxPrompt(0, 1, 2, 3.5, 4),
+    Ellipse(1, 1, 2, 3.5, 4),
+    Polygon(0, ((1, 2), (3, 4.5), (5, 1))),
+    Scribble(1, ((1, 2), (3, 4.5)), 2.5, positive=False),
+    MaskPrompt(MASK),
+    Stop(1),
+]
+
+
+@pytest.mark.parametrize("prompt", EVERY, ids=lambda p: type(p).__name__)
+def test_every_kind_goes_through_json_text(prompt):
+    prompt.check(SHAPE)
+    assert prompt_from_json(json.loads(json.dumps(prompt_to_json(prompt)))) == prompt
+    assert hash(prompt) == hash(prompt_from_json(prompt_to_json(prompt)))
+
+
+def test_every_kind_has_a_word():
+    assert {type(p) for p in EVERY} == set(KINDS.values()) == set(get_args(Prompt))
+
+
+def test_numbers_of_numpy_become_plain_text():
+    point = Point(np.int64(1), np.float32(2.5), np.float64(3), np.bool_(True))
+    assert json.loads(json.dumps(prompt_to_json(point))) == {
+        "kind": "point", "plane": 1, "y": 2.5, "x": 3.0, "positive": True
+    }  # fmt: skip
+
+
+def test_a_missing_plane_is_the_first():
+    assert prompt_from_json({"kind": "point", "y": 1, "x": 2}) == Point(0, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ({"kind": "star"}, "there are point, box, ellipse, polygon, scribble, mask, stop"),
+        ({"kind": "point", "y": 1, "x": 2, "z": 3}, "a point has no 'z'"),
+        ({"kind": "point", "y": "1", "x": 2}, "not a number"),
+        ({"kind": "point", "y": True, "x": 2}, "not a number"),
+        ({"kind": "point", "plane": 1.5, "y": 1, "x": 2}, "not a whole number"),
+        ({"kind": "point", "y": 1, "x": 2, "positive": 1}, "not true or false"),
+    ],
+)
+def test_other_data_is_named(data, said):
+    with pytest.raises(ValueError, match=said):
+        prompt_from_json(data)
+
+
+@pytest.mark.parametrize("kind", [Polygon, Scribble])
+@pytest.mark.parametrize("points", [5, "abc", [1, 2, 3], [(1, 2, 3)] * 4, [("a", 1)] * 3, None])
+def test_vertices_are_pairs(kind, points):
+    with pytest.raises(PromptError) as error:
+        kind(0, points)
+    assert "[[y, x], [y, x], ...]" in error.value.remedy
+
+
+@pytest.mark.parametrize("kind", [Polygon, Scribble])
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), 1e12])
+def test_vertices_are_finite(kind, bad):
+    with pytest.raises(PromptError) as error:
+        kind(0, [(1, 2), (3, bad), (5, 5)])
+    assert "in pixels" in error.value.remedy
+
+
+def test_vertices_of_an_array_become_plain_and_the_closing_one_goes():
+    polygon = Polygon(0, np.array([[1, 2], [1, 2], [3, 4], [5, 1], [1, 2]]))
+    assert polygon == Polygon(0, ((1.0, 2.0), (3.0, 4.0), (5.0, 1.0)))
+    hash(polygon)
+
+
+@pytest.mark.parametrize("points", [[], [(1, 2)], [(1, 2), (3, 4)], [(1, 2), (3, 4), (1, 2)], [(1, 1)] * 5])
+def test_a_polygon_needs_three_corners(points):
+    with pytest.raises(PromptError) as error:
+        Polygon(0, points)
+    assert "Draw further" in error.value.remedy
+
+
+@pytest.mark.parametrize(("points", "width", "remedy"), [([], 1, "Draw a line"), ([(1, 1)], -1, "width from 0"),
+                                                         ([(1, 1)], float("nan"), "width from 0")])  # fmt: skip
+def test_a_scribble_needs_a_line(points, width, remedy):
+    with pytest.raises(PromptError) as error:
+        Scribble(0, points, width)
+    assert remedy in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("prompt", "remedy"),
+    [
+        (Polygon(0, ((20, 1), (30, 1), (30, 9))), "Draw it inside: plane from 0 to 1, y from 0 to 10, x from 0 to 20."),
+        (Polygon(2, ((1, 1), (3, 1), (3, 9))), "Draw it inside"),
+        (Scribble(0, ((1, 20), (5, 30))), "Draw it inside"),
+        (Scribble(-1, ((1, 1),)), "Draw it inside"),
+        (Ellipse(0, 10, 2, 15, 9), "Draw it inside"),
+        (Ellipse(0, 1, 2, 1, 9), "from corner to corner"),
+        (Ellipse(0, 1, float("nan"), 1, 9), "in pixels"),
+        (MaskPrompt(Mask((0, 9, 3), np.ones((1, 2, 2), bool))), "made for this image"),
+        (MaskPrompt(Mask((0, -1, 3), np.ones((1, 2, 2), bool))), "made for this image"),
+        (MaskPrompt(Mask((2, 1, 3), np.ones((1, 2, 2), bool))), "plane from 0 to 1"),
+        (Stop(2), "plane from 0 to 1"),
+        (Stop(-1), "plane from 0 to 1"),
+    ],
+)
+def test_what_lies_outside_is_told_the_bounds(prompt, remedy):
+    with pytest.raises(PromptError) as error:
+        prompt.check(SHAPE)
+    assert remedy in error.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("bitmap", "remedy"), [(np.zeros((1, 2, 2), bool), "at least one pixel"), (np.ones((2, 2, 2), bool), "per plane")]
+)
+def test_a_mask_prompt_holds_pixels_of_one_plane(bitmap, remedy):
+    with pytest.raises(PromptError) as error:
+        MaskPrompt(Mask((0, 0, 0), bitmap))
+    assert remedy in error.value.remedy
+
+
+@pytest.mark.parametrize("prompt", EVERY, ids=lambda p: type(p).__name__)
+def test_moving_there_and_back(prompt):
+    moved = prompt.moved(4, -1)
+    assert moved.plane == prompt.plane
+    assert (moved == prompt) is isinstance(prompt, Stop)
+    assert moved.moved(-4, 1) == prompt

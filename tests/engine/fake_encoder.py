@@ -33,7 +33,9 @@ class FakeEncoder:
         seed = int(pixels.astype(np.int64).sum()) * 31 + pixels.shape[0]
         features = np.random.default_rng(seed).normal(size=FEATURES).astype(np.float32)
         size = scaled_size(pixels.shape[:2], model.frame, model.enlargement)
-        return Embedding(features=torch.from_numpy(features), original_size=pixels.shape[:2], input_size=size)
+        return Embedding(
+            features=torch.from_numpy(features), original_size=pixels.shape[:2], input_size=size, pixels=pixels
+        )
 
 
 def features(source_image, model, plane=0, tiling=None, tile=0):

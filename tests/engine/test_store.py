@@ -18,7 +18,7 @@ from microsam_nb.core import Contrast, Image, SettingsError, StoreError
 from microsam_nb.engine import embed, encode, open_store
 from microsam_nb.engine.store import EmbeddingKey, Item
 from microsam_nb.engine.store.key import fingerprint, signature
-from microsam_nb.engine.tiling import Tiling
+from microsam_nb.engine.tiling import Tiling, Window
 
 pytestmark = pytest.mark.usefixtures("encoder")
 TILING = Tiling((16, 16), (4, 6))
@@ -364,7 +364,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, random_nano, monkeypatch):
 
 def test_recent_embeddings_stay_within_the_budget(tmp_path, random_nano):
     image = volume(planes=6)
-    one = math.prod(FEATURES) * 4
+    one = math.prod(FEATURES) * 4 + 40 * 50
     store = open_store(tmp_path / "a", random_nano, image, budget=3 * one)
     for plane in range(6):
         store.plane(plane)
@@ -373,6 +373,28 @@ def test_recent_embeddings_stay_within_the_budget(tmp_path, random_nano):
     store.plane(0)
     assert store.plane(3) is first, "the one used last is kept"
     assert store._recent.get(Item(4, 0)) is None
+
+
+def test_closer_looks_count_in_the_budget(random_nano):
+    image = volume(planes=2)
+    store = open_store(None, random_nano, image, budget=30_000)
+    store.plane(0).remember(Window(0, 0, 99, 99), replace(store.plane(0), looks={}, features=torch.zeros(5000)))
+    assert store._recent.bytes > 20_000
+    store.plane(1).remember(Window(0, 0, 99, 99), replace(store.plane(1), looks={}, features=torch.zeros(5000)))
+    store._recent.put(Item(1), store.plane(1))
+    assert store._recent.get(Item(0)) is None
+
+
+def test_nano_finds_its_pixels_again(tmp_path, random_nano):
+    """It looks closer at them; other models do not wait for them."""
+    image = volume()
+    for tiling in (None, TILING):
+        where = tmp_path / str(tiling is None)
+        open_store(where, random_nano, image, tiling).tile(1, 0)
+        found = open_store(where, random_nano, image, tiling).tile(1, 0)
+        whole = image.shown(1)
+        assert np.array_equal(found.pixels, whole if tiling is None else whole[:20, :22])
+        assert open_store(where).tile(1, 0).pixels is None
 
 
 def test_without_a_budget_nothing_is_kept(tmp_path, random_nano):

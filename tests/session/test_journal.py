@@ -12,8 +12,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from microsam_nb.core import Image, Mask, ProjectError
-from microsam_nb.session import AddPoint, Commit, Predicted, Project, Session, SetTool, Tool, Undo
+from microsam_nb.core import (
+    BoxPrompt,
+    Ellipse,
+    Image,
+    Mask,
+    MaskPrompt,
+    Point,
+    Polygon,
+    ProjectError,
+    PromptError,
+    Scribble,
+    Stop,
+)
+from microsam_nb.session import AddPoint, AddPrompt, Commit, Predicted, Project, Session, SetTool, Tool, Undo
 from microsam_nb.session.journal import Journal
 
 SHAPE = (1, 30, 30)
@@ -196,3 +208,44 @@ def test_a_kernel_killed_while_writing_loses_nothing(tmp_path, pytestconfig):
             assert np.array_equal(session.labels.volume, expected.labels.volume)
     finally:
         project.close()
+
+
+PROMPTS = [
+    Point(0, 3, 4, positive=False),
+    BoxPrompt(0, 1, 2, 9, 8),
+    Ellipse(0, 1, 2, 9, 8),
+    Polygon(0, ((1, 2), (9, 8), (3, 9))),
+    Scribble(0, ((1, 2), (9, 8)), 3, positive=False),
+    MaskPrompt(Mask((0, 2, 3), np.ones((1, 4, 4), bool))),
+    Stop(0),
+]
+
+
+@pytest.mark.parametrize("prompt", PROMPTS, ids=lambda p: type(p).__name__)
+def test_prompts_of_every_kind_are_kept(path, prompt):
+    session = opened(path)
+    session.handle(AddPoint(5, 5))
+    session.handle(AddPrompt(prompt))
+    assert session.state.prompts == (Point(0, 5, 5), prompt)
+    assert opened(path).state == session.state
+
+
+def test_a_box_takes_the_place_of_an_earlier_box(path):
+    session = opened(path)
+    for box in (PROMPTS[1], BoxPrompt(0, -5, 3, 9, 8)):
+        session.handle(AddPrompt(box))
+    assert session.state.prompts == (BoxPrompt(0, 0, 3, 9, 8),)
+
+
+def test_a_prompt_outside_is_refused_and_not_written(path):
+    with pytest.raises(PromptError, match="Draw it inside"):
+        opened(path).handle(AddPrompt(Ellipse(0, 50, 50, 60, 60)))
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("prompt", ['{"kind":"star"}', '{"kind":"polygon","plane":0,"points":[[1,2]]}', "5", "{}"])
+def test_a_damaged_prompt_names_its_line(path, prompt):
+    path.write_text(f'{{"do":"AddPrompt","prompt":{prompt}}}\n')
+    with pytest.raises(ProjectError) as error:
+        opened(path)
+    assert "Line 1 of" in error.value.what

@@ -10,15 +10,16 @@ import math
 
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
-from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-FRAME = 512
+FRAME = 256
 STRIDE = 8
 CHANNELS = 128
 #: Images are enlarged at most by this; it has seen none enlarged much further.
-ENLARGEMENT = 2.5
+ENLARGEMENT = 10.0
+#: Standard deviation of a drawn click, in frame pixels.
+_SPOT = 3.0
 _MEAN = [123.675, 116.28, 103.53]
 _STD = [58.395, 57.12, 57.375]
 
@@ -84,7 +85,7 @@ class NanoEncoder(nn.Module):
         self.lateral32 = nn.Conv2d(192, CHANNELS, 1)
         self.merge = _ConvNorm(CHANNELS, CHANNELS)
         self.out = nn.Conv2d(CHANNELS, CHANNELS, 3, padding=1, bias=False)
-        self.norm = LayerNorm2d(CHANNELS)
+        self.norm = _ChannelNorm(CHANNELS, 1e-6)
 
     def forward(self, x: Tensor) -> Tensor:
         x8 = self.stage8(self.stage4(torch.relu(self.stem(x))))
@@ -124,12 +125,77 @@ class NanoDistances(nn.Module):
         return out
 
 
+class _ChannelNorm(nn.LayerNorm):
+    """Layer normalisation over the channels of (n, c, h, w) in one pass; same numbers as segment-anything's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class NanoPrompts(PromptEncoder):
+    """segment-anything's prompt encoder that also draws clicks and boxes as maps into the dense part.
+
+    Drawn prompts (Xu et al., CVPR 2016) tell a convolutional model where to look from the first training step on;
+    tokens alone take very long to learn it.
+    """
+
+    def __init__(self, grid: int) -> None:
+        super().__init__(
+            embed_dim=CHANNELS, image_embedding_size=(grid, grid), input_image_size=(FRAME, FRAME), mask_in_chans=16
+        )
+        last = nn.Conv2d(48, CHANNELS, 1)
+        last.bias = nn.Parameter(torch.zeros(CHANNELS))
+        self.drawn = nn.Sequential(
+            nn.Conv2d(4, 16, 2, stride=2),
+            _ChannelNorm(16, 1e-6),
+            nn.ReLU(),
+            nn.Conv2d(16, 48, 2, stride=2),
+            _ChannelNorm(48, 1e-6),
+            nn.ReLU(),
+            last,
+        )
+
+    def draw(self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, size: torch.Size) -> Tensor:
+        """Return the dense part (n, c, h, w) of points (n, p, 2), labels (n, p) and boxes (n, 4) as (x, y)."""
+        height, width = 4 * size[0], 4 * size[1]
+        pitch = STRIDE / 4
+        device = self.no_mask_embed.weight.device
+        y = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) * pitch
+        x = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) * pitch
+        count = len(points) if points is not None else len(boxes) if boxes is not None else 0
+        maps = torch.zeros(count, 4, height, width, device=device)
+        if points is not None and labels is not None:
+            spread_y = torch.exp(-0.5 * ((y - points[..., 1:] - 0.5) / _SPOT).square())
+            spread_x = torch.exp(-0.5 * ((x - points[..., :1] - 0.5) / _SPOT).square())
+            spots = spread_y[..., None] * spread_x[..., None, :]
+            for channel, sign in enumerate((1, 0)):
+                chosen = (labels == sign).to(spots.dtype)[..., None, None]
+                maps[:, channel] = (spots * chosen).amax(1)
+        if boxes is not None:
+            inside_y = _ramp(y - boxes[:, 1:2]) * _ramp(boxes[:, 3:4] - y)
+            inside_x = _ramp(x - boxes[:, 0:1]) * _ramp(boxes[:, 2:3] - x)
+            maps[:, 2] = inside_y[:, :, None] * inside_x[:, None, :]
+            # Where in the box a pixel lies: 1 in its middle, 0 on its border and beyond.
+            maps[:, 3] = (
+                _hat(y, boxes[:, 1:2], boxes[:, 3:4])[:, :, None] * _hat(x, boxes[:, 0:1], boxes[:, 2:3])[:, None]
+            )
+        out: Tensor = self.drawn(maps)
+        return out
+
+
+def _ramp(inside: Tensor) -> Tensor:
+    return (inside / 2 + 0.5).clamp(0, 1)
+
+
+def _hat(places: Tensor, start: Tensor, stop: Tensor) -> Tensor:
+    half = (stop - start).clamp(min=1) / 2
+    return (1 - (places - (start + stop) / 2).abs() / half).clamp(0, 1)
+
+
 def build_nano() -> Sam:
     """Make an untrained nano model with segment-anything's own prompt encoder and mask decoder."""
     grid = FRAME // STRIDE
-    prompts = PromptEncoder(
-        embed_dim=CHANNELS, image_embedding_size=(grid, grid), input_image_size=(FRAME, FRAME), mask_in_chans=16
-    )
+    prompts = NanoPrompts(grid)
     masks = MaskDecoder(
         transformer_dim=CHANNELS,
         transformer=TwoWayTransformer(depth=2, embedding_dim=CHANNELS, mlp_dim=512, num_heads=4),
@@ -137,13 +203,17 @@ def build_nano() -> Sam:
         iou_head_depth=3,
         iou_head_hidden_dim=CHANNELS,
     )
+    # The largest maps of the network: on a CPU GELU's gradient there costs as much as an encoder.
+    masks.output_upscaling[1] = _ChannelNorm(CHANNELS // 4, 1e-6)
+    masks.output_upscaling[2] = nn.ReLU()
+    masks.output_upscaling[4] = nn.ReLU()
     _spread_frequencies(prompts)
     _point_at_places(prompts, masks)
     return Sam(NanoEncoder(), prompts, masks, _MEAN, _STD)
 
 
 def _spread_frequencies(prompts: PromptEncoder) -> None:
-    """Draw the position encoding's frequencies log-uniformly from 1/2 to 12 cycles per half frame.
+    """Draw the position encoding's frequencies log-uniformly from 1/4 to 6 cycles per half frame.
 
     Unit-variance frequencies locate a click only after very long training; the buffer is saved with the weights.
     """
@@ -151,7 +221,7 @@ def _spread_frequencies(prompts: PromptEncoder) -> None:
     random = torch.Generator().manual_seed(7)
     count = matrix.shape[1]
     angle = torch.rand(count, generator=random) * 2 * math.pi
-    cycles = torch.exp(torch.rand(count, generator=random) * math.log(24.0)) * 0.5
+    cycles = torch.exp(torch.rand(count, generator=random) * math.log(24.0)) * 0.25
     matrix.copy_(torch.stack([torch.cos(angle) * cycles, torch.sin(angle) * cycles]))
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from skimage.measure import label as connected
 
-from ...core import BoxPrompt, Image, LabelledImage, Mask, Point
+from ...core import Box, BoxPrompt, Image, LabelledImage, Mask, Point
 from ..encode import encode
 from ..models import Model
 from ..predict import predict_many
@@ -21,19 +21,20 @@ SMALLEST = 12
 
 @dataclass(frozen=True, slots=True)
 class PromptScore:
-    """IoU of every object of one image, float (n,), from its tight box and from one click."""
+    """IoU of every object of one image: ``box`` float (n,) from its tight box, ``clicks`` (n, k) after each click."""
 
     group: str
     name: str
     box: NDArray[np.float64]
-    click: NDArray[np.float64]
+    clicks: NDArray[np.float64]
 
 
-def evaluate_prompts(model: Model, images: Iterable[LabelledImage]) -> Iterator[PromptScore]:
-    """Prompt every connected object once by its tight box and once by a click on its deepest pixel.
+def evaluate_prompts(model: Model, images: Iterable[LabelledImage], clicks: int = 5) -> Iterator[PromptScore]:
+    """Prompt every connected object by its tight box, and by simulated clicks.
 
-    The deepest pixel is the one farthest from the object's boundary, as in segment-anything's interactive
-    protocol (Kirillov et al., ICCV 2023). Yields one score per image that has objects.
+    The first click lies on the object's deepest pixel, the one farthest from its boundary; each further one on the
+    deepest pixel of what is still wrong, missed or too much, whichever is larger, as in segment-anything's
+    interactive protocol (Kirillov et al., ICCV 2023). Yields one score per image that has objects.
     """
     for one in images:
         labels = connected(one.labels, connectivity=2)
@@ -47,13 +48,36 @@ def evaluate_prompts(model: Model, images: Iterable[LabelledImage]) -> Iterator[
         embedding = encode(model, Image(one.pixels).shown())
         truths = [Mask((0, p[0].start, p[1].start), (labels[p] == i)[None]) for i, p in objects]
         boxes = predict_many(model, embedding, [[box_of(t)] for t in truths])
-        clicks = predict_many(model, embedding, [[deepest_point(t)] for t in truths])
+        prompts = [[deepest_point(t)] for t in truths]
+        scores = []
+        found: list[Mask] | None = None
+        for turn in range(clicks):
+            found = [c.mask for c in predict_many(model, embedding, prompts, previous=found)]
+            scores.append([overlap(t, f) for t, f in zip(truths, found, strict=True)])
+            if turn + 1 < clicks:
+                for own, truth, mask in zip(prompts, truths, found, strict=True):
+                    own.append(correction(truth, mask))
         yield PromptScore(
             one.group,
             one.name,
             np.array([overlap(t, c.mask) for t, c in zip(truths, boxes, strict=True)]),
-            np.array([overlap(t, c.mask) for t, c in zip(truths, clicks, strict=True)]),
+            np.array(scores).T,
         )
+
+
+def correction(truth: Mask, found: Mask) -> Point:
+    """Return the click that corrects ``found`` most: the deepest pixel of the larger kind of error.
+
+    A perfect mask gets another positive click on its deepest pixel.
+    """
+    around, both = _together(truth, found)
+    missed, extra = both[0] & ~both[1], both[1] & ~both[0]
+    positive = np.count_nonzero(missed) >= np.count_nonzero(extra)
+    error = missed if positive else extra
+    if not error.any():
+        return deepest_point(truth)
+    point = deepest_point(Mask.crop(error, around.start))
+    return Point(point.plane, point.y, point.x, bool(positive))
 
 
 def box_of(mask: Mask) -> BoxPrompt:
@@ -72,14 +96,21 @@ def deepest_point(mask: Mask) -> Point:
 
 def overlap(truth: Mask, found: Mask) -> float:
     """Return the intersection over union of two masks."""
-    around = truth.box.union(found.box)
-    shape, start = around.shape, around.start
-    both = []
-    for mask in (truth, found):
-        canvas = np.zeros(shape, bool)
-        if mask.area:
-            corner = tuple(a - b for a, b in zip(mask.start, start, strict=True))
-            canvas[tuple(slice(c, c + n) for c, n in zip(corner, mask.bitmap.shape, strict=True))] = mask.bitmap
-        both.append(canvas)
+    _, both = _together(truth, found)
     joint, either = (int(np.count_nonzero(one)) for one in (both[0] & both[1], both[0] | both[1]))
     return joint / max(1, either)
+
+
+def _together(*masks: Mask) -> tuple[Box, list[NDArray[np.bool_]]]:
+    """Return the box around masks, of which the first is not empty, and each of them within it."""
+    around = masks[0].box
+    for mask in masks[1:]:
+        around = around.union(mask.box) if mask.area else around
+    out = []
+    for mask in masks:
+        canvas = np.zeros(around.shape, bool)
+        if mask.area:
+            corner = tuple(a - b for a, b in zip(mask.start, around.start, strict=True))
+            canvas[tuple(slice(c, c + n) for c, n in zip(corner, mask.bitmap.shape, strict=True))] = mask.bitmap
+        out.append(canvas)
+    return around, out

@@ -16,12 +16,12 @@ class Recent:
         self._budget = budget
         self._lock = threading.Lock()
         self._kept: OrderedDict[Item, Embedding] = OrderedDict()
-        self._bytes = 0
 
     @property
     def bytes(self) -> int:
-        """Memory in use by the features."""
-        return self._bytes
+        """Memory in use."""
+        with self._lock:
+            return sum(map(_size, self._kept.values()))
 
     def get(self, item: Item) -> Embedding | None:
         """Return a kept embedding, which becomes the newest, or None."""
@@ -33,19 +33,14 @@ class Recent:
     def put(self, item: Item, embedding: Embedding) -> None:
         """Keep an embedding and forget the oldest ones beyond the budget."""
         with self._lock:
-            if item in self._kept:
-                self._bytes -= _size(self._kept.pop(item))
             self._kept[item] = embedding
-            self._bytes += _size(embedding)
-            while self._bytes > self._budget and self._kept:
-                self._bytes -= _size(self._kept.popitem(last=False)[1])
-
-    def clear(self) -> None:
-        """Forget everything."""
-        with self._lock:
-            self._kept.clear()
-            self._bytes = 0
+            self._kept.move_to_end(item)
+            # Counted anew each time, because embeddings grow by the closer looks that they remember.
+            used = sum(map(_size, self._kept.values()))
+            while used > self._budget and self._kept:
+                used -= _size(self._kept.popitem(last=False)[1])
 
 
 def _size(embedding: Embedding) -> int:
-    return embedding.features.nbytes
+    pixels = 0 if embedding.pixels is None else embedding.pixels.nbytes
+    return embedding.features.nbytes + pixels + sum(map(_size, tuple(embedding.looks.values())))

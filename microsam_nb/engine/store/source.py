@@ -35,7 +35,8 @@ class Source:
         if self.tiling is None:
             return shown
         window = self.tiling.tile_at(self.image.shape[1:], item.tile).outer
-        return shown[window.slices]
+        # A copy, so that a tile does not keep its whole plane in memory.
+        return shown[window.slices].copy()
 
     def _shown(self, plane: int) -> NDArray[np.uint8]:
         """Return a stretched plane; the last one is kept, since its tiles are asked for one after the other."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -139,12 +140,15 @@ class EmbeddingStore:
             if self._source is None:
                 raise
             return None
-        device = torch.device("cpu") if self._source is None else self._source.model.device
+        source = self._source
+        device = torch.device("cpu") if source is None else source.model.device
         tensor = torch.from_numpy(np.ascontiguousarray(features)).to(device).float()
         embedding = Embedding(
             features=tensor,
             original_size=self.key.original_size(item.tile),
             input_size=self.key.input_size(item.tile),
+            # Only nano looks closer at pixels; others need not wait for them.
+            pixels=source.pixels(item) if source is not None and source.model.is_nano else None,
         )
         self._recent.put(item, embedding)
         return embedding
@@ -197,6 +201,7 @@ def open_store(
         return EmbeddingStore(key, MemoryShelf(half), source, budget)
     shelf = open_shelf(find_place(where, writing=True), key, model, half)
     store = EmbeddingStore(key, shelf, source, budget)
-    if verify or (not shelf.ours and image.pixels.nbytes <= _QUICK):
+    size = math.prod(image.pixels.shape) * image.pixels.dtype.itemsize
+    if verify or (not shelf.ours and size <= _QUICK):
         store.verify()
     return store

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.ndimage import find_objects
 from skimage.measure import label as connected
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,6 +19,11 @@ from .distances import distance_targets
 
 #: Objects smaller than this many pixels of the label grid are not prompted.
 _SMALLEST = 10
+#: Images are enlarged at most by this.
+_LARGEST = 10.0
+#: Size of the object a crop is drawn around, as shares of the crop, and how likely each range is.
+_SPANS = ((0.06, 0.2), (0.2, 0.6), (0.6, 0.9))
+_SPAN_CHANCES = (0.25, 0.6, 0.15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +46,7 @@ class _Prepared:
     labels: Tensor
     distances: Tensor
     group: str
-    centres: Tensor
+    boxes: Tensor
 
 
 class CropDataset:
@@ -53,12 +59,11 @@ class CropDataset:
         self,
         images: Sequence[LabelledImage],
         *,
-        frame: int,
+        longest: int = 640,
         balance: float = 0.25,
         weights: dict[str, float] | None = None,
     ) -> None:
-        self.frame = frame
-        self._prepared = [_prepare(one, frame) for one in images if one.labels.any()]
+        self._prepared = [_prepare(one, longest) for one in images if one.labels.any()]
         if not self._prepared:
             raise MicrosamError("None of the training images has a labelled object.", "Add images with labels above 0.")
         groups = [p.group for p in self._prepared]
@@ -69,28 +74,41 @@ class CropDataset:
         self.groups = counts
 
     def draw(self, size: int, random: np.random.Generator) -> Crop:
-        """Draw one crop of ``size`` pixels with random place, scale, angle, flip and intensities."""
+        """Draw one crop of ``size`` pixels around a random object, at random place, scale, angle, flip and intensities.
+
+        The scale gives the object a random size in the crop: the network is shown any object at any size.
+        """
         one = self._prepared[int(random.choice(len(self._prepared), p=self._chance))]
-        height, width = one.labels.shape
-        scale = self.frame / max(height, width) * math.exp(random.uniform(math.log(0.6), math.log(1.6)))
+        y0, x0, y1, x1 = one.boxes[int(random.integers(len(one.boxes)))].tolist()
+        extent = max(y1 - y0, x1 - x0)
+        low, high = _SPANS[int(random.choice(len(_SPANS), p=_SPAN_CHANCES))]
+        span = math.exp(random.uniform(math.log(low * size), math.log(high * size)))
+        scale = min(max(span / extent, 0.25), _LARGEST)
         turn = random.integers(4) * math.pi / 2
         if random.random() < 0.4:
             turn += random.uniform(-math.pi / 4, math.pi / 4)
         flip = -1.0 if random.random() < 0.5 else 1.0
-        aim = one.centres[int(random.integers(len(one.centres)))].numpy()
-        jitter = random.uniform(-0.4, 0.4, 2) * size / scale
-        middle = np.clip(aim + jitter, 0, [height, width])
-        image = _sample(one.image, middle, scale, turn, flip, size, size, "bilinear")
-        inside = _sample(torch.ones(1, height, width), middle, scale, turn, flip, size, size, "nearest")[0] > 0.5
-        labels = _sample(one.labels[None].float(), middle, scale, turn, flip, size, size // 2, "nearest")[0].round()
-        distances = _sample(one.distances, middle, scale, turn, flip, size, size // 2, "bilinear")
+        room = max(0.1, 0.5 - 0.5 * span / size)
+        jitter = random.uniform(-room, room, 2) * size / scale
+        middle = np.array([(y0 + y1) / 2, (x0 + x1) / 2]) + jitter
+        source = one.image
+        if scale < 0.7:
+            small = tuple(max(1, round(side * scale)) for side in source.shape[-2:])
+            source = F.interpolate(source[None], small, mode="bilinear", antialias=True)[0]
+        height, width = one.labels.shape
+        grid = _grid((height, width), middle, scale, turn, flip, size, size)
+        image = F.grid_sample(source[None], grid, mode="bilinear", padding_mode="zeros", align_corners=False)[0]
+        inside = (grid[0].abs() <= 1).all(-1)
+        grid = _grid((height, width), middle, scale, turn, flip, size, size // 2)
+        labels = F.grid_sample(one.labels[None, None].float(), grid, mode="nearest", align_corners=False)[0, 0].round()
+        distances = F.grid_sample(one.distances[None], grid, mode="bilinear", align_corners=False)[0]
         distances[1:][:, labels == 0] = 1.0
         distances[0] = (labels > 0).float()
         image = vary_intensity(image, random)
         return Crop(image, inside, labels.long(), distances)
 
 
-def _prepare(one: LabelledImage, frame: int) -> _Prepared:
+def _prepare(one: LabelledImage, limit: int) -> _Prepared:
     pixels = Image(one.pixels).shown()
     if pixels.ndim == 2:
         pixels = np.repeat(pixels[..., None], 3, axis=2)
@@ -98,39 +116,35 @@ def _prepare(one: LabelledImage, frame: int) -> _Prepared:
     # An id may name pieces that are apart in this plane; a prompt can only mean one of them.
     labels = connected(one.labels, connectivity=2).astype(np.int32)
     distances = distance_targets(labels)
-    longest = max(labels.shape)
+    side_max = max(labels.shape)
     maps, ids = torch.from_numpy(distances), torch.from_numpy(labels)
-    if longest > frame:
-        shape = tuple(max(1, round(side * frame / longest)) for side in labels.shape)
+    if side_max > limit:
+        shape = tuple(max(1, round(side * limit / side_max)) for side in labels.shape)
         image = F.interpolate(image[None], shape, mode="bilinear", antialias=True)[0]
         maps = F.interpolate(maps[None], shape, mode="bilinear", antialias=True)[0]
         ids = F.interpolate(ids[None, None].float(), shape, mode="nearest")[0, 0].int()
-    rows, cols = torch.nonzero(ids, as_tuple=True)
-    pick = torch.linspace(0, max(len(rows) - 1, 0), min(len(rows), 2000)).long()
-    centres = torch.stack([rows[pick], cols[pick]], dim=1).float()
-    return _Prepared(image, ids, maps, one.group, centres)
+    boxes = [[p[0].start, p[1].start, p[0].stop, p[1].stop] for p in find_objects(ids.numpy()) if p is not None]
+    return _Prepared(image, ids, maps, one.group, torch.tensor(boxes))
 
 
-def _sample(
-    source: Tensor,
+def _grid(
+    shape: tuple[int, int],
     middle: np.ndarray[tuple[int], np.dtype[np.float64]],
     scale: float,
     turn: float,
     flip: float,
     size: int,
-    grid: int,
-    mode: str,
+    count: int,
 ) -> Tensor:
-    """Resample (c, h, w) to (c, grid, grid): a square of ``size`` frame pixels around ``middle`` (y, x)."""
-    step = size / grid
-    axis = (torch.arange(grid, dtype=torch.float32) + 0.5) * step - size / 2
+    """Return where (1, count, count, 2) the pixels of a square of ``size`` frame pixels around ``middle`` lie."""
+    step = size / count
+    axis = (torch.arange(count, dtype=torch.float32) + 0.5) * step - size / 2
     v, u = torch.meshgrid(axis / scale, axis / scale, indexing="ij")
     u = u * flip
     y = float(middle[0]) + v * math.cos(turn) + u * math.sin(turn)
     x = float(middle[1]) - v * math.sin(turn) + u * math.cos(turn)
-    height, width = source.shape[-2:]
-    where = torch.stack([x / width * 2 - 1, y / height * 2 - 1], dim=-1)
-    return F.grid_sample(source[None], where[None], mode=mode, padding_mode="zeros", align_corners=False)[0]
+    height, width = shape
+    return torch.stack([x / width * 2 - 1, y / height * 2 - 1], dim=-1)[None]
 
 
 def objects_of(labels: Tensor, limit: int, random: np.random.Generator) -> list[int]:

@@ -11,19 +11,25 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...core import LabelledImage, ModelError
-from ..backbones.nano import FRAME, NanoDistances, build_nano
+from ..backbones.nano import NanoDistances, build_nano
 from ..models import Model, ModelSpec
 from .dataset import CropDataset
+from .drawn import KINDS, drawn_images
 
 #: Chances of single groups, beyond their share of the images: volumes hold many planes that look alike,
-#: bacteria and epithelia come as few images with many objects.
+#: bacteria and epithelia come as few images with many objects, drawn images only fill gaps.
 _WEIGHTS = {
     "gonuclear | confocal nuclei (plant ovule, noisy)": 0.4,
     "iitgoa_nuclei | confocal nuclei (cell culture)": 0.5,
     "neuroproof | FIB-SEM neurites": 0.5,
-    "mcstracker | fluorescence membranes (epithelium)": 2.0,
-    "omnipose | phase contrast/fluorescence bacteria": 2.0,
-}
+    "axondeepseg_sem | SEM myelinated axons": 1.3,
+    "dsb2018 | histology H&E/IHC (RGB)": 1.4,
+    "usiigaci | phase contrast cells": 1.5,
+    "mcstracker | fluorescence membranes (epithelium)": 3.0,
+    "omnipose | phase contrast/fluorescence bacteria": 3.0,
+} | {f"drawn | {kind}": 0.3 for kind in KINDS}
+#: Number of images drawn by program.
+_DRAWN = 90
 
 
 def new_nano(seed: int = 0) -> Model:
@@ -34,7 +40,7 @@ def new_nano(seed: int = 0) -> Model:
 
 def embedded_dataset(images: Sequence[LabelledImage]) -> CropDataset:
     """Return the crops that the embedded model is trained on."""
-    return CropDataset(images, frame=FRAME, weights=_WEIGHTS)
+    return CropDataset([*images, *drawn_images(_DRAWN)], weights=_WEIGHTS)
 
 
 def save_embedded(model: Model, path: Path, *, note: str) -> None:

@@ -29,6 +29,8 @@ from .settings import TrainingSettings
 _TRIES = 500
 #: Share of the training over which the mask loss turns from balanced to plain.
 _BALANCED = 0.3
+#: Weight of the predicted IoU's squared error: it decides between the answers to a lone click.
+_SCORES = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +259,7 @@ class _Run:
             else:
                 prompted = loss.mean()
                 best = torch.zeros(len(scores), dtype=torch.long)
-            total = total + prompted + (scores - real).square().mean()
+            total = total + prompted + _SCORES * (scores - real).square().mean()
             rows = torch.arange(len(best))
             answer = masks[rows, best]
             last = float(real[rows, best].mean())

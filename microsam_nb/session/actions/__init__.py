@@ -5,12 +5,13 @@ from .base import Action, from_json, to_json
 from .browsing import SetPolarity, SetTool, SetView
 from .committing import Commit
 from .editing import Redo, Undo
-from .prompting import AddBox, AddPoint, Clear, RemovePrompt
+from .prompting import AddBox, AddPoint, AddPrompt, Clear, RemovePrompt
 
 __all__ = [
     "Action",
     "AddBox",
     "AddPoint",
+    "AddPrompt",
     "Clear",
     "Commit",
     "Embedded",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from ...core import Mask
+from ...core import Mask, Prompt, PromptError, prompt_from_json, prompt_to_json
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -19,7 +19,7 @@ _KINDS: dict[str, type[Action]] = {}
 
 
 class Action:
-    """Something the user or the engine did; subclasses are frozen dataclasses of plain values and masks.
+    """Something the user or the engine did; subclasses are frozen dataclasses of plain values, masks and prompts.
 
     ``journaled`` actions are replayed when a project is opened.
     """
@@ -46,6 +46,8 @@ def to_json(action: Action) -> dict[str, Any]:
         value = getattr(action, one.name)
         if isinstance(value, Mask):
             value = value.to_json()
+        elif isinstance(value, Prompt):
+            value = prompt_to_json(value)
         elif isinstance(value, Enum):
             value = value.value
         elif isinstance(value, np.generic):
@@ -67,6 +69,11 @@ def from_json(data: dict[str, Any]) -> Action:
 
 
 def _read(hint: Any, value: Any) -> Any:
+    if hint == Prompt:
+        try:
+            return prompt_from_json(value)
+        except PromptError as error:
+            raise ValueError(str(error)) from error
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     for one in options:
         if one is Mask:

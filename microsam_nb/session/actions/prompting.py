@@ -46,6 +46,21 @@ class AddBox(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class AddPrompt(Action):
+    """Add a prompt of any kind; a box takes the place of an earlier box."""
+
+    prompt: Prompt
+
+    def apply(self, session: Session) -> None:
+        if isinstance(self.prompt, BoxPrompt):
+            box = self.prompt
+            AddBox(box.y0, box.x0, box.y1, box.x1, box.plane).apply(session)
+            return
+        self.prompt.check(session.shape)
+        _prompt(session, (*session.state.prompts, self.prompt))
+
+
+@dataclass(frozen=True, slots=True)
 class RemovePrompt(Action):
     """Take one prompt away, by its place in the list; -1 is the newest."""
 

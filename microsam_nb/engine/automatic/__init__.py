@@ -1,0 +1,5 @@
+"""All objects of an image without prompts."""
+
+from .distances import DistanceSettings, distance_maps, segment_distances
+
+__all__ = ["DistanceSettings", "distance_maps", "segment_distances"]

@@ -1,0 +1,137 @@
+"""Automatic instance segmentation (AIS): distances predicted per pixel, then a seeded watershed.
+
+Method of Archit et al., "Segment Anything for Microscopy" (Nature Methods 2025).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from skimage.segmentation import relabel_sequential, watershed
+from torch.nn import functional as F
+
+from ...core import ModelError, Settings, option
+from ..encode import encode
+from ..models import Model
+from ..precision import inference
+from ..tiling import Tiling
+
+#: Typical size of an object in the network's frame when the scale is chosen for it, as a share of the frame.
+_TYPICAL = 0.16
+#: Looks at the plane until its scale fits its objects.
+_TRIES = 4
+
+
+@dataclass(frozen=True)
+class DistanceSettings(Settings):
+    """How predicted distances become objects."""
+
+    foreground: float = option(0.5, "Least probability of a pixel to be part of an object.", low=0.0, high=1.0)
+    center_distance: float = option(0.5, "Seeds lie nearer than this to the centre of their object.", low=0.0, high=1.0)
+    boundary_distance: float = option(0.5, "Seeds lie deeper than this in their object.", low=0.0, high=1.0)
+    foreground_smoothing: float = option(1.0, "Blur of the foreground.", low=0.0, high=20.0, unit="px")
+    distance_smoothing: float = option(1.6, "Blur of both distances.", low=0.0, high=20.0, unit="px")
+    min_size: int = option(25, "Smaller objects are left out.", low=0, high=10_000_000, unit="px")
+
+
+def segment_distances(maps: NDArray[np.float32], settings: DistanceSettings = DistanceSettings()) -> NDArray[np.int32]:
+    """Turn maps (3, y, x), all in 0..1, into labels int32 (y, x) counted from 1.
+
+    The maps are the foreground probability and the normalised distances to the centre and to the boundary, both
+    small deep inside an object. Seeds are 8-connected, the watershed runs over the boundary distance.
+    """
+    s = settings
+    foreground = _smooth(maps[0], s.foreground_smoothing) > s.foreground
+    center, boundary = (_smooth(one, s.distance_smoothing) for one in maps[1:])
+    seeds = (center < s.center_distance) & (boundary < s.boundary_distance) & foreground
+    markers, _ = ndimage.label(seeds, structure=np.ones((3, 3)))
+    labels = watershed(boundary, markers, mask=foreground)
+    sizes = np.bincount(labels.ravel())
+    labels[sizes[labels] < s.min_size] = 0
+    return np.asarray(relabel_sequential(labels)[0], np.int32)
+
+
+def _smooth(values: NDArray[np.float32], sigma: float) -> NDArray[np.float32]:
+    if sigma == 0:
+        return values
+    return np.asarray(ndimage.gaussian_filter(values, sigma, mode="mirror", truncate=3.0), np.float32)
+
+
+def distance_maps(model: Model, pixels: NDArray[np.uint8], zoom: float | None = None) -> NDArray[np.float32]:
+    """Predict the maps (3, y, x) of ``segment_distances`` for one plane, uint8 (y, x) or (y, x, 3).
+
+    nano looks at tiles at ``zoom`` frame pixels per pixel, blended where they overlap; left out, it is found so
+    that objects have the size nano sees best. Other models look at the whole plane at once.
+    Raises ModelError when the model has no instance decoder.
+    """
+    if model.distances is None:
+        raise ModelError(
+            f"The model {model.spec.name} has no instance decoder.", "Use nano, or a model with decoder weights."
+        )
+    if not model.is_nano:
+        return _look(model, pixels)
+    if zoom is not None:
+        return _tiled(model, pixels, zoom)
+    zoom = min(max(1.0, model.frame / max(pixels.shape[:2])), model.enlargement)
+    for _ in range(_TRIES):
+        maps = _tiled(model, pixels, zoom)
+        size = _object_size(maps)
+        if size is None:
+            return maps
+        better = min(max(_TYPICAL * model.frame / size, 0.25), model.enlargement)
+        if 0.75 < better / zoom < 1.33:
+            return maps
+        zoom = better
+    return maps
+
+
+def _object_size(maps: NDArray[np.float32]) -> float | None:
+    """Return the typical diameter of the objects in pixels, or None without any."""
+    labels = segment_distances(maps)
+    sizes = np.bincount(labels.ravel())[1:]
+    if not len(sizes):
+        return None
+    # Large objects count by their area: specks of noise do not decide.
+    order = np.sort(sizes)
+    middle = order[np.searchsorted(np.cumsum(order), order.sum() / 2)]
+    return float(2 * math.sqrt(middle / math.pi))
+
+
+def _tiled(model: Model, pixels: NDArray[np.uint8], zoom: float) -> NDArray[np.float32]:
+    height, width = pixels.shape[:2]
+    outer = max(16, int(model.frame / zoom))
+    if max(height, width) <= outer:
+        return _look(model, pixels)
+    halo = outer // 5
+    tiling = Tiling((outer - 2 * halo,) * 2, (halo,) * 2)
+    total, weights = np.zeros((3, height, width), np.float32), np.zeros((height, width), np.float32)
+    for tile in tiling.tiles((height, width)):
+        rows, columns = tile.outer.slices
+        maps = _look(model, pixels[rows, columns])
+        weight = _bump(tile.outer.shape)
+        total[:, rows, columns] += maps * weight
+        weights[rows, columns] += weight
+    return total / weights
+
+
+def _bump(shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Weights that fall off towards the border, never to 0."""
+    ramps = [np.minimum(np.arange(n) + 1, n - np.arange(n)).astype(np.float32) for n in shape]
+    return np.minimum.outer(*ramps) ** 2
+
+
+def _look(model: Model, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    embedding = encode(model, pixels)
+    assert model.distances is not None
+    with inference(model.device):
+        logits = model.distances(embedding.features)
+    maps = torch.sigmoid(logits.float())
+    height, width = embedding.input_size
+    maps = F.interpolate(maps, (model.frame, model.frame), mode="bilinear", align_corners=False)
+    maps = F.interpolate(maps[..., :height, :width], embedding.original_size, mode="bilinear", align_corners=False)
+    return np.asarray(maps[0].cpu().numpy(), np.float32)
