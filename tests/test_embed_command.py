@@ -17,6 +17,7 @@ import microsam_nb
 from microsam_nb.__main__ import main
 from microsam_nb.core import Image
 from microsam_nb.engine import encode, load_model, open_store
+from microsam_nb.engine.training.embedded import save_embedded
 
 
 @pytest.fixture
@@ -26,30 +27,42 @@ def volume(tmp_path):
     return tmp_path / "cells.tif"
 
 
-def test_a_volume_is_embedded_once(tmp_path, volume, capsys, monkeypatch):
+@pytest.fixture(scope="module")
+def weights(random_nano, tmp_path_factory):
+    """A checkpoint of nano with random weights."""
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    save_embedded(random_nano, path, note="random")
+    return str(path)
+
+
+def run(weights, *arguments):
+    return main(["embed", *map(str, arguments), "--model", weights])
+
+
+def test_a_volume_is_embedded_once(tmp_path, volume, weights, capsys, monkeypatch):
     out = tmp_path / "out" / "cells.zarr"
-    assert main(["embed", str(volume), "-o", str(out), "--first-plane", "2"]) == 0
+    assert run(weights, volume, "-o", out, "--first-plane", "2") == 0
     said = capsys.readouterr()
     assert said.out == f"1 of 1 images are in {out}.\n"
     assert said.err == "", "no bar where nobody watches"
-    model, image = load_model("nano"), Image(tifffile.imread(volume))
+    model, image = load_model(weights), Image(tifffile.imread(volume))
     store = open_store(out, model, image)
     assert store.complete
     torch.testing.assert_close(store.plane(1).features, encode(model, image.shown(1)).features)
     from microsam_nb.engine.store.source import Source
 
     monkeypatch.setattr(Source, "encode", None)
-    assert main(["embed", str(volume), "-o", str(out), "-q"]) == 0
+    assert run(weights, volume, "-o", out, "-q") == 0
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_folder_with_tiles_in_half(tmp_path, volume, capsys):
+def test_a_folder_with_tiles_in_half(tmp_path, weights, volume, capsys):
     (tmp_path / "more").mkdir()
     tifffile.imwrite(tmp_path / "more" / "cells.tif", np.eye(40, dtype=np.float32))
     (tmp_path / "more" / "broken.tif").write_bytes(b"rubbish")
     out = tmp_path / "out"
     options = ["--tile", "24", "24", "--halo", "2", "3", "--half"]
-    assert main(["embed", str(volume), str(tmp_path / "more"), "-o", str(out), *options]) == 1
+    assert run(weights, volume, tmp_path / "more", "-o", out, *options) == 1
     said = capsys.readouterr()
     assert "2 of 3 images" in said.out
     assert said.err.count("\n") == 1
@@ -91,27 +104,27 @@ def test_one_store_for_several_images(tmp_path, volume, capsys):
     assert "Name a folder" in capsys.readouterr().err
 
 
-def test_another_image_in_the_store_fails_alone(tmp_path, volume, capsys):
+def test_another_image_in_the_store_fails_alone(tmp_path, weights, volume, capsys):
     out = tmp_path / "a.zarr"
-    assert main(["embed", str(volume), "-o", str(out), "-q"]) == 0
+    assert run(weights, volume, "-o", out, "-q") == 0
     tifffile.imwrite(volume, np.eye(9))
-    assert main(["embed", str(volume), "-o", str(out), "-q"]) == 1
+    assert run(weights, volume, "-o", out, "-q") == 1
     assert "Open it with that image" in capsys.readouterr().err
 
 
-def test_the_array_of_a_zarr_group(tmp_path):
+def test_the_array_of_a_zarr_group(tmp_path, weights):
     group = zarr.open_group(tmp_path / "v.zarr", mode="w")
     group.create_array("raw", data=np.ones((2, 16, 16), np.uint8))
     group.create_array("other", data=np.ones((2, 16, 16), np.uint8))
-    assert main(["embed", str(tmp_path / "v.zarr"), "--key=raw", "-o", str(tmp_path / "e.zip"), "-q"]) == 0
+    assert run(weights, tmp_path / "v.zarr", "--key=raw", "-o", tmp_path / "e.zip", "-q") == 0
     assert open_store(tmp_path / "e.zip").shape == (2, 16, 16)
 
 
-def test_an_interrupt_leaves_a_store_that_goes_on(tmp_path):
+def test_an_interrupt_leaves_a_store_that_goes_on(tmp_path, weights):
     pixels = np.random.default_rng(0).integers(0, 255, (300, 64, 64)).astype(np.uint8)
     tifffile.imwrite(tmp_path / "v.tif", pixels, photometric="minisblack")
     root = Path(microsam_nb.__file__).parents[1]
-    command = [sys.executable, "-m", "microsam_nb", "embed", "v.tif", "-o", "e.zarr"]
+    command = [sys.executable, "-m", "microsam_nb", "embed", "v.tif", "-o", "e.zarr", "-m", weights]
     victim = subprocess.Popen(
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}, stderr=subprocess.PIPE, text=True
     )

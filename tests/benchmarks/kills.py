@@ -27,16 +27,19 @@ def run(folder: Path, kills: int, planes: int, side: int, fake: bool, seed: int)
     from microsam_nb.engine import embed, load_model, open_store
     from microsam_nb.engine.store.source import Source
     from microsam_nb.engine.tiling import Tiling
+    from microsam_nb.engine.training.embedded import new_nano
 
     chance = random.Random(seed)
     pixels = np.random.default_rng(seed).integers(0, 255, (planes, side, side)).astype(np.uint8)
-    image, model = Image(pixels, "zyx"), load_model("nano", "cpu")
+    image = Image(pixels, "zyx")
     if fake:
         sys.path.insert(0, str(Path(__file__).parents[1] / "engine"))
         from fake_encoder import FakeEncoder
 
-        encoder = FakeEncoder()
+        encoder, model = FakeEncoder(), new_nano(seed=3)
         Source.encode = lambda self, items: encoder(self, items)
+    else:
+        model = load_model("nano", "cpu")
     tiling = Tiling((side // 2, side), (8, 8)) if fake else None
 
     def victim(name: str) -> int:

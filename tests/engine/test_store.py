@@ -16,6 +16,7 @@ from zarr.storage import LocalStore
 
 from microsam_nb.core import Contrast, Image, SettingsError, StoreError
 from microsam_nb.engine import embed, encode, open_store
+from microsam_nb.engine.encode import scaled_size
 from microsam_nb.engine.store import EmbeddingKey, Item
 from microsam_nb.engine.store.key import fingerprint, signature
 from microsam_nb.engine.tiling import Tiling, Window
@@ -53,7 +54,7 @@ def test_what_is_stored_comes_back_exactly(where, tiling, random_nano, encoder):
         assert torch.equal(found.features, features(image, random_nano, plane, tiling, tile))
         outer = (40, 50) if tiling is None else tiling.tile_at((40, 50), tile).outer.shape
         assert found.original_size == outer
-        assert found.input_size == tuple(int(side * 2.5 + 0.5) for side in outer)
+        assert found.input_size == scaled_size(outer, random_nano.frame, random_nano.enlargement)
     assert encoder.items == []
 
 
