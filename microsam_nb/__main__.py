@@ -1,4 +1,4 @@
-"""The command line: python -m microsam_nb lab | info | prompt | train-embedded."""
+"""The command line: python -m microsam_nb lab | info | embed | prompt | train-embedded."""
 
 from __future__ import annotations
 
@@ -16,12 +16,17 @@ from .core import FileError, MicrosamError, PromptError
 
 if TYPE_CHECKING:
     from .core import Image, Prompt
+    from .engine.models import Model
+    from .engine.tiling import Tiling
 
 _START = "00_start_here.ipynb"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return 0, 1 when nothing was found, or 2 after an error that was said in one line."""
+    """Run one command and return its exit code.
+
+    0: done; 1: nothing was found, or some images failed; 2: an error that was said in one line; 130: interrupted.
+    """
     parser = _parser()
     options, rest = parser.parse_known_args(arguments)
     options.rest = rest
@@ -50,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     info = commands.add_parser("info", help="show version, device and models")
     info.set_defaults(run=_info)
 
+    _add_embed(commands)
     _add_prompt(commands)
 
     train = commands.add_parser("train-embedded", help="train the embedded model from scratch")
@@ -85,6 +91,39 @@ def _add_prompt(commands: Any) -> None:
     prompt.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     prompt.add_argument("--axes", default="", help="yx, yxc, zyx, tyx, zyxc or tyxc, where the guess is wrong")
     prompt.set_defaults(run=_prompt)
+
+
+def _add_embed(commands: Any) -> None:
+    embed = commands.add_parser(
+        "embed",
+        help="encode images once, so that every later step is quick",
+        description="Encode images and volumes and keep the embeddings. A store that was begun is gone on with; one "
+        "that is complete is left as it is. Ctrl-C stops; the same command goes on.",
+        epilog="Exit codes: 0 everything is stored, 1 some images failed, 2 the command is wrong, 130 interrupted. "
+        "Addresses such as s3:// need: pip install 'microsam-nb[remote]'.",
+    )
+    embed.add_argument("images", nargs="+", metavar="INPUT", help="image, zarr folder, folder of images, or pattern")
+    embed.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="STORE_OR_FOLDER",
+        help="for one image a store: NAME.zarr, NAME.zip or an address ending so (s3://bucket/NAME.zarr); otherwise "
+        "a folder or address in which every image gets its own STEM.zarr",
+    )
+    embed.add_argument("-m", "--model", default="nano", help="nano, or a checkpoint file (default: nano)")
+    embed.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    embed.add_argument("--tile", nargs=2, type=int, metavar=("H", "W"), help="cut planes into tiles of H x W pixels")
+    embed.add_argument(
+        "--halo", nargs=2, type=int, metavar=("H", "W"), help="pixels seen around a tile (default: an eighth of it)"
+    )
+    embed.add_argument("--axes", default="", help="yx, yxc, zyx, tyx, zyxc or tyxc, where the guess is wrong")
+    embed.add_argument("--key", default="", help="which array of a zarr group (default: the only one, or the finest)")
+    embed.add_argument("--half", action="store_true", help="float16: half the size, but micro-sam cannot use it")
+    embed.add_argument("--first-plane", type=int, default=0, metavar="N", help="begin at plane N and go outward")
+    embed.add_argument("--batch", type=int, metavar="N", help="encode N together (default: 1 on a CPU, 8 on a GPU)")
+    embed.add_argument("-q", "--quiet", action="store_true", help="no progress bar, only errors")
+    embed.set_defaults(run=_embed)
 
 
 def _lab(options: argparse.Namespace) -> int:
@@ -126,6 +165,68 @@ def _info(_: argparse.Namespace) -> int:
     ):
         print(f"{name + ':':<16}{value}")  # noqa: T201
     return 0
+
+
+def _embed(options: argparse.Namespace) -> int:
+    from .core import SettingsError
+    from .engine.load import load_model
+    from .engine.tiling import Tiling
+    from .files.inputs import find_images, name_results
+
+    if options.halo and not options.tile:
+        raise SettingsError("There is a halo without tiles.", "Give --tile as well, or leave --halo out.")
+    if options.batch is not None and options.batch < 1:
+        raise SettingsError(f"{options.batch} images cannot be encoded together.", "Give --batch 1 or more.")
+    tiling = None
+    if options.tile:
+        height, width = options.tile
+        tiling = Tiling((height, width), tuple(options.halo or (height // 8, width // 8)))
+    paths = find_images(options.images)
+    output = options.output.rstrip("/")
+    if output.endswith((".zarr", ".zip")):
+        if len(paths) > 1:
+            raise SettingsError(f"{output} is one store for {len(paths)} images.", "Name a folder with -o.")
+        places = [output]
+    else:
+        places = [f"{output}/{name}.zarr" for name in name_results(paths)]
+    model = load_model(options.model, options.device)
+    complete = 0
+    for path, place in zip(paths, places, strict=True):
+        try:
+            _embed_one(options, path, place, model, tiling)
+            complete += 1
+        except MicrosamError as error:
+            print(f"microsam-nb: {path}: {error}", file=sys.stderr)  # noqa: T201
+        except KeyboardInterrupt:
+            print(  # noqa: T201
+                f"\nStopped; {complete} of {len(paths)} images are complete. Run the same command to go on.",
+                file=sys.stderr,
+            )
+            return 130
+    if not options.quiet:
+        print(f"{complete} of {len(paths)} images are in {output}.")  # noqa: T201
+    return 0 if complete == len(paths) else 1
+
+
+def _embed_one(options: argparse.Namespace, path: Path, place: str, model: Model, tiling: Tiling | None) -> None:
+    from tqdm import tqdm
+
+    from .core import Image
+    from .engine import embed, open_store
+    from .files.volumes import open_image
+
+    image = Image(open_image(path, options.key), options.axes, path.stem)
+    store = open_store(place, model, image, tiling, half=options.half, budget=0)
+    bar = tqdm(
+        total=store.shape[0] * store.tiles,
+        desc=path.name,
+        unit="plane" if tiling is None else "tile",
+        disable=True if options.quiet else None,
+    )
+    with bar:
+        for one in embed(model, image, store, options.first_plane, batch=options.batch):
+            bar.update(one.done - bar.n)
+        bar.update(bar.total - bar.n if bar.total else 0)
 
 
 def _prompt(options: argparse.Namespace) -> int:

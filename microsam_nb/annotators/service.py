@@ -7,10 +7,10 @@ import time
 
 from ..core import Image, Mask, Prompt
 from ..engine.embedding import Embedding
-from ..engine.encode import encode
 from ..engine.load import load_model
 from ..engine.models import Model
 from ..engine.predict import predict
+from ..engine.store import EmbeddingStore, open_store
 from ..session import Action, Embed, Embedded, Predict, Predicted, Request
 
 
@@ -20,8 +20,8 @@ class EngineService:
     def __init__(self, image: Image, model: Model | str | os.PathLike[str], device: str = "auto") -> None:
         self._image, self._device = image, device
         self._source = model
-        self._embeddings: dict[int, Embedding] = {}
         self._last: tuple[tuple[Prompt, ...], Mask | None] = ((), None)
+        self._store: EmbeddingStore | None = None
 
     @property
     def model(self) -> Model:
@@ -49,6 +49,6 @@ class EngineService:
         return Predicted(request.ticket, found.mask, found.score, found.origin)
 
     def _embedding(self, plane: int) -> Embedding:
-        if plane not in self._embeddings:
-            self._embeddings[plane] = encode(self.model, self._image.shown(plane))
-        return self._embeddings[plane]
+        if self._store is None:
+            self._store = open_store(None, self.model, self._image)
+        return self._store.plane(plane)

@@ -17,6 +17,7 @@ from .errors import (
     ProjectError,
     PromptError,
     SettingsError,
+    StoreError,
 )
 from .image import Image
 from .labelled import LabelledImage
@@ -68,6 +69,7 @@ __all__ = [
     "Settings",
     "SettingsError",
     "Stop",
+    "StoreError",
     "VoxelSize",
     "option",
     "prompt_from_json",

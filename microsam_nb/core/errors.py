@@ -44,5 +44,9 @@ class FileError(MicrosamError):
     """A file cannot be read or written."""
 
 
+class StoreError(MicrosamError):
+    """An embedding store belongs to something else, is damaged, or cannot be written."""
+
+
 class SettingsError(MicrosamError):
     """A setting is out of its bounds."""

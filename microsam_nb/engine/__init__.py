@@ -1,14 +1,18 @@
 """The verbs: load a model, encode an image, answer prompts, train. Importable without any widget library."""
 
+from .embed import Encoded, embed
 from .embedding import Embedding
-from .encode import embed, encode
+from .encode import encode
 from .load import load_model
 from .models import Model, ModelSpec
 from .plan import Plan, choose_tiling, plan
 from .predict import predict, predict_many
+from .store import EmbeddingStore, open_store
 
 __all__ = [
     "Embedding",
+    "EmbeddingStore",
+    "Encoded",
     "Model",
     "ModelSpec",
     "Plan",
@@ -16,6 +20,7 @@ __all__ = [
     "embed",
     "encode",
     "load_model",
+    "open_store",
     "plan",
     "predict",
     "predict_many",

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from ..core import Image, ImageError
+from ..core import ImageError
 from .embedding import Embedding
 from .models import Model
 from .precision import inference
-
-
-def embed(model: Model, image: Image, first_plane: int = 0) -> Iterator[Embedding]:
-    """Encode the planes of ``image`` one by one, beginning with ``first_plane`` and wrapping around."""
-    planes = image.shape[0]
-    for offset in range(planes):
-        yield encode(model, image.shown((first_plane + offset) % planes))
 
 
 def encode(model: Model, pixels: NDArray[np.uint8]) -> Embedding:

@@ -12,6 +12,8 @@ from PIL import Image as Picture
 from ..core import FileError
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+#: Endings of the files that can be read.
+SUFFIXES = (".tif", ".tiff", ".npy", *_PICTURES)
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF")
 
 

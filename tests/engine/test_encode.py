@@ -7,8 +7,8 @@ import pytest
 import torch
 from segment_anything.utils.transforms import ResizeLongestSide
 
-from microsam_nb.core import Image, ImageError
-from microsam_nb.engine import embed, encode
+from microsam_nb.core import ImageError
+from microsam_nb.engine import encode
 from microsam_nb.engine.backbones.nano import NanoEncoder
 from microsam_nb.engine.encode import scaled_size
 from microsam_nb.engine.precision import fast_dtype, find_device, inference
@@ -106,14 +106,6 @@ def test_what_is_not_shown_pixels_is_refused(random_nano, bad):
     with pytest.raises(ImageError) as error:
         encode(random_nano, bad)
     assert error.value.remedy == "Pass Image(pixels).shown()."
-
-
-def test_planes_are_embedded_from_the_first_and_wrap_around(random_nano, monkeypatch):
-    image = Image(np.random.default_rng(0).integers(0, 99, (3, 16, 16)).astype(np.uint8))
-    found = [one.features for one in embed(random_nano, image, first_plane=2)]
-    assert len(found) == 3
-    for one, plane in zip(found, (2, 0, 1), strict=True):
-        assert torch.equal(one, encode(random_nano, image.shown(plane)).features)
 
 
 def test_folding_the_normalisation_keeps_the_answer():

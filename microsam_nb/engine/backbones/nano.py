@@ -159,8 +159,8 @@ class NanoPrompts(PromptEncoder):
         self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         sparse, dense = super().forward(points, boxes, masks)
-        drawn = self.draw(*(points or (None, None)), boxes, dense.shape[-2:])
-        return sparse, dense + drawn
+        places, labels = points or (None, None)
+        return sparse, dense + self.draw(places, labels, boxes, dense.shape[-2:])
 
     def draw(self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, size: torch.Size) -> Tensor:
         """Return the dense part (n or 1, c, h, w) of points (n, p, 2), labels (n, p) and boxes (n, 4) as (x, y)."""

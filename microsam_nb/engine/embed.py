@@ -1,0 +1,69 @@
+"""Encode a whole image, what is looked at first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..core import Image, StoreError
+from .models import Model
+from .store import EmbeddingStore, Item
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Tile ``tile`` of ``plane`` was stored; now ``done`` of ``total`` are."""
+
+    plane: int
+    tile: int
+    done: int
+    total: int
+
+
+def embed(
+    model: Model,
+    image: Image,
+    store: EmbeddingStore,
+    first_plane: int = 0,
+    *,
+    first_tile: int = 0,
+    batch: int | None = None,
+) -> Iterator[Encoded]:
+    """Fill ``store`` plane by plane outward from ``first_plane``, in it tile by tile outward from ``first_tile``.
+
+    What is there is skipped. Stop iterating to cancel; begin again to go on. ``batch`` tiles are encoded together, by
+    default 1 on a processor (so that the features do not depend on what was there before) and 8 on a GPU.
+    """
+    store.check(model, image)
+    if not (0 <= first_plane < store.shape[0] and 0 <= first_tile < store.tiles):
+        raise StoreError(
+            f"There is no tile {first_tile} of plane {first_plane}.",
+            f"Planes end at {store.shape[0] - 1}, tiles at {store.tiles - 1}.",
+        )
+    size = max(1, batch or (1 if model.device.type == "cpu" else 8))
+    total = store.shape[0] * store.tiles
+    missing = [item for item in _order(store, first_plane, first_tile) if not store.has(*item)]
+    done = total - len(missing)
+    for start in range(0, len(missing), size):
+        some = missing[start : start + size]
+        store.fill(some)
+        if start + size >= len(missing):
+            store.finish()
+        for item in some:
+            done += 1
+            yield Encoded(item.plane, item.tile, done, total)
+    store.finish()
+
+
+def _order(store: EmbeddingStore, first_plane: int, first_tile: int) -> list[Item]:
+    """Return every item, the nearest first."""
+    columns = store.tiles if store.tiling is None else store.tiling.grid(store.shape[1:])[1]
+    row, column = divmod(first_tile, columns)
+
+    def steps(tile: int) -> int:
+        down, right = divmod(tile, columns)
+        return max(abs(down - row), abs(right - column))
+
+    tiles = sorted(range(store.tiles), key=steps)
+    planes = sorted(range(store.shape[0]), key=lambda plane: abs(plane - first_plane))
+    return [Item(plane, tile) for plane in planes for tile in tiles]

@@ -1,0 +1,156 @@
+"""What a store's embeddings belong to."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import xxhash
+
+from ...core import Image, StoreError
+from ..encode import scaled_size
+from ..models import Model
+from ..tiling import Tiling
+
+#: The fingerprint reads at most this many planes and this many bytes of each.
+_PLANES = 8
+_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingKey:
+    """An image, a model, and how the image was shown to the model.
+
+    ``image`` is the fingerprint of the pixels (empty when only ``micro-sam`` knew it), ``shape`` planes, height and
+    width, ``stacked`` whether there is a plane axis, ``model`` the hash of its weights. The longest side is scaled to
+    ``frame`` pixels, but enlarged at most ``enlargement`` times. ``contrast`` describes the stretch.
+    """
+
+    image: str
+    shape: tuple[int, int, int]
+    stacked: bool
+    channels: int
+    dtype: str
+    model: str
+    frame: int
+    enlargement: float
+    tiling: Tiling | None
+    contrast: str
+
+    @classmethod
+    def of(cls, image: Image, model: Model, tiling: Tiling | None) -> EmbeddingKey:
+        """Describe the embeddings of ``image`` by ``model``."""
+        return cls(
+            fingerprint(image), image.shape, image.axes[0] in "zt", image.channels, np.dtype(image.pixels.dtype).str,
+            model.spec.hash, model.frame, model.enlargement, tiling,
+            json.dumps(asdict(image.contrast), sort_keys=True, default=str),
+        )  # fmt: skip
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> EmbeddingKey:
+        """Read what ``to_json`` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+        planes, height, width = (int(side) for side in found["shape"])
+        tile, halo = found["tile_shape"], found["halo"]
+        tiling = None if tile is None else Tiling((int(tile[0]), int(tile[1])), (int(halo[0]), int(halo[1])))
+        limit = found["enlargement"]
+        return cls(
+            str(found["image"]), (planes, height, width), bool(found["stacked"]), int(found["channels"]),
+            str(found["dtype"]), str(found["model"]), int(found["frame"]), math.inf if limit is None else float(limit),
+            tiling, str(found["contrast"]),
+        )  # fmt: skip
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values for a JSON file."""
+        limit = self.enlargement if math.isfinite(self.enlargement) else None
+        tile = None if self.tiling is None else list(self.tiling.tile)
+        halo = None if self.tiling is None else list(self.tiling.halo)
+        return {
+            "image": self.image, "shape": list(self.shape), "stacked": self.stacked, "channels": self.channels,
+            "dtype": self.dtype, "model": self.model, "frame": self.frame, "enlargement": limit,
+            "tile_shape": tile, "halo": halo, "contrast": self.contrast,
+        }  # fmt: skip
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of one plane, 1 without tiling."""
+        return 1 if self.tiling is None else math.prod(self.tiling.grid(self.shape[1:]))
+
+    def original_size(self, tile: int) -> tuple[int, int]:
+        """Height and width in pixels of what the network sees of a tile, or of a plane without tiling."""
+        return self.shape[1:] if self.tiling is None else self.tiling.tile_at(self.shape[1:], tile).outer.shape
+
+    def input_size(self, tile: int) -> tuple[int, int]:
+        """The same after scaling, before padding."""
+        return scaled_size(self.original_size(tile), self.frame, self.enlargement)
+
+    def check(self, found: EmbeddingKey, label: str) -> None:
+        """Raise StoreError, saying why, when the embeddings ``found`` in the store ``label`` are not of this key."""
+        mine = (self.shape, self.stacked, self.channels, self.dtype)
+        theirs = (found.shape, found.stacked, found.channels, found.dtype)
+        if mine != theirs:
+            raise StoreError(
+                f"{label} belongs to another image ({_size(found)}, not {_size(self)}).",
+                "Open it with that image, or choose another store.",
+            )
+        if found.image and self.image != found.image:
+            raise StoreError(
+                f"{label} belongs to another image of the same size.",
+                "Open it with that image, or choose another store.",
+            )
+        mine_too = (self.model, self.frame, self.enlargement)
+        if mine_too != (found.model, found.frame, found.enlargement):
+            raise StoreError(
+                f"{label} was computed with another model ({found.model}, not {self.model}).",
+                "Load that model, or choose another store.",
+            )
+        if self.tiling != found.tiling:
+            raise StoreError(
+                f"{label} was computed {_tiles(found.tiling)}, not {_tiles(self.tiling)}.",
+                f"Open it with tiling={found.tiling!r}, or choose another store.",
+            )
+        if found.contrast and self.contrast != found.contrast:
+            raise StoreError(
+                f"{label} was computed with the contrast {found.contrast}, not {self.contrast}.",
+                "Give the image that contrast, or choose another store.",
+            )
+
+
+def fingerprint(image: Image) -> str:
+    """Return a hash of a sample of the pixels: whole rows at regular steps of up to 8 planes spread evenly.
+
+    Never reads more than 8 planes, so that it is quick for volumes of any size; up to 1 MiB of each is hashed. An
+    image of no more than that is covered fully. A change is missed when it lies only in planes or rows between
+    those of the sample; ``signature`` sees everything.
+    """
+    digest = xxhash.xxh128()
+    planes = image.shape[0]
+    for index in sorted({round(i * (planes - 1) / (_PLANES - 1)) for i in range(_PLANES)}):
+        plane = image.plane(index)
+        row = plane.nbytes // plane.shape[0]
+        step = max(1, math.ceil(plane.nbytes / max(row, _BYTES)))
+        digest.update(np.ascontiguousarray(plane[::step]).tobytes())
+    return f"xxh128:{digest.hexdigest()}"
+
+
+def signature(image: Image) -> str:
+    """Return the SHA-1 of the raw bytes of all pixels, read plane by plane: micro-sam's ``data_signature``."""
+    digest = hashlib.sha1(usedforsecurity=False)
+    for index in range(image.shape[0]):
+        digest.update(np.ascontiguousarray(image.plane(index)).tobytes())
+    return digest.hexdigest()
+
+
+def _size(key: EmbeddingKey) -> str:
+    planes, height, width = key.shape
+    stack = f"{planes} planes of " if key.stacked else ""
+    colour = f", {key.channels} channels" if key.channels else ""
+    return f"{stack}{height} x {width} pixels{colour}, {np.dtype(key.dtype) if key.dtype else 'any type'}"
+
+
+def _tiles(tiling: Tiling | None) -> str:
+    return "in one piece" if tiling is None else f"in tiles of {tiling.tile} with a halo of {tiling.halo}"

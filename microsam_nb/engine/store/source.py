@@ -1,0 +1,48 @@
+"""Where embeddings come from when the store does not have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core import Image
+from ..embedding import Embedding
+from ..encode import encode
+from ..models import Model
+from ..tiling import Tiling
+from .shelf import Item
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A model and the image it encodes, in tiles when there is a tiling."""
+
+    model: Model
+    image: Image
+    tiling: Tiling | None
+    _last: list[tuple[int, NDArray[np.uint8]]] = field(default_factory=list)
+
+    def encode(self, items: Sequence[Item]) -> list[Embedding]:
+        """Encode tiles or planes together."""
+        return [encode(self.model, self.pixels(item)) for item in items]
+
+    def pixels(self, item: Item) -> NDArray[np.uint8]:
+        """Return what the network sees: a crop of the plane as it is shown, so that tiles share its contrast."""
+        shown = self._shown(item.plane)
+        if self.tiling is None:
+            return shown
+        window = self.tiling.tile_at(self.image.shape[1:], item.tile).outer
+        # A copy, so that a tile does not keep its whole plane in memory.
+        return shown[window.slices].copy()
+
+    def _shown(self, plane: int) -> NDArray[np.uint8]:
+        """Return a stretched plane; the last one is kept, since its tiles are asked for one after the other."""
+        for index, pixels in tuple(self._last):
+            if index == plane:
+                return pixels
+        pixels = self.image.shown(plane)
+        self._last[:] = [(plane, pixels)]
+        return pixels

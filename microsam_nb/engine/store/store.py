@@ -1,0 +1,207 @@
+"""The embedding store: every plane or tile of an image encoded once, kept anywhere, computed on demand."""
+
+from __future__ import annotations
+
+import math
+import os
+import threading
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+
+from ...core import Image, SettingsError, StoreError
+from ..embedding import Embedding
+from ..models import Model
+from ..tiling import Tiling
+from .key import EmbeddingKey, signature
+from .layout import ZarrShelf
+from .opening import open_shelf
+from .place import find_place
+from .recent import Recent
+from .shelf import Item, MemoryShelf
+from .source import Source
+
+#: Memory for embeddings used lately, in bytes; 256 planes of vit_b.
+BUDGET = 1 << 30
+#: A cache of micro-sam knows nothing but the hash of all bytes; images up to this size are always compared.
+_QUICK = 64 << 20
+
+
+class EmbeddingStore:
+    """The embeddings of one image by one model; made by ``open_store``. Safe to share between threads.
+
+    An embedding is looked up among those used lately, then in the store, and else computed and stored.
+    """
+
+    def __init__(self, key: EmbeddingKey, shelf: MemoryShelf | ZarrShelf, source: Source | None, budget: int) -> None:
+        self.key = key
+        self._shelf, self._source = shelf, source
+        self._recent = Recent(budget)
+        self._computing = threading.RLock()
+
+    @property
+    def tiling(self) -> Tiling | None:
+        return self.key.tiling
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Planes, height and width of the image."""
+        return self.key.shape
+
+    @property
+    def tiles(self) -> int:
+        """Tiles of one plane, 1 without tiling."""
+        return self.key.tiles
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is there and the store says so on disk."""
+        return self._shelf.complete
+
+    @property
+    def stretched_by_peer(self) -> bool:
+        """Whether micro-sam computed it, which stretches every plane or tile from its minimum to its maximum."""
+        return isinstance(self._shelf, ZarrShelf) and not self._shelf.ours
+
+    def has(self, plane: int, tile: int = 0) -> bool:
+        """Say whether an embedding need not be computed."""
+        return self._shelf.has(self._item(plane, tile))
+
+    def items(self) -> Iterator[Item]:
+        """Yield every plane and tile in order."""
+        return (Item(plane, tile) for plane in range(self.shape[0]) for tile in range(self.tiles))
+
+    def plane(self, index: int) -> Embedding:
+        """Return the embedding of a plane, computed now if it is missing. Raises StoreError."""
+        if self.tiling is not None:
+            raise StoreError("The planes of this store are cut into tiles.", "Ask for tile(plane, index).")
+        return self._get(self._item(index, 0))
+
+    def tile(self, plane: int, index: int) -> Embedding:
+        """Return the embedding of a tile, computed now if it is missing. Raises StoreError."""
+        return self._get(self._item(plane, index))
+
+    def fill(self, items: Sequence[Item]) -> None:
+        """Compute together what is missing of ``items``, and store it. Raises StoreError."""
+        with self._computing:
+            self._compute([item for item in items if not self._shelf.has(item)], keep=not self._shelf.writable)
+
+    def finish(self) -> None:
+        """Mark the store as complete when everything is there; reads the whole image once for its hash."""
+        if self._source is None or not self._shelf.writable or self._shelf.complete:
+            return
+        image = self._source.image
+        with self._computing:
+            if all(self._shelf.has(item) for item in self.items()):
+                self._shelf.finish(lambda: signature(image))
+
+    def verify(self) -> None:
+        """Compare every pixel of the image with the store, if it is complete. Raises StoreError."""
+        known = self._shelf.signature if isinstance(self._shelf, ZarrShelf) else None
+        if self._source is not None and known is not None and signature(self._source.image) != known:
+            raise StoreError(
+                "The store belongs to another image, or to the same pixels as another type.",
+                "Open it with that image, or choose another store.",
+            )
+
+    def check(self, model: Model, image: Image) -> None:
+        """Raise StoreError unless the store was opened with ``model`` and ``image``, or with equal ones."""
+        if self._source is None:
+            raise StoreError("The store was opened for reading.", "Open it with the model and the image.")
+        if self._source.model is not model or self._source.image is not image:
+            EmbeddingKey.of(image, model, self.tiling).check(self.key, "The store")
+
+    def _item(self, plane: int, tile: int) -> Item:
+        if not (0 <= plane < self.shape[0] and 0 <= tile < self.tiles):
+            raise StoreError(
+                f"There is no tile {tile} of plane {plane}.",
+                f"Planes end at {self.shape[0] - 1}, tiles at {self.tiles - 1}.",
+            )
+        return Item(plane, tile)
+
+    def _get(self, item: Item) -> Embedding:
+        found = self._find(item)
+        if found is None:
+            with self._computing:
+                # Another thread may have computed it meanwhile.
+                found = self._find(item) or self._compute([item], keep=True)[0]
+        return found
+
+    def _find(self, item: Item) -> Embedding | None:
+        found = self._recent.get(item)
+        return self._read(item) if found is None and self._shelf.has(item) else found
+
+    def _read(self, item: Item) -> Embedding | None:
+        """Return a stored embedding, or None when it is damaged and can be computed again."""
+        try:
+            features = self._shelf.read(item)
+        except StoreError:
+            if self._source is None:
+                raise
+            return None
+        source = self._source
+        device = torch.device("cpu") if source is None else source.model.device
+        tensor = torch.from_numpy(np.ascontiguousarray(features)).to(device).float()
+        embedding = Embedding(
+            features=tensor,
+            original_size=self.key.original_size(item.tile),
+            input_size=self.key.input_size(item.tile),
+            # Only nano looks closer at pixels; others need not wait for them.
+            pixels=source.pixels(item) if source is not None and source.model.is_nano else None,
+        )
+        self._recent.put(item, embedding)
+        return embedding
+
+    def _compute(self, items: Sequence[Item], keep: bool) -> list[Embedding]:
+        if not items:
+            return []
+        if self._source is None:
+            raise StoreError(
+                f"Plane {items[0].plane}, tile {items[0].tile} is not in the store.",
+                "Open the store with the model and the image to compute it.",
+            )
+        made = self._source.encode(items)
+        for item, embedding in zip(items, made, strict=True):
+            if self._shelf.writable:
+                self._shelf.write(item, embedding.features.cpu().numpy())
+            if keep:
+                self._recent.put(item, embedding)
+        return made
+
+
+def open_store(
+    where: str | os.PathLike[str] | None = None,
+    model: Model | None = None,
+    image: Image | None = None,
+    tiling: Tiling | None = None,
+    *,
+    half: bool = False,
+    budget: int = BUDGET,
+    verify: bool = False,
+) -> EmbeddingStore:
+    """Open the embeddings of ``image`` by ``model``, or begin them, without computing any.
+
+    ``where`` is a folder, a .zip file, an address such as "s3://bucket/name", or None for memory. Without model and
+    image a store is only read. ``half`` stores new features as float16, half the size, but not for micro-sam.
+    ``budget`` bounds the memory for recently used embeddings, in bytes. A cache of micro-sam is read, never changed.
+
+    The image is recognised by a sample of its pixels; ``verify`` compares all of them with a complete store. Raises
+    StoreError when the store belongs to another image, model, tiling or contrast, or cannot be read.
+    """
+    if (model is None) != (image is None):
+        raise SettingsError("A store needs both a model and an image to compute with.", "Give both, or neither.")
+    if model is None or image is None:
+        if where is None:
+            raise SettingsError("A store in memory begins empty.", "Give a model and an image.")
+        shelf = open_shelf(find_place(where, writing=False), None, None, half)
+        return EmbeddingStore(shelf.key, shelf, None, budget)
+    key, source = EmbeddingKey.of(image, model, tiling), Source(model, image, tiling)
+    if where is None:
+        return EmbeddingStore(key, MemoryShelf(half), source, budget)
+    shelf = open_shelf(find_place(where, writing=True), key, model, half)
+    store = EmbeddingStore(key, shelf, source, budget)
+    size = math.prod(image.pixels.shape) * image.pixels.dtype.itemsize
+    if verify or (not shelf.ours and size <= _QUICK):
+        store.verify()
+    return store

@@ -1,0 +1,146 @@
+"""Open images without reading them whole."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import zarr
+from numpy.typing import NDArray
+
+from ..core import FileError
+from .images import read_image
+
+#: Files up to this size are simply read.
+_SMALL = 64 << 20
+_ZARR = ("zarr.json", ".zarray", ".zgroup")
+
+
+def is_zarr(path: Path) -> bool:
+    """Say whether a folder holds a zarr array or group."""
+    return any((path / name).is_file() for name in _ZARR)
+
+
+def open_image(path: Path, key: str = "") -> Any:
+    """Open an image or volume of any size: an array, or something that is read by indexing its planes.
+
+    TIFF and .npy files of more than 64 MiB are mapped into memory or read page by page; a zarr folder is read chunk
+    by chunk. ``key`` names the array in a zarr group; of OME-Zarr it is the full resolution by default, its axes of
+    length 1 are dropped, and channels come last. Raises FileError.
+    """
+    if path.is_dir() and is_zarr(path):
+        return _open_zarr(path, key)
+    suffix = path.suffix.lower()
+    if suffix in (".tif", ".tiff", ".npy") and path.is_file():
+        try:
+            if suffix == ".npy":
+                if path.stat().st_size > _SMALL:
+                    return np.load(path, mmap_mode="r", allow_pickle=False)
+            else:
+                large = _open_tiff(path)
+                if large is not None:
+                    return large
+        except Exception as error:  # readers and their codecs have no common base error
+            raise FileError(f"{path} cannot be read as an image ({error}).", "Save it again as TIFF.") from error
+    return read_image(path)
+
+
+class Lazy:
+    """An array elsewhere; ``lazy[i]`` reads one plane.
+
+    Where its ``axes`` are known, those of length 1 are left out (but y and x), and channels come last.
+    """
+
+    def __init__(self, source: Any, axes: str = "") -> None:
+        shape = tuple(int(side) for side in source.shape)
+        names = axes or "?" * len(shape)
+        kept = [i for i, name in enumerate(names) if shape[i] > 1 or name in "yx?"]
+        channel = [i for i in kept if names[i] == "c"]
+        self._source = source
+        self._picked: list[Any] = [slice(None) if i in kept else 0 for i in range(len(shape))]
+        self._kept = kept
+        self._order = [i for i in kept if i not in channel] + channel
+        self.axes = "".join(names[i] for i in self._order)
+        self.shape = tuple(shape[i] for i in self._order)
+        self.dtype = np.dtype(source.dtype)
+        self.ndim = len(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[np.generic]:
+        picked, order, kept = list(self._picked), self._order, self._kept
+        single = isinstance(key, (int, np.integer))
+        if single:
+            if not 0 <= key < len(self):
+                raise IndexError(f"there is no plane {key}")
+            picked[order[0]] = int(key)
+            kept = [i for i in kept if i != order[0]]
+            order = order[1:]
+        found = np.asarray(self._source[tuple(picked)])
+        out: NDArray[np.generic] = found.transpose([kept.index(i) for i in order])
+        return out if single else out[key]
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self[...], dtype)
+
+
+def _open_tiff(path: Path) -> Any:
+    """Return a lazy view of a large TIFF, or None for a small one."""
+    with tifffile.TiffFile(path) as file:
+        if not file.series or file.series[0].nbytes <= _SMALL:
+            return None
+        series = file.series[0]
+        if series.dataoffset is not None and not series.is_pyramidal:
+            # All pixels lie in one piece.
+            return tifffile.memmap(path, mode="r")
+    store = tifffile.imread(path, aszarr=True, level=0)
+    lazy = Lazy(zarr.open_array(store, mode="r"))
+    weakref.finalize(lazy, store.close)
+    return lazy
+
+
+def _open_zarr(path: Path, key: str) -> Any:
+    try:
+        found: Any = zarr.open(path, mode="r")
+        scales = _scales(found)
+        axes = ""
+        if isinstance(found, zarr.Group):
+            if not key and scales is None:
+                names = sorted(name for name, _ in found.arrays())
+                if len(names) != 1:
+                    said = f"the arrays {', '.join(names)}" if names else "no array"
+                    raise FileError(f"{path} holds {said}.", "Name one with key=... (--key on the command line).")
+                key = names[0]
+            elif scales is not None:
+                axes = _names(scales.get("axes"))
+                key = key or str(scales["datasets"][0]["path"])
+            found = found.get(key)
+        if not isinstance(found, zarr.Array):
+            raise FileError(f"{path} holds no array {key!r}.", "Check the key.")
+        lazy = Lazy(found, axes if len(axes) == found.ndim else "")
+    except FileError:
+        raise
+    except Exception as error:  # stores and codecs have no common base error
+        raise FileError(f"{path} cannot be read as zarr ({error}).", "Check that it is complete.") from error
+    if "t" in lazy.axes and "z" in lazy.axes:
+        raise FileError(
+            f"{path} has both times and planes (axes {lazy.axes!r}).", "Save one time point or one plane by itself."
+        )
+    return lazy
+
+
+def _scales(group: Any) -> Mapping[str, Any] | None:
+    """Return the first pyramid of an OME-Zarr group (version 0.5 or older), or None."""
+    about = dict(group.attrs)
+    found = about.get("ome", about)
+    scales = found.get("multiscales") if isinstance(found, Mapping) else None
+    return scales[0] if scales else None
+
+
+def _names(axes: Any) -> str:
+    return "".join(str(one["name"] if isinstance(one, Mapping) else one)[:1].lower() for one in axes or ())

@@ -1,0 +1,12 @@
+import pytest
+from fake_encoder import FakeEncoder
+
+
+@pytest.fixture
+def encoder(monkeypatch):
+    """The fake encoder, in place of the network."""
+    from microsam_nb.engine.store.source import Source
+
+    fake = FakeEncoder()
+    monkeypatch.setattr(Source, "encode", lambda self, items: fake(self, items))
+    return fake
