@@ -17,25 +17,29 @@ from torch import Tensor, nn
 
 from ..core import ModelError
 from .backbones.nano import NanoDistances, build_nano
+from .backbones.sam import fast_encoder
 from .models import Model, ModelSpec
-from .precision import find_device
+from .precision import dtype_of, find_device
 
 EMBEDDED = Path(__file__).parent / "weights" / "nano.safetensors"
 _WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _NAMES = ("nano", *_WIDTHS.values())
 
 
-def load_model(name_or_path: str | os.PathLike[str] = "nano", device: str = "auto") -> Model:
+def load_model(name_or_path: str | os.PathLike[str] = "nano", device: str = "auto", precision: str = "auto") -> Model:
     """Load the embedded model "nano", or a checkpoint file of segment-anything's vit_b, vit_l or vit_h, or of nano.
 
     The architecture is recognised from the weights. Files are .safetensors, or PyTorch files that hold nothing
-    but tensors: code in a pickle is never run. ``device`` is "auto", "cpu", "cuda" or "mps".
+    but tensors: code in a pickle is never run. ``device`` is "auto", "cpu", "cuda" or "mps";
+    ``precision`` "auto" (what the device computes fastest), "fp32", "bf16" or "fp16". Below fp32 the image encoder of
+    segment-anything keeps its weights in that format: load with "fp32" to train or to write weights.
     Raises ModelError for an unknown name, a missing or unreadable file, or other weights.
     """
     path, name = find_weights(name_or_path)
     weights = _read(path)
     architecture = _architecture(weights, path)
     place = _device(device)
+    dtype = dtype_of(precision, place)
     with torch.device("meta"):
         sam, distances = _build(architecture)
     _fill(sam, {k.removeprefix("sam."): v for k, v in weights.items() if not k.startswith("distances.")}, path)
@@ -47,8 +51,9 @@ def load_model(name_or_path: str | os.PathLike[str] = "nano", device: str = "aut
         distances.eval().requires_grad_(False).to(place)
     if architecture == "nano":
         sam.image_encoder.fold()
+    sam.image_encoder = fast_encoder(sam.image_encoder, dtype)
     sam.image_encoder.to(memory_format=torch.channels_last)
-    return Model(ModelSpec(name, architecture, _hash(path)), sam, distances, place)
+    return Model(ModelSpec(name, architecture, _hash(path)), sam, distances, place, precision)
 
 
 def find_weights(name_or_path: str | os.PathLike[str]) -> tuple[Path, str]:

@@ -26,12 +26,14 @@ class Model:
     """A promptable model ready to run.
 
     ``distances`` maps an embedding to three logits (foreground, centre distance, boundary distance), or is None.
+    ``precision`` is "auto", "fp32", "bf16" or "fp16".
     """
 
     spec: ModelSpec
     sam: Sam
     distances: nn.Module | None
     device: torch.device
+    precision: str = "auto"
 
     @property
     def frame(self) -> int:

@@ -68,7 +68,7 @@ def _answer(
     lone = len(form) == 1 and isinstance(form[0], Point)
     # nano's single answer has learned lone points too; segment-anything's is meant for unambiguous prompts.
     first = 0 if model.is_nano else 1
-    with inference(model.device):
+    with inference(model.device, model.precision):
         logits, scores = decode(model.sam, embedding.features, position, sparse, several=None if lone else False)
     for prompts, planes, quality in zip(objects, logits.float(), scores.float(), strict=True):
         best = 0

@@ -24,6 +24,15 @@ _MANY_TOKENS = 1024
 _ROWS = 2048
 
 
+def fast_encoder(encoder: nn.Module, dtype: torch.dtype = torch.float32) -> nn.Module:
+    """Return a fast form of segment-anything's encoder with its weights stored in ``dtype``; others as they are."""
+    if not isinstance(encoder, ImageEncoderViT):
+        return encoder
+    fast = FastEncoder(encoder)
+    fast.store(dtype)
+    return fast
+
+
 class FastEncoder(ImageEncoderViT):
     """An ``ImageEncoderViT`` around the modules of another one; both share weights and names of weights.
 
