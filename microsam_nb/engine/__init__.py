@@ -2,7 +2,7 @@
 
 from .embed import Encoded, embed
 from .embedding import Embedding
-from .encode import encode
+from .encode import encode, encode_many
 from .load import load_model
 from .models import Model, ModelSpec
 from .plan import Plan, choose_tiling, plan
@@ -19,6 +19,7 @@ __all__ = [
     "choose_tiling",
     "embed",
     "encode",
+    "encode_many",
     "load_model",
     "open_store",
     "plan",

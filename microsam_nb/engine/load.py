@@ -14,11 +14,12 @@ from torch import Tensor, nn
 from ..core import ModelError
 from .backbones.decoder import UnetrDistances, is_transposed
 from .backbones.nano import NanoDistances, build_nano
+from .backbones.sam import fast_encoder
 from .backbones.tiny_vit import build_tiny_vit
 from .checkpoint import read_checkpoint, read_decoder
 from .download import cached_files, fetch, file_hash
 from .models import Model, ModelSpec
-from .precision import find_device
+from .precision import dtype_of, find_device
 from .registry import EMBEDDED, find_registered, registered, suggestion
 
 _EMBEDDED_FILE = Path(__file__).parent / "weights" / "nano.safetensors"
@@ -29,6 +30,7 @@ def load_model(
     name_or_path: str | os.PathLike[str] = "nano",
     device: str = "auto",
     decoder: str | os.PathLike[str] | None = None,
+    precision: str = "auto",
 ) -> Model:
     """Load a model by name, such as "nano" or "vit_b_lm", or from a checkpoint file.
 
@@ -37,10 +39,13 @@ def load_model(
     ones and such with LoRA included; code in them is never run. The architecture is recognised from the weights.
     ``device`` is "auto", "cpu", "cuda" or "mps". ``decoder``: the file of an instance decoder; by default the one in
     the checkpoint, or beside it (NAME_decoder).
+    ``precision`` is "auto" (what the device computes fastest), "fp32", "bf16" or "fp16". Below fp32 the image encoder
+    of segment-anything keeps its weights in that format: load with "fp32" to train or to write weights.
     Raises ModelError for an unknown name, a missing or unreadable file, or other weights.
     """
     path, name = find_weights(name_or_path)
     place = _device(device)
+    dtype = dtype_of(precision, place)
     known = registered(name) if is_name(name_or_path) else None
     if known is not None and known.weights is not None:
         path = fetch(known)[0]
@@ -52,13 +57,14 @@ def load_model(
     sam.eval().requires_grad_(False).to(place)
     if architecture == "nano":
         sam.image_encoder.fold()
+    sam.image_encoder = fast_encoder(sam.image_encoder, dtype)
     sam.image_encoder.to(memory_format=torch.channels_last)
     distances = _distances(architecture, *_decoder(checkpoint.decoder, path, decoder))
     if distances is not None:
         distances.eval().requires_grad_(False).to(place).to(memory_format=torch.channels_last)
     identity = known.weights.identity if known and known.weights else file_hash(path)
     spec = ModelSpec(name, architecture, identity, known.version if known else "")
-    return Model(spec, sam, distances, place)
+    return Model(spec, sam, distances, place, precision)
 
 
 def is_name(name_or_path: str | os.PathLike[str]) -> bool:

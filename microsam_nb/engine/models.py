@@ -37,12 +37,14 @@ class Model:
 
     ``distances`` maps an embedding to three logits (foreground, centre distance, boundary distance), at 4 pixels per
     pixel of nano's embedding and 16 of the others', that is over the frame; or is None.
+    ``precision`` is "auto", "fp32", "bf16" or "fp16".
     """
 
     spec: ModelSpec
     sam: Sam
     distances: nn.Module | None
     device: torch.device
+    precision: str = "auto"
 
     @property
     def frame(self) -> int:

@@ -117,7 +117,7 @@ def _answer(model: Model, questions: Sequence[tuple[Look, Gathered]]) -> list[_A
         alone = all(one.embedding is looks[0].embedding for one in looks)
         sparse = to_frame([moved[i] for i in indices], [one.embedding for one in looks], model.frame, model.device)
         features = torch.cat([one.embedding.features for one in (looks[:1] if alone else looks)])
-        with inference(model.device):
+        with inference(model.device, model.precision):
             logits, scores = decode(model.sam, features, position, sparse, several=several)
         for i, own, planes, quality in zip(indices, looks, logits.float(), scores.float(), strict=True):
             answers[i] = _Answer(own, planes, quality)

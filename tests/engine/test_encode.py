@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 
 import numpy as np
 import pytest
@@ -8,10 +9,9 @@ import torch
 from segment_anything.utils.transforms import ResizeLongestSide
 
 from microsam_nb.core import ImageError
-from microsam_nb.engine import encode
+from microsam_nb.engine import encode, encode_many
 from microsam_nb.engine.backbones.nano import NanoEncoder
 from microsam_nb.engine.encode import scaled_size
-from microsam_nb.engine.precision import fast_dtype, find_device, inference
 
 pytestmark = pytest.mark.usefixtures("exact")
 
@@ -108,6 +108,26 @@ def test_what_is_not_shown_pixels_is_refused(random_nano, bad):
     assert error.value.remedy == "Pass Image(pixels).shown()."
 
 
+@pytest.mark.parametrize("together", [1, 2, 8])
+def test_many_equal_one_by_one(random_nano, monkeypatch, together):
+    monkeypatch.setattr(sys.modules["microsam_nb.engine.encode"], "_together", lambda model: together)
+    random = np.random.default_rng(3)
+    planes = [random.integers(0, 256, shape).astype(np.uint8) for shape in ((48, 64), (700, 30, 3), (512, 512))]
+    found = encode_many(random_nano, planes)
+    for one, pixels in zip(found, planes, strict=True):
+        alone = encode(random_nano, pixels)
+        assert (one.original_size, one.input_size) == (alone.original_size, alone.input_size)
+        torch.testing.assert_close(one.features, alone.features, rtol=1e-4, atol=1e-4)
+        assert one.features.untyped_storage().nbytes() == one.features.nbytes
+
+
+def test_of_many_a_bad_one_is_refused_before_the_work(random_nano, monkeypatch):
+    monkeypatch.setattr(random_nano.sam, "preprocess", lambda x: pytest.fail("encoded"))
+    with pytest.raises(ImageError):
+        encode_many(random_nano, [np.zeros((8, 8), np.uint8), np.zeros((8, 8), float)])
+    assert encode_many(random_nano, []) == []
+
+
 def test_folding_the_normalisation_keeps_the_answer():
     torch.manual_seed(5)
     encoder = NanoEncoder().eval()
@@ -124,23 +144,3 @@ def test_folding_the_normalisation_keeps_the_answer():
     with torch.no_grad():
         assert encoder(x).shape == (1, 128, 8, 12)
         torch.testing.assert_close(folded(x), encoder(x), rtol=1e-3, atol=1e-3)
-
-
-def test_inference_is_without_gradients_in_the_fast_format(monkeypatch):
-    from microsam_nb.engine import precision
-
-    weight = torch.ones(4, 4, requires_grad=True)
-    device = torch.device("cpu")
-    with inference(device):
-        out = weight @ weight
-    assert not out.requires_grad
-    assert out.dtype == torch.float32
-    monkeypatch.setattr(precision, "fast_dtype", lambda device: torch.bfloat16)
-    with inference(device):
-        assert (weight @ weight).dtype == torch.bfloat16
-
-
-def test_devices_are_found():
-    assert find_device("cpu").type == "cpu"
-    assert find_device().type in ("cpu", "cuda", "mps")
-    assert fast_dtype(torch.device("cpu")) in (torch.float32, torch.bfloat16)

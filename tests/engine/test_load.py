@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from segment_anything import sam_model_registry
 
 from microsam_nb.core import ModelError, Point
-from microsam_nb.engine import encode, load_model, predict
+from microsam_nb.engine import encode, load_model, precision, predict
 from microsam_nb.engine.training.embedded import save_embedded
 
 
@@ -85,15 +85,19 @@ def test_pytorch_files_of_every_age_and_precision(weights, tmp_path, half, legac
     assert all(p.dtype == torch.float32 for p in model.sam.parameters())
 
 
-def test_a_vit_b_checkpoint_is_recognised_and_loads(tmp_path):
+def test_a_vit_b_checkpoint_is_recognised_and_loads(tmp_path, monkeypatch):
     with torch.device("meta"):
         shapes = {k: v.shape for k, v in sam_model_registry["vit_b"]().state_dict().items()}
     state = {k: torch.zeros(shape) for k, shape in shapes.items()}
     state["mask_decoder.iou_token.weight"] += 0.5
     torch.save(state, tmp_path / "sam_vit_b.pth")
     del state
-    model = load_model(tmp_path / "sam_vit_b.pth", device="cpu")
+    monkeypatch.setattr(precision, "_has", lambda device, dtype: True)
+    model = load_model(tmp_path / "sam_vit_b.pth", device="cpu", precision="bf16")
     assert (model.spec.name, model.spec.architecture) == ("sam_vit_b", "vit_b")
+    assert model.precision == "bf16"
+    assert model.sam.image_encoder.dtype == torch.bfloat16
+    assert {p.dtype for p in model.sam.mask_decoder.parameters()} == {torch.float32}
     assert model.frame == 1024
     assert model.distances is None
     assert model.sam.mask_decoder.iou_token.weight[0, 0] == 0.5
@@ -135,6 +139,11 @@ def test_garbage_is_refused(tmp_path, content, suffix):
     with pytest.raises(ModelError) as error:
         load_model(path, device="cpu")
     assert "Download it again" in error.value.remedy or "state_dict()" in error.value.remedy
+
+
+def test_an_unknown_precision(weights):
+    with pytest.raises(ModelError, match="Choose one of auto, fp32"):
+        load_model(weights, device="cpu", precision="half")
 
 
 @pytest.mark.parametrize("legacy", [False, True])
