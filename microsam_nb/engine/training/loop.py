@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...core import MicrosamError, SettingsError
-from ..decode import SparsePrompts, decode_tokens, encode_prompts
+from ..backbones.two_way import decode_hidden, draw
+from ..decode import SparsePrompts, encode_prompts
 from ..models import Model
 from ..precision import fast_dtype
 from ..prompting import SURE
@@ -194,8 +195,7 @@ class _Run:
         s = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
-        # float16 would need its losses scaled; without bfloat16 the training runs in float32.
-        half = fast_dtype(self.device) is torch.bfloat16
+        half = self._dtype() is torch.bfloat16
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half), self.device:
             features = self.model.sam.image_encoder(batch.images)
             prompted, first, last = self._prompt(batch, features)
@@ -290,10 +290,17 @@ class _Run:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Decode encoded prompts; return logits (detached), scores, losses and real IoU per mask."""
         decoder = self.model.sam.mask_decoder
-        masks, scores = decode_tokens(decoder, own, position, sparse, dense, several=None if lone else False)
-        masks = masks.float()
+        wanted = range(4) if lone else range(1)
+        with torch.autocast(self.device.type, enabled=False):
+            hidden = decode_hidden(decoder, own, position, sparse.float(), dense, self._dtype())
+            masks = draw(decoder, hidden, wanted).float()
         loss = mask_loss(masks, targets[:, None], self._balance())
-        return masks.detach(), scores.float(), loss, overlap(masks.detach(), targets[:, None])
+        scores = hidden.scores[:, wanted.start : wanted.stop]
+        return masks.detach(), scores, loss, overlap(masks.detach(), targets[:, None])
+
+    def _dtype(self) -> torch.dtype:
+        # float16 would need its losses scaled; without bfloat16 the training runs in float32.
+        return torch.bfloat16 if fast_dtype(self.device) is torch.bfloat16 else torch.float32
 
     def _balance(self) -> float:
         return max(0.0, 1 - self.step / (_BALANCED * self.settings.steps))
