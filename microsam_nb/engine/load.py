@@ -76,7 +76,7 @@ def find_weights(name_or_path: str | os.PathLike[str]) -> tuple[Path, str]:
         return _EMBEDDED_FILE, text
     if is_name(name_or_path):
         return cached_files(find_registered(text))[0].path, text
-    path = Path(text)
+    path = Path(os.path.expanduser(text))
     if path.is_file():
         return path, path.stem
     if path.suffix or path.name != text:
@@ -113,7 +113,7 @@ def _decoder(
 ) -> tuple[Mapping[str, Tensor], Path]:
     """Return the decoder's weights, and the file they are from: the given one, the checkpoint, or its neighbour."""
     if given is not None:
-        own = Path(given)
+        own = Path(os.path.expanduser(given))
         if not own.is_file():
             raise ModelError(
                 f"There is no decoder file {own}.", f"Check the name and the folder; paths start at {Path.cwd()}."
