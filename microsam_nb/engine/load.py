@@ -19,9 +19,9 @@ from .checkpoint import read_checkpoint, read_decoder
 from .download import cached_files, fetch, file_hash
 from .models import Model, ModelSpec
 from .precision import find_device
-from .registry import EMBEDDED, find_registered, registered, suggestion
+from .registry import find_registered, registered, suggestion
 
-_EMBEDDED_FILE = Path(__file__).parent / "weights" / "nano.safetensors"
+EMBEDDED = Path(__file__).parent / "weights" / "nano.safetensors"
 _WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
@@ -72,8 +72,8 @@ def find_weights(name_or_path: str | os.PathLike[str]) -> tuple[Path, str]:
     The file of a registered model may not be there yet.
     """
     text = os.fspath(name_or_path)
-    if text == EMBEDDED:
-        return _EMBEDDED_FILE, text
+    if text == "nano":
+        return EMBEDDED, text
     if is_name(name_or_path):
         return cached_files(find_registered(text))[0].path, text
     path = Path(os.path.expanduser(text))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from ..core import ModelError
 
-EMBEDDED = "nano"
 #: Parameters of each architecture in millions; four bytes each in a file.
 PARAMETERS = {"nano": 4.4, "vit_t": 10.1, "vit_b": 93.7, "vit_l": 312.3, "vit_h": 641.1}
 
