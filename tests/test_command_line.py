@@ -182,11 +182,58 @@ def test_the_help_of_prompt_shows_every_kind(capsys):
         assert word in said
 
 
-def test_info(capsys):
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache folder."""
+    monkeypatch.setenv("MICROSAM_CACHEDIR", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "models"
+
+
+def test_info(cache, capsys):
+    cache.mkdir(parents=True)
+    for name in ("vit_b_lm", "vit_b_lm_decoder", "vit_t_lm", "vit_h"):
+        (cache / name).write_bytes(bytes(2_000_000))
     assert main(["info"]) == 0
     said = capsys.readouterr().out
-    assert "nano" in said
     assert "xxh128:" in said
+    assert str(cache.parent) in said
+    rows = {line.split()[0]: " ".join(line.split()) for line in said.splitlines() if line}
+    assert rows["nano"].startswith("nano in package - yes")
+    assert rows["vit_b_lm"].startswith("vit_b_lm (v4) 4 MB 416 MB yes light microscopy")
+    assert rows["vit_t_lm"].startswith("vit_t_lm (v3) incomplete 81 MB yes")
+    assert rows["vit_h"].startswith("vit_h 2 MB 2564 MB - photographs")
+    assert rows["vit_l"].startswith("vit_l - 1249 MB -")
+    assert len([row for row in rows if row.startswith("vit_")]) == 14
+
+
+def test_info_downloads_models_by_name_and_label(cache, capsys, monkeypatch):
+    fetched = []
+
+    def fetch(model):
+        fetched.append(model.name)
+        cache.mkdir(parents=True, exist_ok=True)
+        (cache / model.name).write_bytes(bytes(3_000_000))
+        return [cache / model.name]
+
+    monkeypatch.setattr("microsam_nb.engine.download.fetch", fetch)
+    assert main(["info", "--download", "vit_t_lm", "vit_b_lm (v4)"]) == 0
+    assert fetched == ["vit_t_lm", "vit_b_lm"]
+    assert f"vit_b_lm (v4): 3 MB in {cache}" in capsys.readouterr().out
+    assert main(["info", "--download", "all"]) == 0
+    assert len(fetched) == 2 + 15
+
+
+def test_info_downloads_nothing_when_one_name_is_unknown(cache, capsys, monkeypatch):
+    monkeypatch.setattr("microsam_nb.engine.download.fetch", lambda model: pytest.fail("fetched"))
+    assert main(["info", "--download", "vit_b_lm", "vit_blm"]) == 2
+    said = capsys.readouterr().err
+    assert "Did you mean 'vit_b_lm'? Choose a name that 'microsam-nb info' lists." in said
+    assert said.count("\n") == 1
+
+
+def test_the_embedded_model_needs_no_download(cache, capsys):
+    assert main(["info", "--download", "nano"]) == 0
+    assert "nano: part of the package" in capsys.readouterr().out
 
 
 def test_help_needs_no_torch():

@@ -7,9 +7,11 @@ from .load import load_model
 from .models import Model, ModelSpec
 from .plan import Plan, choose_tiling, plan
 from .predict import predict, predict_many
+from .registry import MODELS, find_registered
 from .store import EmbeddingStore, open_store
 
 __all__ = [
+    "MODELS",
     "Embedding",
     "EmbeddingStore",
     "Encoded",
@@ -20,6 +22,7 @@ __all__ = [
     "embed",
     "encode",
     "encode_many",
+    "find_registered",
     "load_model",
     "open_store",
     "plan",

@@ -12,6 +12,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import xxhash
@@ -22,6 +23,8 @@ from .registry import RegisteredModel, Source
 
 _VARIABLE = "MICROSAM_CACHEDIR"
 _BLOCK = 1 << 20
+#: What is lost at most when a connection breaks.
+_PORTION = 1 << 16
 _ATTEMPTS = 20
 #: Seconds before a cut connection is tried again; seconds to connect and to wait for the next bytes.
 _PAUSE = 1.0
@@ -111,6 +114,8 @@ def download(file: CachedFile) -> Iterator[Transfer]:
     try:
         if not file.is_intact():
             yield from _complete(file)
+    except OSError as error:
+        raise _unwritable(file, error) from error
     finally:
         lock.release()
 
@@ -128,9 +133,12 @@ def _show(transfers: Iterator[Transfer]) -> None:
     # Not tqdm.auto: it would load widgets.
     from tqdm import tqdm
 
-    with tqdm(unit="B", unit_scale=True, mininterval=0.5) as bar:
-        for now in transfers:
-            bar.set_description(now.name, refresh=False)
+    # The bar appears when there is something to show: not above the sentence that the network is down.
+    first = next(transfers, None)
+    if first is None:
+        return
+    with tqdm(desc=first.name, unit="B", unit_scale=True, mininterval=0.5) as bar:
+        for now in chain([first], transfers):
             bar.total = now.total
             bar.update(now.done - bar.n)
 
@@ -185,10 +193,15 @@ def _receive(file: CachedFile, part: Path) -> Iterator[Transfer]:
             _check_room(file, (total or 0) - have)
             yield Transfer(file.name, have, total)
             with part.open(mode) as out:
-                for block in response.iter_content(_BLOCK):
+                for block in response.iter_content(_PORTION):
                     out.write(block)
                     have += len(block)
                     yield Transfer(file.name, have, total)
+    except requests.exceptions.SSLError as error:
+        raise ModelError(
+            f"There is no secure connection to {_host(file)}: its certificate is not trusted here.",
+            f"Set REQUESTS_CA_BUNDLE to the certificates of your proxy, or {file.by_hand}",
+        ) from error
     except (requests.RequestException, ConnectionError, TimeoutError) as error:
         raise ConnectionError(str(error)) from error
     except OSError as error:
@@ -221,16 +234,19 @@ def _unwritable(file: CachedFile, error: OSError) -> ModelError:
 
 
 def _cut(file: CachedFile, part: Path, error: Exception) -> ModelError:
-    host = file.source.url.split("/")[2]
     if have := _size(part):
         return ModelError(
             f"The download of {file.name} was cut off after {have / 1e6:.1f} MB.",
             f"Run it again: it goes on from there where the server allows. Or {file.by_hand}",
         )
     return ModelError(
-        f"{file.name} is not in the cache, and {host} cannot be reached.",
+        f"{file.name} is not in the cache, and {_host(file)} cannot be reached.",
         f"Check the network, or {file.by_hand}",
     )
+
+
+def _host(file: CachedFile) -> str:
+    return file.source.url.split("/")[2]
 
 
 def _part(file: CachedFile) -> Path:

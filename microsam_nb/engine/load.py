@@ -20,9 +20,9 @@ from .checkpoint import read_checkpoint, read_decoder
 from .download import cached_files, fetch, file_hash
 from .models import Model, ModelSpec
 from .precision import dtype_of, find_device
-from .registry import EMBEDDED, find_registered, registered, suggestion
+from .registry import find_registered, registered, suggestion
 
-_EMBEDDED_FILE = Path(__file__).parent / "weights" / "nano.safetensors"
+EMBEDDED = Path(__file__).parent / "weights" / "nano.safetensors"
 _WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
@@ -78,11 +78,11 @@ def find_weights(name_or_path: str | os.PathLike[str]) -> tuple[Path, str]:
     The file of a registered model may not be there yet.
     """
     text = os.fspath(name_or_path)
-    if text == EMBEDDED:
-        return _EMBEDDED_FILE, text
+    if text == "nano":
+        return EMBEDDED, text
     if is_name(name_or_path):
         return cached_files(find_registered(text))[0].path, text
-    path = Path(text)
+    path = Path(os.path.expanduser(text))
     if path.is_file():
         return path, path.stem
     if path.suffix or path.name != text:
@@ -119,7 +119,7 @@ def _decoder(
 ) -> tuple[Mapping[str, Tensor], Path]:
     """Return the decoder's weights, and the file they are from: the given one, the checkpoint, or its neighbour."""
     if given is not None:
-        own = Path(given)
+        own = Path(os.path.expanduser(given))
         if not own.is_file():
             raise ModelError(
                 f"There is no decoder file {own}.", f"Check the name and the folder; paths start at {Path.cwd()}."

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from ..core import ModelError
 
-EMBEDDED = "nano"
 #: Parameters of each architecture in millions; four bytes each in a file.
 PARAMETERS = {"nano": 4.4, "vit_t": 10.1, "vit_b": 93.7, "vit_l": 312.3, "vit_h": 641.1}
 
@@ -61,6 +60,11 @@ class RegisteredModel:
     def label(self) -> str:
         """The name with its version, for people: "vit_b_lm (v4)"."""
         return f"{self.name} ({self.version})" if self.version else self.name
+
+    @property
+    def has_decoder(self) -> bool:
+        """Whether it can find every instance by itself with its instance decoder."""
+        return self.decoder is not None or self.weights is None
 
     @property
     def megabytes(self) -> int:
@@ -210,12 +214,18 @@ def find_registered(name: str) -> RegisteredModel:
     # A label, as lists of models show it, is as good as a name.
     model = _BY_NAME.get(name) or next((one for one in MODELS if one.label == name), None)
     if model is None:
-        raise ModelError(f"There is no model named {name!r}.", suggestion(name))
+        near = _nearest(name)
+        hint = f"Did you mean {near!r}? " if near else ""
+        raise ModelError(f"There is no model named {name!r}.", f"{hint}Choose a name that 'microsam-nb info' lists.")
     return model
 
 
 def suggestion(name: str) -> str:
-    """Return a sentence that helps on after an unknown name."""
-    near = difflib.get_close_matches(name.lower(), NAMES, 1, 0.4)
-    hint = f"Did you mean {near[0]!r}? Otherwise give" if near else "Give"
+    """Return a sentence that helps on where neither a model nor a file has that name."""
+    near = _nearest(name)
+    hint = f"Did you mean {near!r}? Otherwise give" if near else "Give"
     return f"{hint} one of the names that 'microsam-nb info' lists, or the path of a checkpoint file."
+
+
+def _nearest(name: str) -> str:
+    return next(iter(difflib.get_close_matches(name.lower(), NAMES, 1, 0.4)), "")

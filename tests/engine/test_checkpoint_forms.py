@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import pickle
 import threading
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import nn
 
 from microsam_nb.core import ModelError
 from microsam_nb.engine import encode, load, load_model, registry
+from microsam_nb.engine.backbones.adapters import merge_adapters
 from microsam_nb.engine.backbones.decoder import UnetrDistances
 from microsam_nb.engine.backbones.tiny_vit import build_tiny_vit
 from microsam_nb.engine.checkpoint import Inert, read_checkpoint
@@ -379,6 +381,28 @@ def test_merged_adapters_compute_the_same(adapted, plain, kind):
         unadapted = before.eval().image_encoder(x)
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
     assert (ours - unadapted).abs().max() > 0.01, "the adapters do something"
+
+
+def test_against_micro_sam(plain):
+    """Directly against micro-sam's own adapters, where it is installed."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        peer = pytest.importorskip("micro_sam.models.peft_sam", exc_type=ImportError)
+    x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(3))
+    for options in (
+        {"rank": 4},
+        {"rank": 3, "update_matrices": ["q", "k", "v", "mlp"]},
+        {"rank": 4, "attention_layers_to_update": [1]},
+        {"rank": 4, "peft_module": peer.FacTSurgery},
+        {"rank": 4, "peft_module": peer.SSFSurgery},
+    ):
+        theirs = peer.PEFT_Sam(small_sam(), **options).sam.eval()
+        state = noisy(theirs.state_dict())
+        theirs.load_state_dict(state)
+        ours = small_sam().eval()
+        ours.load_state_dict(merge_adapters(state, "x"))
+        with torch.inference_mode():
+            torch.testing.assert_close(ours.image_encoder(x), theirs.image_encoder(x), atol=1e-4, rtol=1e-4)
 
 
 def test_adaptformer_is_refused(adapted):

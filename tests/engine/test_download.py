@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import http.server
+import io
 import socket
 import subprocess
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import xxhash
 
 from microsam_nb.core import ModelError
+from microsam_nb.engine import ModelSpec, load_model, registry
 from microsam_nb.engine import download as module
 from microsam_nb.engine.download import CachedFile, Transfer, cache_folder, cached_files, download, fetch
 from microsam_nb.engine.registry import RegisteredModel, Source, registered
@@ -22,7 +26,7 @@ CONTENT = np.random.default_rng(5).bytes(3 * (1 << 20) + 17)
 
 
 class Server(http.server.ThreadingHTTPServer):
-    """Serves ``content``; ``cuts`` lists after how many bytes the next answers break off."""
+    """Serves ``content``, bytes or a dict of them by path; ``cuts``: after how many bytes answers break off."""
 
     daemon_threads = True
 
@@ -32,6 +36,9 @@ class Server(http.server.ThreadingHTTPServer):
         self.says_length, self.asked = True, []
         self.gate = threading.Event()
         self.gate.set()
+
+    def handle_error(self, *_: object) -> None:
+        """Clients that hang up are part of these tests."""
 
     @property
     def url(self) -> str:
@@ -46,14 +53,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if server.status != 200:
             self.send_error(server.status)
             return
+        content = server.content[self.path] if isinstance(server.content, dict) else server.content
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and server.ranges else 0
-        if start >= len(server.content):
+        if start >= len(content):
             self.send_error(416)
             return
-        body = server.content[start:]
+        body = content[start:]
         self.send_response(206 if start else 200)
         if start:
-            self.send_header("Content-Range", f"bytes {start}-{len(server.content) - 1}/{len(server.content)}")
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         if server.says_length:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -131,10 +139,17 @@ def test_a_server_that_does_not_say_the_length(file, server):
 
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_cut_connection_is_taken_up_again(file, server, ranges):
-    server.ranges, server.cuts = ranges, [1 << 20]
+    server.ranges, server.cuts = ranges, [200_000]
     finish(file)
     assert file.path.read_bytes() == CONTENT
-    assert server.asked == [None, f"bytes={1 << 20}-"]
+    assert server.asked == [None, f"bytes={3 << 16}-"], "less than 64 KB are fetched twice"
+
+
+def test_a_place_that_is_taken_by_a_folder(file):
+    (file.path / "inside").mkdir(parents=True)
+    with pytest.raises(ModelError) as error:
+        finish(file)
+    assert "Set MICROSAM_CACHEDIR" in error.value.remedy
 
 
 def test_a_connection_that_keeps_breaking_goes_on_the_next_time(file, server):
@@ -214,6 +229,13 @@ def test_no_network_says_where_to_put_the_file_by_hand(cache):
     assert "cannot be reached" in error.what
     assert f"save it as {file.path}" in error.remedy
     assert leftovers(file) == set()
+
+
+def test_a_connection_that_is_not_secure(file, server):
+    file = replace(file, source=replace(file.source, url=server.url.replace("http:", "https:")))
+    error = refused(file, "Set REQUESTS_CA_BUNDLE")
+    assert "no secure connection" in error.what
+    assert f"save it as {file.path}" in error.remedy
 
 
 def test_too_little_room_is_said_before_anything_is_written(file, monkeypatch):
@@ -301,3 +323,24 @@ def test_the_cache_is_that_of_micro_sam(cache, monkeypatch):
     monkeypatch.delenv("MICROSAM_CACHEDIR")
     assert cache_folder().name == "micro_sam"
     assert cache_folder() != cache
+
+
+def test_load_model_downloads_what_is_missing(server, cache, monkeypatch, random_nano):
+    buffer = io.BytesIO()
+    torch.save({f"sam.{k}": v for k, v in random_nano.sam.state_dict().items()}, buffer)
+    decoder = io.BytesIO()
+    torch.save(random_nano.distances.state_dict(), decoder)
+    server.content = {"/weights": buffer.getvalue(), "/decoder": decoder.getvalue()}
+    sources = [
+        Source(server.url.replace("/weights", path), xxhash.xxh128(content).hexdigest())
+        for path, content in server.content.items()
+    ]
+    model = RegisteredModel("nano_there", "nano", "a test", *sources, "v1")
+    monkeypatch.setitem(registry._BY_NAME, "nano_there", model)
+    loaded = load_model("nano_there", device="cpu")
+    assert loaded.spec == ModelSpec("nano_there", "nano", sources[0].identity, "v1")
+    own = random_nano.sam.mask_decoder.state_dict()
+    assert all(torch.equal(own[k], v) for k, v in loaded.sam.mask_decoder.state_dict().items())
+    assert len(server.asked) == 2
+    load_model("nano_there", device="cpu")
+    assert len(server.asked) == 2
