@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from microsam_nb.core import BoxPrompt, Mask, Point, PromptError
 from microsam_nb.engine import Embedding, encode, predict, predict_many
 from microsam_nb.engine.decode import decode
-from microsam_nb.engine.predict import _upsample
 from microsam_nb.engine.prompting import gather, to_frame
+from microsam_nb.engine.upsample import upsample
 
 pytestmark = pytest.mark.usefixtures("exact")
 
@@ -187,7 +187,7 @@ def test_cropped_scaling_equals_the_two_interpolations(original, input_size, kin
         if kind == "corners":
             logits[-1, -1] = 2.0
     embedding = Embedding(torch.zeros(1), original, input_size)
-    found = _upsample(logits, embedding, 512, 3)
+    found = upsample(logits, embedding, 512, 3)
     expected = stretched(logits, embedding, 512)
     sure = (expected.abs() > 1e-4).numpy()
     dense = np.zeros(original, bool)
@@ -200,7 +200,7 @@ def test_cropped_scaling_equals_the_two_interpolations(original, input_size, kin
 
 
 def test_nothing_above_zero_is_an_empty_mask():
-    found = _upsample(-torch.ones(64, 64), Embedding(torch.zeros(1), (100, 100), (512, 512)), 512, 0)
+    found = upsample(-torch.ones(64, 64), Embedding(torch.zeros(1), (100, 100), (512, 512)), 512, 0)
     assert found.area == 0
 
 
