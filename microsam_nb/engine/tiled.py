@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ..core import BoxPrompt, Candidate, Mask
+from ..core import BoxPrompt, Candidate, Mask, StoreError
 from .answer import answer, best
 from .encode import encode
 from .looks import Look, window_at
@@ -33,7 +33,14 @@ def answer_from_tiles(model: Model, store: EmbeddingStore, asked: Sequence[Gathe
     size = store.shape[1:]
     assert store.tiling is not None
     tiles = [best_tile(store.tiling, size, own.extent()) for own in asked]
-    order = sorted(range(len(asked)), key=lambda i: (asked[i].plane, tiles[i].index))
+    fits = [_room(tile.outer, size, own.extent()) >= 0 for tile, own in zip(tiles, asked, strict=True)]
+    if not all(fits) and not store.has_image:
+        raise StoreError(
+            "The prompts of an object reach beyond every tile of the store.",
+            "Open the store with the model and the image, or keep to one tile.",
+        )
+    order = [i for i in range(len(asked)) if fits[i]]
+    order.sort(key=lambda i: (asked[i].plane, tiles[i].index))
     found: dict[int, Candidate] = {}
     for start in range(0, len(order), _TOGETHER):
         some = order[start : start + _TOGETHER]
@@ -41,7 +48,7 @@ def answer_from_tiles(model: Model, store: EmbeddingStore, asked: Sequence[Gathe
         answers = answer(model, [(one, asked[i]) for one, i in zip(looks, some, strict=True)])
         for i, one in zip(some, answers, strict=True):
             found[i] = best(model, asked[i], [one], size)
-    return [_whole(model, store, asked[i], found[i], tiles[i].outer) for i in range(len(asked))]
+    return [_whole(model, store, asked[i], found.get(i), tiles[i].outer) for i in range(len(asked))]
 
 
 def best_tile(tiling: Tiling, size: tuple[int, int], extent: BoxPrompt) -> Tile:
@@ -72,10 +79,10 @@ def _room(window: Window, size: tuple[int, int], extent: BoxPrompt) -> float:
     return min(gaps) - 1e-3 * centre
 
 
-def _whole(model: Model, store: EmbeddingStore, asked: Gathered, found: Candidate, window: Window) -> Candidate:
+def _whole(model: Model, store: EmbeddingStore, asked: Gathered, found: Candidate | None, window: Window) -> Candidate:
     size = store.shape[1:]
-    while _outgrows(window, size, asked.extent(), found.mask) and store.has_image:
-        known = asked.extent([box_of(found.mask, size)] if found.mask.area else [])
+    while found is None or (store.has_image and _outgrows(window, size, found.mask)):
+        known = asked.extent([box_of(found.mask, size)] if found is not None and found.mask.area else [])
         side = max(known.y1 - known.y0, known.x1 - known.x0, max(window.shape)) * _GROWTH
         window = window_at(size, ((known.y0 + known.y1) / 2, (known.x0 + known.x1) / 2), side)
         pixels = store.shown(asked.plane)[window.slices]
@@ -83,12 +90,8 @@ def _whole(model: Model, store: EmbeddingStore, asked: Gathered, found: Candidat
     return found
 
 
-def _outgrows(window: Window, size: tuple[int, int], extent: BoxPrompt, mask: Mask) -> bool:
-    """Whether the prompts, or the mask, reach a border of the window that is none of the plane."""
-    if window.shape == size:
-        return False
-    if _room(window, size, extent) < 0:
-        return True
+def _outgrows(window: Window, size: tuple[int, int], mask: Mask) -> bool:
+    """Whether the mask reaches a border of the window that is none of the plane."""
     if not mask.area:
         return False
     (_, y0, x0), (_, y1, x1) = mask.box.start, mask.box.stop

@@ -114,7 +114,7 @@ def test_a_box_is_answered_in_its_window(random_nano):
     alone = predict(random_nano, inside, [moved])
     assert found.mask.area > 0
     assert found.score == pytest.approx(alone.score, abs=1e-4)
-    p, y, x = alone.mask.start
+    _, y, x = alone.mask.start
     assert found.mask == Mask((2, y + window.y0, x + window.x0), alone.mask.bitmap)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from microsam_nb.core import BoxPrompt, Candidate, Image, Mask, MaskPrompt, Point, PromptError
+from microsam_nb.core import BoxPrompt, Candidate, Image, Mask, MaskPrompt, Point, PromptError, StoreError
 from microsam_nb.engine import encode, open_store, predict, predict_many, tiled
 from microsam_nb.engine.tiled import best_tile
 from microsam_nb.engine.tiling import Tiling, Window
@@ -29,7 +29,7 @@ def point(y, x):
         (point(32, 32), 0),
         (point(62, 32), 0),
         (point(66, 32), 5),
-        (point(199.9, 259.9), 19),
+        (point(199.9, 259.9), 13),  # reaches the corner too, and shows more around it
         (BoxPrompt(0, 50, 20, 75, 40), 0),  # across the border of two inner tiles: fits into the halo of the first
         (BoxPrompt(0, 60, 20, 78, 40), 5),  # only the second has room on both sides
         (BoxPrompt(0, 0, 0, 70, 70), 0),
@@ -125,6 +125,9 @@ def test_without_the_image_the_tile_has_to_do(plain, image, monkeypatch, tmp_pat
     monkeypatch.setattr(tiled, "best", thing(SIZE, Window(0, 0, 200, 260)))
     found = predict(plain, open_store(place), [Point(0, 100, 100)])
     assert found.mask.box.shape == (1, 96, 96)
+    with pytest.raises(StoreError) as error:
+        predict(plain, open_store(place), [Point(0, 20, 15), Point(0, 20, 245)])
+    assert error.value.remedy.startswith("Open the store with the model and the image")
 
 
 def test_many_objects_in_several_planes_keep_their_order(plain, image, monkeypatch):
