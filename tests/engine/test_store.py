@@ -443,6 +443,37 @@ def test_two_writers_of_one_store_agree(tmp_path, random_nano, encoder):
         assert torch.equal(store.plane(plane).features, features(image, random_nano, plane))
 
 
+@pytest.mark.parametrize("name", ["a.zarr", "a.zip"])
+def test_several_begin_one_store_at_once(tmp_path, random_nano, encoder, name):
+    image = volume(planes=6)
+    ready, errors = threading.Barrier(4), []
+
+    def work(first):
+        ready.wait(20)
+        try:
+            list(embed(random_nano, image, open_store(tmp_path / name, random_nano, image, TILING), first))
+        except StoreError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in (0, 0, 3, 5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    if name == "a.zarr":
+        assert errors == []
+    else:  # whoever packs first takes the folder away from the others, who are told to go on
+        assert len(errors) < 4
+        assert all("go on" in error.remedy for error in errors)
+    store = open_store(tmp_path / name, random_nano, image, TILING)
+    assert store.complete
+    encoder.items.clear()
+    for plane, tile in store.items():
+        assert torch.equal(store.tile(plane, tile).features, features(image, random_nano, plane, TILING, tile))
+    assert encoder.items == []
+    assert [p.name for p in tmp_path.iterdir()] == [name]
+
+
 # Fingerprints
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
+import uuid
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,7 @@ class Place:
         if self.archive is None:
             return self
         _pack(self.folder, self.archive)
+        shutil.rmtree(self.folder, ignore_errors=True)
         return find_place(self.archive, writing=False)
 
 
@@ -50,7 +52,7 @@ def find_place(where: str | os.PathLike[str], writing: bool) -> Place:
     now = time.time()
     if "://" in text and not text.startswith("file://"):
         return Place(text, _remote(text, writing), None, None, writing, now)
-    path = Path(text.removeprefix("file://"))
+    path = Path(text.removeprefix("file://")).expanduser()
     if path.suffix.lower() == ".zip":
         return _zip(path, writing, now)
     if path.exists() and not path.is_dir():
@@ -62,7 +64,9 @@ def find_place(where: str | os.PathLike[str], writing: bool) -> Place:
 def _zip(path: Path, writing: bool, now: float) -> Place:
     part = path.with_name(f"{path.name}.part")
     if path.is_file():
-        shutil.rmtree(part, ignore_errors=True)
+        for leftover in (part, *path.parent.glob(f"{path.name}.*.packing")):
+            # Of a process that was killed after packing.
+            shutil.rmtree(leftover, ignore_errors=True) if leftover.is_dir() else leftover.unlink(missing_ok=True)
         if not zipfile.is_zipfile(path):
             raise StoreError(f"{path} is no zip file, or its end is missing.", "Delete it and compute it again.")
         return Place(str(path), ZipStore(path, mode="r"), None, None, False, now)
@@ -92,11 +96,21 @@ def _refuse_other_files(folder: Path) -> None:
 
 
 def _pack(folder: Path, archive: Path) -> None:
-    part = archive.with_name(f"{archive.name}.packing")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, allowZip64=True) as out:
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            # A fixed date makes equal stores equal files.
-            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix())
-            with path.open("rb") as source, out.open(entry, "w", force_zip64=True) as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-    os.replace(part, archive)
+    """Write a zip file of a folder, unless another process has done so: it removes the folder while we read."""
+    part = archive.with_name(f"{archive.name}.{uuid.uuid4().hex}.packing")
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, allowZip64=True) as out:
+            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+                # A fixed date makes equal stores equal files.
+                entry = zipfile.ZipInfo(path.relative_to(folder).as_posix())
+                with path.open("rb") as source, out.open(entry, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
+        try:
+            os.link(part, archive)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            if not archive.exists():
+                os.replace(part, archive)
+    finally:
+        part.unlink(missing_ok=True)
