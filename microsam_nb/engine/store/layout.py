@@ -11,7 +11,6 @@ a tile twice. A cache that micro-sam made is only read.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -24,7 +23,7 @@ from zarr.errors import ContainsArrayError, ContainsGroupError
 
 from ...core import StoreError
 from .key import EmbeddingKey
-from .place import Place
+from .place import Place, cannot_write
 from .shelf import Features, Item
 
 #: The attribute with the key.
@@ -192,16 +191,6 @@ class ZarrShelf:
             yield
         except Exception as error:  # file systems and object stores have no common base error
             raise cannot_write(self._place.label, error) from error
-
-
-def cannot_write(label: str, error: Exception) -> StoreError:
-    """Say why a store cannot be written."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(f"There is no room left for {label}.", "Free some and go on; what is done is kept.")
-    return StoreError(
-        f"{label} cannot be written ({error or type(error).__name__}).",
-        "Check the place and its permissions, then go on; what is done is kept.",
-    )
 
 
 def _masked_tiles(group: zarr.Group) -> dict[int, list[int]] | None:

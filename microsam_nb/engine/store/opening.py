@@ -14,8 +14,8 @@ from ...core import StoreError
 from ..models import Model
 from ..tiling import Tiling
 from .key import EmbeddingKey
-from .layout import OURS, ZarrShelf, cannot_write
-from .place import Place
+from .layout import OURS, ZarrShelf
+from .place import Place, cannot_write
 
 _FORMAT = 1
 
@@ -62,6 +62,7 @@ def _begin(place: Place, empty: zarr.Group | None, key: EmbeddingKey, model: Mod
             empty = zarr.open_group(place.store, mode="r+", use_consolidated=False)
             if OURS in empty.attrs:
                 key.check(_own_key(empty.attrs.asdict(), place)[0], place.label)
+                return empty
         return empty.update_attributes({OURS: about})
     except StoreError:
         raise
