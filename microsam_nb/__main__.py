@@ -7,15 +7,17 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import __version__
-from .core import MicrosamError
+from .core import FileError, MicrosamError, PromptError
 
 if TYPE_CHECKING:
+    from .core import Image, Prompt
     from .engine.models import Model
+    from .engine.registry import RegisteredModel
     from .engine.tiling import Tiling
 
 _START = "00_start_here.ipynb"
@@ -51,19 +53,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     lab.set_defaults(run=_lab)
 
-    info = commands.add_parser("info", help="show version, device and models")
+    info = commands.add_parser(
+        "info",
+        help="show versions, devices and models, and download models",
+        description="Show versions, devices, and every model with its size and whether it is on this computer.",
+        epilog="Models are kept in the cache folder that is shared with micro-sam; MICROSAM_CACHEDIR sets another.",
+    )
+    info.add_argument(
+        "--download", nargs="+", metavar="NAME", help="get these models now, to have them without a network; or: all"
+    )
     info.set_defaults(run=_info)
 
     _add_embed(commands)
-
-    prompt = commands.add_parser("prompt", help="segment the objects that a table of prompts points at")
-    prompt.add_argument("image", type=Path, help="TIFF, PNG, JPEG or .npy image of one plane")
-    prompt.add_argument("prompts", type=Path, help="CSV: object,y,x[,positive] or object,y0,x0,y1,x1, in pixels")
-    prompt.add_argument("-o", "--output", type=Path, required=True, help="label image to write (.tif)")
-    prompt.add_argument("-m", "--model", default="nano", help="nano, or a checkpoint file (default: nano)")
-    prompt.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    prompt.add_argument("--axes", default="", help="yx or yxc, where the guess is wrong")
-    prompt.set_defaults(run=_prompt)
+    _add_prompt(commands)
 
     train = commands.add_parser("train-embedded", help="train the embedded model from scratch")
     train.add_argument("--data", type=Path, required=True, help="folder of a data pack with manifest.csv")
@@ -79,6 +81,25 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("-o", "--output", type=Path, help="safetensors file to write at the end")
     train.set_defaults(run=_train_embedded)
     return parser
+
+
+def _add_prompt(commands: Any) -> None:
+    from .files.prompts import FORMAT
+
+    prompt = commands.add_parser(
+        "prompt",
+        help="segment the objects that a table of prompts points at",
+        description="Segment what prompts point at, every plane on its own, and write the objects as a label image.",
+        epilog=f"{FORMAT}\nexit codes: 0 objects were found, 1 none was found, 2 an error, said in one line.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    prompt.add_argument("image", type=Path, help="TIFF, PNG, JPEG or .npy image or volume")
+    prompt.add_argument("prompts", type=Path, help="CSV or JSON file of prompts, see below")
+    prompt.add_argument("-o", "--output", type=Path, required=True, help="label image to write (.tif)")
+    prompt.add_argument("-m", "--model", default="nano", help="nano, or a checkpoint file (default: nano)")
+    prompt.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    prompt.add_argument("--axes", default="", help="yx, yxc, zyx, tyx, zyxc or tyxc, where the guess is wrong")
+    prompt.set_defaults(run=_prompt)
 
 
 def _add_embed(commands: Any) -> None:
@@ -99,8 +120,9 @@ def _add_embed(commands: Any) -> None:
         help="for one image a store: NAME.zarr, NAME.zip or an address ending so (s3://bucket/NAME.zarr); otherwise "
         "a folder or address in which every image gets its own STEM.zarr",
     )
-    embed.add_argument("-m", "--model", default="nano", help="nano, or a checkpoint file (default: nano)")
+    embed.add_argument("-m", "--model", default="nano", help="a name from 'info', or a checkpoint file (default: nano)")
     embed.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    embed.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: auto)")
     embed.add_argument("--tile", nargs=2, type=int, metavar=("H", "W"), help="cut planes into tiles of H x W pixels")
     embed.add_argument(
         "--halo", nargs=2, type=int, metavar=("H", "W"), help="pixels seen around a tile (default: an eighth of it)"
@@ -134,24 +156,60 @@ def _notebook(folder: Path) -> Path:
     return place / _START
 
 
-def _info(_: argparse.Namespace) -> int:
+def _info(options: argparse.Namespace) -> int:
+    if options.download:
+        return _download(options.download)
     import torch
 
+    from .engine.download import cache_folder
     from .engine.load import load_model
     from .engine.precision import fast_dtype, find_device
+    from .engine.registry import MODELS
 
     device = find_device()
-    model = load_model("nano")
+    model = load_model("nano", device="cpu")
     parts = [model.sam, *([model.distances] if model.distances is not None else [])]
     weights = sum(p.numel() for part in parts for p in part.parameters())
+    others = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
     for name, value in (
         ("microsam_nb", __version__),
-        ("torch", torch.__version__),
-        ("device", f"{device} ({str(fast_dtype(device)).removeprefix('torch.')})"),
+        ("torch", f"{torch.__version__}, {torch.get_num_threads()} threads"),
+        ("device", ", ".join([f"{device} ({str(fast_dtype(device)).removeprefix('torch.')})", *others])),
         ("embedded model", f"nano, {weights / 1e6:.1f} million parameters, {model.spec.hash}"),
-        ("other models", "checkpoint files of segment-anything's vit_b, vit_l, vit_h"),
+        ("cache", str(cache_folder())),
     ):
         print(f"{name + ':':<16}{value}")  # noqa: T201
+    print(f"\n{'model':<28}{'here':<14}{'download':<10}{'decoder':<9}good for")  # noqa: T201
+    for one in MODELS:
+        here, size = _state(one), f"{one.megabytes} MB" if one.weights else "-"
+        decoder = "yes" if one.has_decoder else "-"
+        print(f"{one.label:<28}{here:<14}{size:<10}{decoder:<9}{one.about}")  # noqa: T201
+    print("\nGet models with 'microsam-nb info --download NAME', or by using them.")  # noqa: T201
+    return 0
+
+
+def _state(model: RegisteredModel) -> str:
+    """Say how much of a model is on this computer."""
+    from .engine.download import cached_files
+
+    sizes = [file.size for file in cached_files(model)]
+    if not sizes:
+        return "in package"
+    if not any(sizes):
+        return "-"
+    return f"{sum(sizes) / 1e6:.0f} MB" if all(sizes) else "incomplete"
+
+
+def _download(names: Sequence[str]) -> int:
+    from .engine.download import cached_files, fetch
+    from .engine.registry import MODELS, find_registered
+
+    # Every name is looked up before the first gigabyte is fetched.
+    for model in MODELS if "all" in names else [find_registered(name) for name in names]:
+        paths = fetch(model)
+        size = sum(file.size for file in cached_files(model)) / 1e6
+        where = f"{size:.0f} MB in {paths[0].parent}" if paths else "part of the package"
+        print(f"{model.label}: {where}")  # noqa: T201
     return 0
 
 
@@ -177,7 +235,7 @@ def _embed(options: argparse.Namespace) -> int:
         places = [output]
     else:
         places = [f"{output}/{name}.zarr" for name in name_results(paths)]
-    model = load_model(options.model, options.device)
+    model = load_model(options.model, options.device, options.precision)
     complete = 0
     for path, place in zip(paths, places, strict=True):
         try:
@@ -218,32 +276,61 @@ def _embed_one(options: argparse.Namespace, path: Path, place: str, model: Model
 
 
 def _prompt(options: argparse.Namespace) -> int:
-    from .core import Image, ImageError, Labels, Overlap, PromptError
+    from .core import Image, Labels
     from .engine.encode import encode
     from .engine.load import load_model
     from .engine.predict import predict_many
     from .files.images import read_image
-    from .files.labels import write_labels
+    from .files.labels import check_labels_path, write_labels
     from .files.prompts import read_prompts
 
-    image = Image(read_image(options.image), options.axes, options.image.stem)
-    if image.shape[0] != 1:
-        raise ImageError(f"{options.image} holds {image.shape[0]} planes.", "Give an image of one plane.")
+    check_labels_path(options.output)
+    if options.output.exists() and options.image.exists() and options.output.samefile(options.image):
+        raise FileError(f"{options.output} is the image itself.", "Choose another name for the labels.")
     objects = read_prompts(options.prompts)
-    for one in (p for prompts in objects.values() for p in prompts):
-        one.check(image.shape)
+    image = Image(read_image(options.image), options.axes, options.image.stem)
+    planes = _by_plane(objects, image)
+    if image.shape[0] > 1:
+        print(image.reading)  # noqa: T201
     model = load_model(options.model, options.device)
-    found = predict_many(model, encode(model, image.shown()), list(objects.values()))
     labels = Labels(image.shape)
-    for number, candidate in zip(objects, found, strict=True):
-        try:
-            labels.apply(labels.paint(candidate.mask, number, Overlap.KEEP))
-        except PromptError:
-            why = "lies under earlier objects" if candidate.mask.area else "was not found"
-            print(f"Object {number} {why}; give it more points or a box.", file=sys.stderr)  # noqa: T201
-    write_labels(options.output, labels.volume[0])
+    for plane, asked in planes.items():
+        found = predict_many(model, encode(model, image.shown(plane)), list(asked.values()))
+        for number, candidate in zip(asked, found, strict=True):
+            try:
+                labels.apply(labels.paint(candidate.mask, number))
+            except PromptError:
+                why = "lies under earlier objects" if candidate.mask.area else "was not found"
+                where = f" in plane {plane}" if image.shape[0] > 1 else ""
+                print(f"Object {number} {why}{where}; give it more points or a box.", file=sys.stderr)  # noqa: T201
+    write_labels(options.output, labels.volume if image.shape[0] > 1 else labels.volume[0])
     print(f"{labels.count()} of {len(objects)} objects are in {options.output}.")  # noqa: T201
     return 0 if labels.count() else 1
+
+
+def _by_plane(objects: Mapping[int, Sequence[Prompt]], image: Image) -> dict[int, dict[int, list[Prompt]]]:
+    """Return the prompts of every plane by object. Raises PromptError that names the object."""
+    from .core import Stop
+    from .engine.prompting import gather
+
+    planes: dict[int, dict[int, list[Prompt]]] = {}
+    for number, prompts in objects.items():
+        pointing = [one for one in prompts if not isinstance(one, Stop)]
+        if not pointing:
+            raise PromptError(f"Object {number} has nothing but stops.", "Give it a point, a box or another prompt.")
+        own: dict[int, list[Prompt]] = {}
+        for one in pointing:
+            own.setdefault(one.plane, []).append(one)
+        try:
+            for each in prompts:
+                each.check(image.shape)
+            for some in own.values():
+                gather(some, image.shape[1:])
+        except PromptError as error:
+            raise PromptError(f"Object {number}: {error.what}", error.remedy) from error
+        for plane, some in own.items():
+            planes.setdefault(plane, {})[number] = some
+    return dict(sorted(planes.items()))
 
 
 def _train_embedded(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from ..core import Image
+from ..core import Image, Mask, Prompt
 from ..engine.embedding import Embedding
 from ..engine.load import load_model
 from ..engine.models import Model
@@ -20,6 +20,7 @@ class EngineService:
     def __init__(self, image: Image, model: Model | str | os.PathLike[str], device: str = "auto") -> None:
         self._image, self._device = image, device
         self._source = model
+        self._last: tuple[tuple[Prompt, ...], Mask | None] = ((), None)
         self._store: EmbeddingStore | None = None
 
     @property
@@ -39,7 +40,12 @@ class EngineService:
         return Embedded(request.plane, time.perf_counter() - start, model.spec.name)
 
     def _predict(self, request: Predict) -> Action:
-        found = predict(self.model, self._embedding(request.prompts[0].plane), request.prompts)
+        # A click that corrects the last answer is read together with it.
+        earlier, mask = self._last
+        corrects = 0 < len(earlier) < len(request.prompts) and request.prompts[: len(earlier)] == earlier
+        embedding = self._embedding(request.prompts[0].plane)
+        found = predict(self.model, embedding, request.prompts, previous=mask if corrects else None)
+        self._last = request.prompts, found.mask
         return Predicted(request.ticket, found.mask, found.score, found.origin)
 
     def _embedding(self, plane: int) -> Embedding:

@@ -81,9 +81,15 @@ class Mask:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Mask:
-        """Read what ``to_json`` returned."""
-        shape = tuple(int(n) for n in data["shape"])
-        bits = np.frombuffer(zlib.decompress(base64.b64decode(data["bits"])), np.uint8)
-        bitmap = np.unpackbits(bits, count=int(np.prod(shape))).reshape(shape).astype(bool)
+        """Read what ``to_json`` returned. Raises ValueError, KeyError or TypeError for anything else."""
+        planes, height, width = (int(n) for n in data["shape"])
+        count = planes * height * width
+        try:
+            bits = np.frombuffer(zlib.decompress(base64.b64decode(data["bits"])), np.uint8)
+        except zlib.error as error:
+            raise ValueError(f"the bits of the mask are damaged ({error})") from error
+        if min(planes, height, width) < 0 or bits.size != -(-count // 8):
+            raise ValueError(f"the mask has {bits.size} bytes for {count} pixels")
+        bitmap = np.unpackbits(bits, count=count).reshape(planes, height, width).astype(bool)
         p, y, x = (int(n) for n in data["start"])
         return cls((p, y, x), bitmap)

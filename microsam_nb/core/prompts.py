@@ -7,6 +7,7 @@ Every kind has a ``plane``, ``check(shape)`` that raises PromptError unless the 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
@@ -35,9 +36,9 @@ class Point:
     def check(self, shape: Triple) -> None:
         """Raise PromptError unless the point lies in an image of ``shape`` (planes, h, w)."""
         planes, height, width = shape
-        if not (math.isfinite(self.y) and math.isfinite(self.x)):
+        if not _finite(self.y, self.x):
             raise PromptError("The point has no finite coordinates.", "Give y and x in pixels.")
-        if not (0 <= self.plane < planes and 0 <= self.y < height and 0 <= self.x < width):
+        if not (_in(self.plane, planes) and 0 <= self.y < height and 0 <= self.x < width):
             raise PromptError(
                 f"The point ({_plane(self.plane, planes)}y {self.y:.1f}, x {self.x:.1f}) lies outside the image.",
                 f"Click inside: {_extent(shape)}.",
@@ -59,7 +60,7 @@ class _Corners:
     x1: float
 
     def __post_init__(self) -> None:
-        if self.y1 < self.y0 or self.x1 < self.x0:
+        if _finite(self.y0, self.x0, self.y1, self.x1) and (self.y1 < self.y0 or self.x1 < self.x0):
             y0, y1 = sorted((self.y0, self.y1))
             x0, x1 = sorted((self.x0, self.x1))
             for name, value in (("y0", y0), ("y1", y1), ("x0", x0), ("x1", x1)):
@@ -71,10 +72,10 @@ class _Corners:
 
     def _check(self, shape: Triple, name: str) -> None:
         planes, height, width = shape
-        if not all(math.isfinite(v) for v in (self.y0, self.x0, self.y1, self.x1)):
+        if not _finite(self.y0, self.x0, self.y1, self.x1):
             raise PromptError(f"The {name} has no finite coordinates.", "Give y0, x0, y1, x1 in pixels.")
         outside = self.y1 <= 0 or self.x1 <= 0 or self.y0 >= height or self.x0 >= width
-        if not 0 <= self.plane < planes or outside:
+        if not _in(self.plane, planes) or outside:
             raise PromptError(
                 f"The {name} ({_plane(self.plane, planes)}y {self.y0:.1f} to {self.y1:.1f}, "
                 f"x {self.x0:.1f} to {self.x1:.1f}) lies outside the image.",
@@ -161,7 +162,7 @@ class Scribble:
         points = _vertices(self.points)
         if not points:
             raise PromptError("The scribble has no vertices.", "Draw a line on the object.")
-        if not 0 <= self.width <= _FAR:
+        if not (_finite(self.width) and 0 <= self.width <= _FAR):
             raise PromptError(f"A scribble cannot be {self.width} pixels wide.", "Give a width from 0 pixels.")
         object.__setattr__(self, "points", points)
 
@@ -178,12 +179,15 @@ class Scribble:
 class MaskPrompt:
     """What is known of the object: its ``mask`` in one plane.
 
-    Raises PromptError for an empty mask or one of several planes.
+    Raises PromptError for an empty mask, one of several planes, and anything else.
     """
 
     mask: Mask
 
     def __post_init__(self) -> None:
+        given: Any = self.mask
+        if not isinstance(given, Mask):
+            raise PromptError(f"A {type(given).__name__} is no mask.", "Make one with Mask.crop(array).")
         if not self.mask.area:
             raise PromptError("The mask is empty.", "Give a mask with at least one pixel of the object.")
         if self.mask.bitmap.shape[0] != 1:
@@ -219,7 +223,7 @@ class Stop:
 
     def check(self, shape: Triple) -> None:
         """Raise PromptError unless the plane is one of an image of ``shape`` (planes, h, w)."""
-        if not 0 <= self.plane < shape[0]:
+        if not _in(self.plane, shape[0]):
             raise PromptError(f"The stop in plane {self.plane} lies outside the image.", f"Use a {_planes(shape)}.")
 
     def moved(self, dy: float, dx: float) -> Stop:
@@ -309,12 +313,28 @@ def _check_line(name: str, plane: int, points: Vertices, shape: Triple) -> None:
     planes, height, width = shape
     rows, columns = zip(*points, strict=True)
     outside = max(rows) < 0 or max(columns) < 0 or min(rows) >= height or min(columns) >= width
-    if not 0 <= plane < planes or outside:
+    if not _in(plane, planes) or outside:
         raise PromptError(
             f"The {name} ({_plane(plane, planes)}y {min(rows):.1f} to {max(rows):.1f}, "
             f"x {min(columns):.1f} to {max(columns):.1f}) lies outside the image.",
             f"Draw it inside: {_extent(shape)}.",
         )
+
+
+def _finite(*values: Any) -> bool:
+    """Whether all values are finite numbers."""
+    try:
+        return all(math.isfinite(value) for value in values)
+    except (TypeError, OverflowError):
+        return False
+
+
+def _in(plane: Any, planes: int) -> bool:
+    """Whether there is such a plane. Raises PromptError for what is no whole number."""
+    try:
+        return 0 <= operator.index(plane) < planes
+    except TypeError:
+        raise PromptError(f"{plane!r} is no plane.", f"Use a whole number from 0 to {planes - 1}.") from None
 
 
 def _plane(plane: int, planes: int) -> str:

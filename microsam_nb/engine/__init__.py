@@ -2,14 +2,16 @@
 
 from .embed import Encoded, embed
 from .embedding import Embedding
-from .encode import encode
+from .encode import encode, encode_many
 from .load import load_model
 from .models import Model, ModelSpec
 from .plan import Plan, choose_tiling, plan
 from .predict import predict, predict_many
+from .registry import MODELS, find_registered
 from .store import EmbeddingStore, open_store
 
 __all__ = [
+    "MODELS",
     "Embedding",
     "EmbeddingStore",
     "Encoded",
@@ -19,6 +21,8 @@ __all__ = [
     "choose_tiling",
     "embed",
     "encode",
+    "encode_many",
+    "find_registered",
     "load_model",
     "open_store",
     "plan",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.nn import functional as F
 
 from ..core import ImageError
@@ -14,25 +16,63 @@ from .embedding import Embedding
 from .models import Model
 from .precision import inference
 
+#: Planes encoded at once on a GPU at most, and the memory one of them needs at most: vit_h at 1024 px.
+_MOST = 16
+_NEED = 1 << 30
+
 
 def encode(model: Model, pixels: NDArray[np.uint8]) -> Embedding:
     """Encode one plane, uint8 (y, x) or (y, x, 3), as ``Image.shown`` returns it."""
+    return encode_many(model, [pixels])[0]
+
+
+def encode_many(model: Model, planes: Sequence[NDArray[np.uint8]]) -> list[Embedding]:
+    """Encode planes or tiles of any sizes; see ``encode``. As many go through the network together as memory allows."""
+    for pixels in planes:
+        _check(pixels)
+    step = _together(model)
+    return [one for i in range(0, len(planes), step) for one in _encode(model, planes[i : i + step])]
+
+
+def _check(pixels: NDArray[np.uint8]) -> None:
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
         raise ImageError(
             f"The network reads uint8 (y, x) or (y, x, 3), not {pixels.dtype} {pixels.shape}.",
             "Pass Image(pixels).shown().",
         )
+
+
+def _together(model: Model) -> int:
+    """Return how many planes to encode at once.
+
+    One already keeps all cores of a processor busy, and more only leave its cache; a GPU takes what fits its memory.
+    """
+    if model.device.type != "cuda":
+        return 1
+    free, _ = torch.cuda.mem_get_info(model.device)
+    return max(1, min(_MOST, free // (2 * _NEED)))
+
+
+def _encode(model: Model, planes: Sequence[NDArray[np.uint8]]) -> Iterator[Embedding]:
+    sizes = [(int(pixels.shape[0]), int(pixels.shape[1])) for pixels in planes]
+    scaled = [scaled_size(size, model.frame, model.enlargement) for size in sizes]
+    ready = [_framed(model, pixels, size) for pixels, size in zip(planes, scaled, strict=True)]
+    x = torch.cat(ready).contiguous(memory_format=torch.channels_last)
+    with inference(model.device, model.precision):
+        features = model.sam.image_encoder(x).float().contiguous()
+    for i, (pixels, original, size) in enumerate(zip(planes, sizes, scaled, strict=True)):
+        # A copy, so that one plane's embedding does not keep the whole batch in memory.
+        own = features if len(planes) == 1 else features[i : i + 1].clone()
+        yield Embedding(own, original, size, pixels)
+
+
+def _framed(model: Model, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
+    """Scale a plane to ``size``, normalise it and pad it to the frame: float32 (1, 3, frame, frame)."""
     colour = np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels
-    sam = model.sam
     x = torch.from_numpy(np.ascontiguousarray(colour)).to(model.device).permute(2, 0, 1)[None].float()
-    original = (int(colour.shape[0]), int(colour.shape[1]))
-    size = scaled_size(original, model.frame, model.enlargement)
-    if size != original:
+    if size != x.shape[2:]:
         x = F.interpolate(x, size, mode="bilinear", antialias=True, align_corners=False).round_().clamp_(0, 255)
-    x = sam.preprocess(x).contiguous(memory_format=torch.channels_last)
-    with inference(model.device):
-        features = sam.image_encoder(x)
-    return Embedding(features.float().contiguous(), original, size, pixels)
+    return model.sam.preprocess(x)
 
 
 def scaled_size(size: tuple[int, int], frame: int, enlargement: float = math.inf) -> tuple[int, int]:

@@ -2,117 +2,143 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-import xxhash
-from safetensors.torch import load_file
 from segment_anything import sam_model_registry
 from segment_anything.modeling import Sam
 from torch import Tensor, nn
 
 from ..core import ModelError
+from .backbones.decoder import UnetrDistances, is_transposed
 from .backbones.nano import NanoDistances, build_nano
+from .backbones.sam import fast_encoder
+from .backbones.tiny_vit import build_tiny_vit
+from .checkpoint import read_checkpoint, read_decoder
+from .download import cached_files, fetch, file_hash
 from .models import Model, ModelSpec
-from .precision import find_device
+from .precision import dtype_of, find_device
+from .registry import find_registered, registered, suggestion
 
 EMBEDDED = Path(__file__).parent / "weights" / "nano.safetensors"
 _WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
-_NAMES = ("nano", *_WIDTHS.values())
 
 
-def load_model(name_or_path: str | os.PathLike[str] = "nano", device: str = "auto") -> Model:
-    """Load the embedded model "nano", or a checkpoint file of segment-anything's vit_b, vit_l or vit_h, or of nano.
+def load_model(
+    name_or_path: str | os.PathLike[str] = "nano",
+    device: str = "auto",
+    decoder: str | os.PathLike[str] | None = None,
+    precision: str = "auto",
+) -> Model:
+    """Load a model by name, such as "nano" or "vit_b_lm", or from a checkpoint file.
 
-    The architecture is recognised from the weights. Files are .safetensors, or PyTorch files that hold nothing
-    but tensors: code in a pickle is never run. ``device`` is "auto", "cpu", "cuda" or "mps".
+    Names are those that ``microsam-nb info`` lists; weights that are not there are downloaded into the folder that
+    is shared with micro-sam. Files are .safetensors, or PyTorch files of segment-anything or micro-sam, finetuned
+    ones and such with LoRA included; code in them is never run. The architecture is recognised from the weights.
+    ``device`` is "auto", "cpu", "cuda" or "mps". ``decoder``: the file of an instance decoder; by default the one in
+    the checkpoint, or beside it (NAME_decoder).
+    ``precision`` is "auto" (what the device computes fastest), "fp32", "bf16" or "fp16". Below fp32 the image encoder
+    of segment-anything keeps its weights in that format: load with "fp32" to train or to write weights.
     Raises ModelError for an unknown name, a missing or unreadable file, or other weights.
     """
     path, name = find_weights(name_or_path)
-    weights = _read(path)
-    architecture = _architecture(weights, path)
     place = _device(device)
+    dtype = dtype_of(precision, place)
+    known = registered(name) if is_name(name_or_path) else None
+    if known is not None and known.weights is not None:
+        path = fetch(known)[0]
+    checkpoint = read_checkpoint(path)
+    architecture = _architecture(checkpoint.sam, path)
     with torch.device("meta"):
-        sam, distances = _build(architecture)
-    _fill(sam, {k.removeprefix("sam."): v for k, v in weights.items() if not k.startswith("distances.")}, path)
-    own = {k.removeprefix("distances."): v for k, v in weights.items() if k.startswith("distances.")}
-    if distances is not None:
-        _fill(distances, own, path)
+        sam = _build(architecture)
+    _fill(sam, checkpoint.sam, path)
     sam.eval().requires_grad_(False).to(place)
-    if distances is not None:
-        distances.eval().requires_grad_(False).to(place)
     if architecture == "nano":
         sam.image_encoder.fold()
+    sam.image_encoder = fast_encoder(sam.image_encoder, dtype)
     sam.image_encoder.to(memory_format=torch.channels_last)
-    return Model(ModelSpec(name, architecture, _hash(path)), sam, distances, place)
+    distances = _distances(architecture, *_decoder(checkpoint.decoder, path, decoder))
+    if distances is not None:
+        distances.eval().requires_grad_(False).to(place).to(memory_format=torch.channels_last)
+    identity = known.weights.identity if known and known.weights else file_hash(path)
+    spec = ModelSpec(name, architecture, identity, known.version if known else "")
+    return Model(spec, sam, distances, place, precision)
+
+
+def is_name(name_or_path: str | os.PathLike[str]) -> bool:
+    """Whether this is the name of a model, not a path."""
+    return isinstance(name_or_path, str) and registered(name_or_path) is not None
 
 
 def find_weights(name_or_path: str | os.PathLike[str]) -> tuple[Path, str]:
-    """Return the file of a model and its name, without reading it. Raises ModelError."""
+    """Return the file of a model and its name, without reading or downloading it. Raises ModelError.
+
+    The file of a registered model may not be there yet.
+    """
     text = os.fspath(name_or_path)
     if text == "nano":
         return EMBEDDED, text
-    path = Path(text)
+    if is_name(name_or_path):
+        return cached_files(find_registered(text))[0].path, text
+    path = Path(os.path.expanduser(text))
     if path.is_file():
         return path, path.stem
-    if text in _NAMES:
-        raise ModelError(
-            f"The weights of {text} are not part of the package.",
-            "Give the path of a checkpoint file, for example load_model('sam_vit_b_01ec64.pth').",
-        )
     if path.suffix or path.name != text:
         raise ModelError(
             f"There is no checkpoint file {text}.", f"Check the name and the folder; paths start at {Path.cwd()}."
         )
-    near = difflib.get_close_matches(text, _NAMES, 1, 0.4)
-    hint = f"Did you mean {near[0]!r}? Otherwise give" if near else "Give"
-    raise ModelError(f"There is no model or file named {text!r}.", f"{hint} 'nano' or the path of a checkpoint file.")
-
-
-def _read(path: Path) -> dict[str, Tensor]:
-    try:
-        if path.suffix == ".safetensors":
-            state = load_file(path)
-        else:
-            # Files from before PyTorch 1.6 are no zip archives and cannot be mapped into memory.
-            state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except Exception as error:  # pickle's and zip's errors have no common base
-        raise ModelError(
-            f"{path.name} cannot be read as a checkpoint ({error.__class__.__name__}).",
-            "Download it again, or give a .safetensors or .pth file that holds only weights.",
-        ) from error
-    if not isinstance(state, Mapping) or not all(
-        isinstance(k, str) and isinstance(v, Tensor) for k, v in state.items()
-    ):
-        raise ModelError(
-            f"{path.name} holds no plain dictionary of weights.",
-            "Export the model's state_dict() and load that file.",
-        )
-    # Half precision saves room in the file; the network computes from float32.
-    return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
+    raise ModelError(f"There is no model or file named {text!r}.", suggestion(text))
 
 
 def _architecture(weights: Mapping[str, Tensor], path: Path) -> str:
-    plain = {k.removeprefix("sam."): v for k, v in weights.items()}
-    if "image_encoder.stem.conv.weight" in plain:
+    if "image_encoder.stem.conv.weight" in weights:
         return "nano"
-    patch = plain.get("image_encoder.patch_embed.proj.weight")
+    if "image_encoder.patch_embed.seq.0.c.weight" in weights:
+        return "vit_t"
+    patch = weights.get("image_encoder.patch_embed.proj.weight")
     if patch is not None and patch.shape[0] in _WIDTHS:
         return _WIDTHS[patch.shape[0]]
     raise ModelError(
         f"{path.name} does not hold the weights of a known model.",
-        "Use a checkpoint of segment-anything's vit_b, vit_l or vit_h, or of nano.",
+        "Use a checkpoint of segment-anything's vit_b, vit_l or vit_h, of MobileSAM (vit_t), or of nano.",
     )
 
 
-def _build(architecture: str) -> tuple[Sam, nn.Module | None]:
+def _build(architecture: str) -> Sam:
     if architecture == "nano":
-        return build_nano(), NanoDistances()
-    return sam_model_registry[architecture](), None
+        return build_nano()
+    if architecture == "vit_t":
+        return build_tiny_vit()
+    return sam_model_registry[architecture]()
+
+
+def _decoder(
+    inside: Mapping[str, Tensor], path: Path, given: str | os.PathLike[str] | None
+) -> tuple[Mapping[str, Tensor], Path]:
+    """Return the decoder's weights, and the file they are from: the given one, the checkpoint, or its neighbour."""
+    if given is not None:
+        own = Path(os.path.expanduser(given))
+        if not own.is_file():
+            raise ModelError(
+                f"There is no decoder file {own}.", f"Check the name and the folder; paths start at {Path.cwd()}."
+            )
+        return read_decoder(own), own
+    beside = path.with_name(f"{path.stem}_decoder{path.suffix}")
+    if not inside and beside.is_file():
+        return read_decoder(beside), beside
+    return inside, path
+
+
+def _distances(architecture: str, weights: Mapping[str, Tensor], path: Path) -> nn.Module | None:
+    """Make the instance decoder; nano always has one."""
+    if not weights and architecture != "nano":
+        return None
+    with torch.device("meta"):
+        module = NanoDistances() if architecture == "nano" else UnetrDistances(is_transposed(weights))
+    _fill(module, weights, path)
+    return module
 
 
 def _fill(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
@@ -137,11 +163,3 @@ def _device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"The device {name!r} cannot be used here.", "Choose 'auto' or 'cpu'.") from error
     return device
-
-
-def _hash(path: Path) -> str:
-    digest = xxhash.xxh128()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return f"xxh128:{digest.hexdigest()}"

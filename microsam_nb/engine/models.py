@@ -14,24 +14,37 @@ from .backbones.nano import ENLARGEMENT
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """Name, architecture (``nano``, ``vit_b``, ``vit_l`` or ``vit_h``) and identity of a model's weights."""
+    """Name, architecture (``nano``, ``vit_t``, ``vit_b``, ``vit_l`` or ``vit_h``) and identity of a model's weights.
+
+    ``hash`` is that of the file, ``xxh128:`` and hexadecimal digits, as micro-sam's embedding stores carry it.
+    ``version`` such as "v4", for models that have one.
+    """
 
     name: str
     architecture: str
     hash: str
+    version: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name with its version, for people."""
+        return f"{self.name} ({self.version})" if self.version else self.name
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
     """A promptable model ready to run.
 
-    ``distances`` maps an embedding to three logits (foreground, centre distance, boundary distance), or is None.
+    ``distances`` maps an embedding to three logits (foreground, centre distance, boundary distance), at 4 pixels per
+    pixel of nano's embedding and 16 of the others', that is over the frame; or is None.
+    ``precision`` is "auto", "fp32", "bf16" or "fp16".
     """
 
     spec: ModelSpec
     sam: Sam
     distances: nn.Module | None
     device: torch.device
+    precision: str = "auto"
 
     @property
     def frame(self) -> int:

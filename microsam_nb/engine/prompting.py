@@ -111,6 +111,20 @@ class Gathered:
         """Whether this is nothing but one positive point, which may mean a part or the whole."""
         return self.form == Form(1, False, False) and self.points[0].positive
 
+    def extent(self, known: Sequence[BoxPrompt] = ()) -> BoxPrompt:
+        """Return the smallest rectangle that holds the box, the mask, the positive points, and what else is known.
+
+        Of negative points alone it holds those.
+        """
+        boxes = [*known, *([self.box] if self.box else [])]
+        if self.mask is not None and self.mask.area:
+            (_, y0, x0), (_, y1, x1) = self.mask.box.start, self.mask.box.stop
+            boxes.append(BoxPrompt(self.plane, y0, x0, y1, x1))
+        points = [p for p in self.points if p.positive] or ([] if boxes else list(self.points))
+        ys = [v for b in boxes for v in (b.y0, b.y1)] + [p.y for p in points]
+        xs = [v for b in boxes for v in (b.x0, b.x1)] + [p.x for p in points]
+        return BoxPrompt(self.plane, min(ys), min(xs), max(ys), max(xs))
+
     def within(self, window: Window) -> Gathered:
         """Return the same in a window of the plane, as plane 0, in the window's coordinates.
 

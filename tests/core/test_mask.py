@@ -71,3 +71,21 @@ def test_masks_differ_by_place_and_by_pixels():
     assert one != Mask((0, 0, 1), np.ones((1, 1, 2), bool))
     assert one != Mask((0, 0, 0), np.ones((1, 2, 1), bool))
     assert one != "mask"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"shape": [1, 9, 9]}, "1 bytes for 81 pixels"),
+        ({"shape": [1, -2, -2]}, "1 bytes for 4 pixels"),
+        ({"shape": [2, 2]}, "not enough values"),
+        ({"bits": "eJw="}, "damaged"),
+        ({"bits": "%"}, "damaged"),
+        ({"start": [0, 0]}, "not enough values"),
+    ],
+)
+def test_damaged_json_is_refused(change, said):
+    whole = Mask((0, 1, 2), np.ones((1, 2, 2), bool)).to_json()
+    assert Mask.from_json(whole).area == 4
+    with pytest.raises(ValueError, match=said):
+        Mask.from_json({**whole, **change})

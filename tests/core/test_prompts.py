@@ -209,3 +209,26 @@ def test_moving_there_and_back(prompt):
     assert moved.plane == prompt.plane
     assert (moved == prompt) is isinstance(prompt, Stop)
     assert moved.moved(-4, 1) == prompt
+
+
+@pytest.mark.parametrize(
+    ("prompt", "remedy"),
+    [
+        (lambda: Point(0, "a", 1), "in pixels"),
+        (lambda: Point(0, None, 1), "in pixels"),
+        (lambda: Point(0, 10**400, 1), "in pixels"),
+        (lambda: BoxPrompt(0, 1, None, 5, 5), "in pixels"),
+        (lambda: BoxPrompt(0, 1, 2, "5", 5), "in pixels"),
+        (lambda: Ellipse(0, 1, 2, [5], 5), "in pixels"),
+        (lambda: Scribble(0, [(1, 1)], "wide"), "width from 0"),
+        (lambda: Point(0.5, 1, 1), "whole number from 0 to 1"),
+        (lambda: BoxPrompt("0", 1, 1, 5, 5), "whole number from 0 to 1"),
+        (lambda: Polygon(None, ((1, 1), (5, 5), (1, 5))), "whole number from 0 to 1"),
+        (lambda: MaskPrompt(np.ones((4, 4), bool)), "Mask.crop(array)"),
+        (lambda: Stop(1.0), "whole number from 0 to 1"),
+    ],
+)
+def test_values_of_a_wrong_type_are_named(prompt, remedy):
+    with pytest.raises(PromptError) as error:
+        prompt().check(SHAPE)
+    assert remedy in error.value.remedy

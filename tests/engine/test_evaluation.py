@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 
 from microsam_nb.core import BoxPrompt, Candidate, LabelledImage, Mask, Point
-from microsam_nb.engine.evaluation import evaluate_prompts, protocol
-from microsam_nb.engine.evaluation.protocol import box_of, deepest_point, overlap
+from microsam_nb.engine.evaluation import (
+    accuracies,
+    evaluate_prompts,
+    mean_segmentation_accuracy,
+    overlaps,
+    protocol,
+)
+from microsam_nb.engine.evaluation.protocol import box_of, correction, deepest_point, overlap
 
 
 def square(y0, x0, y1, x1):
@@ -60,13 +66,14 @@ def test_scores_of_a_random_model(random_nano, drawn):
     empty = LabelledImage(drawn.pixels, np.zeros_like(drawn.labels), "g", "empty")
     (score,) = evaluate_prompts(random_nano, [empty, LabelledImage(drawn.pixels, labels, "g", "n")])
     assert (score.group, score.name) == ("g", "n")
-    assert score.box.shape == score.click.shape == (5,)
-    assert ((score.box >= 0) & (score.box <= 1)).all()
+    assert score.box.shape == (5,)
+    assert score.clicks.shape == (5, 5)
+    assert ((score.clicks >= 0) & (score.clicks <= 1)).all()
 
 
 def test_a_perfect_answer_scores_one(random_nano, drawn, monkeypatch):
-    def oracle(model, embedding, prompts):
-        for (prompt,) in prompts:
+    def oracle(model, embedding, prompts, previous=None):
+        for prompt, *_ in prompts:
             y = prompt.y if isinstance(prompt, Point) else (prompt.y0 + prompt.y1) / 2
             x = prompt.x if isinstance(prompt, Point) else (prompt.x0 + prompt.x1) / 2
             number = drawn.labels[int(y), int(x)]
@@ -75,4 +82,60 @@ def test_a_perfect_answer_scores_one(random_nano, drawn, monkeypatch):
 
     monkeypatch.setattr(protocol, "predict_many", oracle)
     (score,) = evaluate_prompts(random_nano, [drawn])
-    assert score.box.tolist() == score.click.tolist() == [1, 1, 1, 1]
+    assert score.box.tolist() == [1, 1, 1, 1]
+    assert score.clicks.tolist() == [[1] * 5] * 4
+
+
+def test_a_correction_lies_deep_in_the_larger_error():
+    truth = square(10, 10, 30, 30)
+    missed = correction(truth, square(10, 10, 30, 20))
+    assert missed.positive
+    assert (20 <= missed.x < 30, 10 <= missed.y < 30) == (True, True)
+    extra = correction(truth, square(10, 10, 30, 60))
+    assert not extra.positive
+    assert (30 <= extra.x < 60, 10 <= extra.y < 30) == (True, True)
+    assert correction(truth, truth) == deepest_point(truth)
+    assert correction(truth, Mask.crop(np.zeros((9, 9), bool))) == deepest_point(truth)
+
+
+def test_clicks_correct_what_is_wrong(random_nano, drawn, monkeypatch):
+    """An engine that finds a square around every positive click gets better with every click."""
+
+    def squares(model, embedding, prompts, previous=None):
+        for own in prompts:
+            canvas = np.zeros((1, *embedding.original_size), bool)
+            for p in own:
+                y, x = int(getattr(p, "y", 0)), int(getattr(p, "x", 0))
+                canvas[0, max(0, y - 3) : y + 4, max(0, x - 3) : x + 4] |= True
+            yield Candidate(Mask.crop(canvas), 1.0, "squares")
+
+    monkeypatch.setattr(protocol, "predict_many", squares)
+    (score,) = evaluate_prompts(random_nano, [drawn], clicks=4)
+    assert (np.diff(score.clicks.mean(0)) > 0).all()
+
+
+class TestMatching:
+    truth = np.repeat([[1, 1, 1, 1, 0, 2, 2, 2, 2, 0]], 10, axis=0)
+
+    def test_the_same_is_perfect_whatever_the_ids(self):
+        other = np.where(self.truth == 1, 900, np.where(self.truth == 2, 5, 0))
+        assert overlaps(self.truth, other).tolist() == [[0, 1], [1, 0]]
+        assert accuracies(self.truth, other).tolist() == [1] * 10
+
+    def test_half_an_object_counts_at_low_thresholds(self):
+        found = self.truth.copy()
+        found[:5] = np.where(found[:5] == 1, 0, found[:5])
+        # Object 1 reaches an IoU of 0.5: matched at the first threshold only; object 2 at all.
+        assert accuracies(self.truth, found).tolist() == pytest.approx([1] + [1 / 3] * 9)
+        assert mean_segmentation_accuracy(self.truth, found) == pytest.approx((1 + 9 / 3) / 10)
+
+    def test_merged_split_and_missing(self):
+        merged = (self.truth > 0).astype(int)
+        assert accuracies(self.truth, merged)[0] == pytest.approx(1 / 2)
+        assert accuracies(self.truth, np.zeros_like(self.truth)).tolist() == [0] * 10
+        assert accuracies(np.zeros_like(self.truth), self.truth).tolist() == [0] * 10
+        assert accuracies(np.zeros((4, 4), int), np.zeros((4, 4), int)).tolist() == [1] * 10
+
+    def test_other_shapes_are_refused(self):
+        with pytest.raises(ValueError, match="cannot be compared"):
+            overlaps(self.truth, self.truth[1:])

@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from segment_anything import sam_model_registry
 
 from microsam_nb.core import ModelError, Point
-from microsam_nb.engine import encode, load_model, predict
+from microsam_nb.engine import encode, load_model, precision, predict
 from microsam_nb.engine.training.embedded import save_embedded
 
 
@@ -51,7 +51,7 @@ def test_a_saved_model_comes_back_and_answers_the_same(random_nano, weights, exa
     assert model.spec.name == "mine"
     assert model.spec.architecture == "nano"
     assert model.spec.hash.startswith("xxh128:")
-    assert model.frame == 512
+    assert model.frame == 256
     assert model.device.type == "cpu"
     assert not model.sam.training
     assert not any(p.requires_grad for p in [*model.sam.parameters(), *model.distances.parameters()])
@@ -85,15 +85,19 @@ def test_pytorch_files_of_every_age_and_precision(weights, tmp_path, half, legac
     assert all(p.dtype == torch.float32 for p in model.sam.parameters())
 
 
-def test_a_vit_b_checkpoint_is_recognised_and_loads(tmp_path):
+def test_a_vit_b_checkpoint_is_recognised_and_loads(tmp_path, monkeypatch):
     with torch.device("meta"):
         shapes = {k: v.shape for k, v in sam_model_registry["vit_b"]().state_dict().items()}
     state = {k: torch.zeros(shape) for k, shape in shapes.items()}
     state["mask_decoder.iou_token.weight"] += 0.5
     torch.save(state, tmp_path / "sam_vit_b.pth")
     del state
-    model = load_model(tmp_path / "sam_vit_b.pth", device="cpu")
+    monkeypatch.setattr(precision, "_has", lambda device, dtype: True)
+    model = load_model(tmp_path / "sam_vit_b.pth", device="cpu", precision="bf16")
     assert (model.spec.name, model.spec.architecture) == ("sam_vit_b", "vit_b")
+    assert model.precision == "bf16"
+    assert model.sam.image_encoder.dtype == torch.bfloat16
+    assert {p.dtype for p in model.sam.mask_decoder.parameters()} == {torch.float32}
     assert model.frame == 1024
     assert model.distances is None
     assert model.sam.mask_decoder.iou_token.weight[0, 0] == 0.5
@@ -101,18 +105,25 @@ def test_a_vit_b_checkpoint_is_recognised_and_loads(tmp_path):
     (tmp_path / "sam_vit_b.pth").unlink()
 
 
-@pytest.mark.parametrize(("name", "near"), [("nanoo", "nano"), ("vit-b", "vit_b"), ("vit_x", "vit_"), ("NANO1", "")])
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("nanoo", "nano"),
+        ("NANO1", "nano"),
+        ("vit-b", "vit_b"),
+        ("vit_x", "vit_"),
+        ("vit_b_ml", "vit_b_lm"),
+        ("vit_h_lm", "vit_"),
+        ("vit_b_organelles", "vit_b_em_organelles"),
+        ("cellpose", ""),
+    ],
+)
 def test_an_unknown_name_suggests_the_nearest(name, near):
-    error = refused(name, "'nano' or the path of a checkpoint file")
+    error = refused(name, "one of the names that 'microsam-nb info' lists, or the path of a checkpoint file")
     if near:
         assert f"Did you mean '{near}" in error.remedy
     else:
         assert error.remedy.startswith("Give")
-
-
-@pytest.mark.parametrize("name", ["vit_b", "vit_l", "vit_h"])
-def test_a_known_name_without_a_file_asks_for_the_file(name):
-    refused(name, "Give the path of a checkpoint file")
 
 
 def test_a_missing_file_and_a_folder(tmp_path):
@@ -128,6 +139,11 @@ def test_garbage_is_refused(tmp_path, content, suffix):
     with pytest.raises(ModelError) as error:
         load_model(path, device="cpu")
     assert "Download it again" in error.value.remedy or "state_dict()" in error.value.remedy
+
+
+def test_an_unknown_precision(weights):
+    with pytest.raises(ModelError, match="Choose one of auto, fp32"):
+        load_model(weights, device="cpu", precision="half")
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -158,7 +174,7 @@ def test_a_file_that_is_no_dictionary_of_weights(tmp_path, state):
 )
 def test_weights_of_an_unknown_model(tmp_path, state):
     torch.save(state, tmp_path / "m.pth")
-    refused(tmp_path / "m.pth", "vit_b, vit_l or vit_h, or of nano")
+    refused(tmp_path / "m.pth", "vit_b, vit_l or vit_h, of MobileSAM (vit_t), or of nano")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from torch.nn import functional as F
 from microsam_nb.core import BoxPrompt, Mask, Point, PromptError
 from microsam_nb.engine import Embedding, encode, predict, predict_many
 from microsam_nb.engine.decode import decode
-from microsam_nb.engine.predict import _to_frame, _upsample
+from microsam_nb.engine.prompting import gather, to_frame
+from microsam_nb.engine.upsample import upsample
 
 pytestmark = pytest.mark.usefixtures("exact")
 
@@ -25,7 +26,8 @@ def picture():
 def embedding(random_nano, picture):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("microsam_nb.engine.precision.fast_dtype", lambda device: torch.float32)
-        return encode(random_nano, picture)
+        # Without the pixels nano answers from the whole plane, as segment-anything does.
+        return replace(encode(random_nano, picture), pixels=None)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +64,8 @@ def test_one_point_agrees_with_segment_anything(plain, embedding, predictor, y, 
 
 
 def test_nano_gives_the_best_of_four(random_nano, embedding):
-    sparse = _to_frame(random_nano, embedding, [[Point(0, 100, 200)]])
+    asked = gather([Point(0, 100, 200)], embedding.original_size)
+    sparse = to_frame([asked], embedding, random_nano.frame, random_nano.device)
     position = random_nano.sam.prompt_encoder.get_dense_pe()
     with torch.no_grad():
         _, scores = decode(random_nano.sam, embedding.features, position, sparse)
@@ -149,33 +152,6 @@ def test_wrong_prompts_say_what_to_do(random_nano, embedding, prompts, remedy):
     assert remedy in error.value.remedy
 
 
-def test_coordinates_reach_the_frame_as_x_and_y(random_nano):
-    embedding = Embedding(torch.zeros(1), (100, 200), (256, 512))
-    points = [Point(0, 10.5, 20.5), Point(0, 0.5, 199.5, positive=False)]
-    sparse = _to_frame(random_nano, embedding, [points, points[::-1]])
-    # A pixel's centre becomes its index; the frame has 2.56 pixels per image pixel.
-    torch.testing.assert_close(sparse.points[0], torch.tensor([[20 * 2.56, 10 * 2.56], [199 * 2.56, 0.0]]))
-    assert torch.equal(sparse.points[1], sparse.points[0].flip(0))
-    assert sparse.labels.tolist() == [[1, 0], [0, 1]]
-    assert sparse.boxes is None
-
-
-def test_boxes_reach_the_frame_clipped(random_nano):
-    embedding = Embedding(torch.zeros(1), (100, 200), (256, 512))
-    sparse = _to_frame(random_nano, embedding, [[BoxPrompt(0, 10, 20, 30, 50)], [BoxPrompt(0, -5, -5, 300, 300)]])
-    torch.testing.assert_close(
-        sparse.boxes, torch.tensor([[20 * 2.56, 10 * 2.56, 50 * 2.56, 30 * 2.56], [0.0, 0.0, 512.0, 256.0]])
-    )
-    assert sparse.points is None
-    assert sparse.labels is None
-
-
-def test_rows_and_columns_have_their_own_scale(random_nano):
-    # 3 x 7 pixels become 219 x 512: rounding makes the two scales differ.
-    sparse = _to_frame(random_nano, Embedding(torch.zeros(1), (3, 7), (219, 512)), [[Point(0, 1.5, 1.5)]])
-    torch.testing.assert_close(sparse.points[0, 0], torch.tensor([512 / 7, 73.0]))
-
-
 def stretched(logits, embedding, frame):
     """segment-anything's postprocess_masks."""
     x = F.interpolate(logits[None, None], (frame, frame), mode="bilinear", align_corners=False)
@@ -211,7 +187,7 @@ def test_cropped_scaling_equals_the_two_interpolations(original, input_size, kin
         if kind == "corners":
             logits[-1, -1] = 2.0
     embedding = Embedding(torch.zeros(1), original, input_size)
-    found = _upsample(logits, embedding, 512, 3)
+    found = upsample(logits, embedding, 512, 3)
     expected = stretched(logits, embedding, 512)
     sure = (expected.abs() > 1e-4).numpy()
     dense = np.zeros(original, bool)
@@ -224,7 +200,7 @@ def test_cropped_scaling_equals_the_two_interpolations(original, input_size, kin
 
 
 def test_nothing_above_zero_is_an_empty_mask():
-    found = _upsample(-torch.ones(64, 64), Embedding(torch.zeros(1), (100, 100), (512, 512)), 512, 0)
+    found = upsample(-torch.ones(64, 64), Embedding(torch.zeros(1), (100, 100), (512, 512)), 512, 0)
     assert found.area == 0
 
 

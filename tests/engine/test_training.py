@@ -11,9 +11,10 @@ from microsam_nb.engine import load_model
 from microsam_nb.engine.training import CropDataset, TrainingSettings, dataset, train
 from microsam_nb.engine.training.augment import vary_intensity
 from microsam_nb.engine.training.checkpoint import load_checkpoint, save_checkpoint
-from microsam_nb.engine.training.clicks import boxes_of, corrections, first_points
+from microsam_nb.engine.training.clicks import boxes_of, corrections, first_points, scattered_points
 from microsam_nb.engine.training.dataset import objects_of
 from microsam_nb.engine.training.distances import distance_targets
+from microsam_nb.engine.training.drawn import KINDS, drawn_images
 from microsam_nb.engine.training.embedded import embedded_dataset, new_nano, save_embedded
 from microsam_nb.engine.training.losses import distance_loss, mask_loss, overlap
 
@@ -98,7 +99,7 @@ class TestCrops:
         monkeypatch.setattr(dataset, "vary_intensity", lambda image, random: image)
 
     def test_shapes_and_types(self, drawn):
-        data = CropDataset([drawn], frame=128)
+        data = CropDataset([drawn])
         crop = data.draw(64, np.random.default_rng(0))
         assert crop.image.shape == (3, 64, 64)
         assert 0 <= crop.image.min() <= crop.image.max() <= 255
@@ -109,10 +110,10 @@ class TestCrops:
         assert crop.distances.shape == (3, 32, 32)
         assert data.groups == {"drawn | discs": 1}
 
-    @pytest.mark.parametrize("frame", [64, 96, 192])
-    def test_image_and_labels_lie_on_each_other(self, drawn, plain, frame):
+    @pytest.mark.parametrize("longest", [64, 96, 640])
+    def test_image_and_labels_lie_on_each_other(self, drawn, plain, longest):
         clean = LabelledImage((drawn.labels > 0).astype(np.uint8) * 255, drawn.labels, "g")
-        data = CropDataset([clean], frame=frame)
+        data = CropDataset([clean], longest=longest)
         random = np.random.default_rng(1)
         joint = either = 0
         for _ in range(16):
@@ -125,10 +126,11 @@ class TestCrops:
             assert (crop.distances[1:, ~truth] == 1).all()
             # Half a grid pixel may differ at the image's edge.
             assert truth[~crop.inside[::2, ::2]].sum() <= 64
-        assert joint / either > 0.9
+        # Of an image reduced to 64 pixels a good part is edge.
+        assert joint / either > (0.85 if longest == 64 else 0.9)
 
     def test_every_crop_is_reproducible_and_different(self, drawn):
-        data = CropDataset([drawn], frame=128)
+        data = CropDataset([drawn])
         one, same, other = (data.draw(64, np.random.default_rng(s)) for s in (0, 0, 1))
         assert torch.equal(one.image, same.image)
         assert torch.equal(one.labels, same.labels)
@@ -137,23 +139,23 @@ class TestCrops:
     def test_groups_are_balanced_and_weighted(self, drawn):
         many = [LabelledImage(drawn.pixels, drawn.labels, "many") for _ in range(16)]
         few = [LabelledImage(drawn.pixels, drawn.labels, "few")]
-        data = CropDataset([*many, *few], frame=96, balance=0.25)
+        data = CropDataset([*many, *few], balance=0.25)
         assert data._chance[:16].sum() == pytest.approx(2 / 3)
-        data = CropDataset([*many, *few], frame=96, balance=0.25, weights={"few": 2.0})
+        data = CropDataset([*many, *few], balance=0.25, weights={"few": 2.0})
         assert data._chance[16] == pytest.approx(1 / 2)
         assert data._chance.sum() == pytest.approx(1)
 
     def test_images_without_objects_are_left_out(self, drawn):
         empty = LabelledImage(drawn.pixels, np.zeros_like(drawn.labels), "empty")
-        assert CropDataset([empty, drawn], frame=96).groups == {"drawn | discs": 1}
+        assert CropDataset([empty, drawn]).groups == {"drawn | discs": 1}
         with pytest.raises(MicrosamError) as error:
-            CropDataset([empty], frame=96)
+            CropDataset([empty])
         assert error.value.remedy == "Add images with labels above 0."
 
     def test_pieces_of_one_id_are_several_objects(self, plain):
         labels = np.zeros((64, 64), np.int32)
         labels[5:20, 5:20] = labels[40:60, 40:60] = 1
-        data = CropDataset([LabelledImage(np.zeros((64, 64), np.uint8), labels, "g")], frame=64)
+        data = CropDataset([LabelledImage(np.zeros((64, 64), np.uint8), labels, "g")])
         assert set(torch.unique(data._prepared[0].labels).tolist()) == {0, 1, 2}
 
     def test_objects_are_drawn_without_crumbs(self):
@@ -281,11 +283,23 @@ class TestClicks:
         assert sign.tolist() == [1, 1, 1]
         assert (targets[torch.arange(3), where[:, 0], where[:, 1]] == 1).all()
 
+    def test_scattered_points_lie_inside_and_close_beside(self, targets):
+        torch.manual_seed(0)
+        for _ in range(10):
+            where, labels = scattered_points(targets, 3, 2)
+            assert where.shape == (3, 5, 2)
+            assert labels.tolist() == [[1, 1, 1, 0, 0]] * 3
+            values = targets[torch.arange(3)[:, None], where[..., 0], where[..., 1]]
+            assert torch.equal(values, labels)
+            rows, cols = where[0, 3:].T
+            # The first object has 6 x 15 pixels: half of that, and one, around it.
+            assert ((rows >= -1) & (rows < 14) & (cols >= 0) & (cols < 29)).all()
+
 
 class TestTraining:
     @pytest.fixture
     def data(self, drawn):
-        return CropDataset([drawn], frame=128)
+        return CropDataset([drawn])
 
     def test_three_steps_change_the_model_and_report(self, data):
         model = new_nano(0)
@@ -362,8 +376,8 @@ class TestEmbedded:
 
     def test_a_trained_model_can_be_saved_and_loaded(self, drawn, tmp_path):
         model = new_nano(0)
-        data = embedded_dataset([drawn])
-        assert data.frame == 512
+        data = embedded_dataset([drawn], drawn=2)
+        assert data.groups == {"drawn | discs": 1, "drawn | blobs": 1, "drawn | rods": 1}
         list(train(model, data, TrainingSettings(steps=1, batch=1, objects=1, corrections=0, crop=64)))
         save_embedded(model, tmp_path / "nano.safetensors", note="one step")
         loaded = load_model(tmp_path / "nano.safetensors", device="cpu")
@@ -380,16 +394,49 @@ class TestEmbedded:
         assert not list(tmp_path.iterdir())
 
 
-def test_images_with_specks_only_are_refused_and_not_searched_for_ever():
+def test_images_with_specks_only_are_refused():
     labels = np.zeros((400, 400), np.int32)
     labels[50, 50:52] = 1
-    data = CropDataset([LabelledImage(labels.astype(np.uint8), labels)], frame=512)
-    with pytest.raises(MicrosamError, match="larger objects"):
-        next(train(new_nano(), data, TrainingSettings(steps=1, batch=1, crop=64)))
+    with pytest.raises(MicrosamError, match="object of 10 pixels or more"):
+        CropDataset([LabelledImage(labels.astype(np.uint8), labels)])
 
 
-@pytest.mark.parametrize("crop", [100, 544])
+@pytest.mark.parametrize("crop", [100, 288])
 def test_crops_must_fit_the_frame(crop, drawn):
-    data = CropDataset([drawn], frame=512)
-    with pytest.raises(SettingsError, match="multiple of 32 up to 512"):
+    data = CropDataset([drawn])
+    with pytest.raises(SettingsError, match="multiple of 32 up to 256"):
         next(train(new_nano(), data, TrainingSettings(steps=1, crop=crop)))
+
+
+@pytest.fixture(scope="module")
+def images():
+    return drawn_images(len(KINDS))
+
+
+class TestDrawn:
+    def test_every_kind_has_objects_that_can_be_seen(self, images):
+        assert [one.group for one in images] == [f"drawn | {kind}" for kind in KINDS]
+        for one in images:
+            assert one.pixels.dtype == np.uint8
+            assert one.pixels.shape[:2] == one.labels.shape == (320, 320)
+            assert one.labels.max() >= 2
+            # Some bit of contrast sets objects, or the walls between them, off.
+            assert one.pixels.std() > 10
+
+    def test_the_seed_decides(self, images):
+        again, other = drawn_images(1)[0], drawn_images(1, seed=1)[0]
+        assert np.array_equal(again.pixels, images[0].pixels)
+        assert np.array_equal(again.labels, images[0].labels)
+        assert not np.array_equal(again.pixels, other.pixels)
+
+
+def test_any_object_is_shown_at_any_size(drawn):
+    data = CropDataset([drawn])
+    random = np.random.default_rng(0)
+    sizes = []
+    for _ in range(60):
+        labels = data.draw(256, random).labels
+        sizes += [int((labels == i).sum()) for i in torch.unique(labels).tolist() if i > 0]
+    # On the grid of 128 cells: discs from a few cells to half the crop wide.
+    assert min(sizes) < 150
+    assert max(sizes) > 3000

@@ -9,10 +9,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from microsam_nb.core import Box, BoxPrompt, Candidate, Mask, Overlap, Point, PromptError
+from microsam_nb.core import Box, BoxPrompt, Candidate, Mask, MaskPrompt, Overlap, Point, Polygon, PromptError
 from microsam_nb.session import (
     AddBox,
     AddPoint,
+    AddPrompt,
     Change,
     Clear,
     Commit,
@@ -362,6 +363,8 @@ def test_requests_leave_by_the_signal_too(session):
 ACTIONS = [
     AddPoint(1.5, 2.5, positive=False, plane=3),
     AddBox(1, 2, 3, 4),
+    AddPrompt(Polygon(1, ((1, 2), (3, 4.5), (5, 1)))),
+    AddPrompt(MaskPrompt(square(2, 3))),
     RemovePrompt(-2),
     Clear(),
     Commit(Overlap.REPLACE),

@@ -155,14 +155,22 @@ class NanoPrompts(PromptEncoder):
             last,
         )
 
+    def forward(
+        self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, masks: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        sparse, dense = super().forward(points, boxes, masks)
+        places, labels = points or (None, None)
+        return sparse, dense + self.draw(places, labels, boxes, dense.shape[-2:])
+
     def draw(self, points: Tensor | None, labels: Tensor | None, boxes: Tensor | None, size: torch.Size) -> Tensor:
-        """Return the dense part (n, c, h, w) of points (n, p, 2), labels (n, p) and boxes (n, 4) as (x, y)."""
+        """Return the dense part (n or 1, c, h, w) of points (n, p, 2), labels (n, p) and boxes (n, 4) as (x, y)."""
         height, width = 4 * size[0], 4 * size[1]
         pitch = STRIDE / 4
         device = self.no_mask_embed.weight.device
         y = (torch.arange(height, device=device, dtype=torch.float32) + 0.5) * pitch
         x = (torch.arange(width, device=device, dtype=torch.float32) + 0.5) * pitch
-        count = len(points) if points is not None else len(boxes) if boxes is not None else 0
+        # Without any the maps are empty, the same for all objects.
+        count = len(points) if points is not None else len(boxes) if boxes is not None else 1
         maps = torch.zeros(count, 4, height, width, device=device)
         if points is not None and labels is not None:
             spread_y = torch.exp(-0.5 * ((y - points[..., 1:] - 0.5) / _SPOT).square())
@@ -172,6 +180,7 @@ class NanoPrompts(PromptEncoder):
                 chosen = (labels == sign).to(spots.dtype)[..., None, None]
                 maps[:, channel] = (spots * chosen).amax(1)
         if boxes is not None:
+            boxes = boxes.reshape(-1, 4)
             inside_y = _ramp(y - boxes[:, 1:2]) * _ramp(boxes[:, 3:4] - y)
             inside_x = _ramp(x - boxes[:, 0:1]) * _ramp(boxes[:, 2:3] - x)
             maps[:, 2] = inside_y[:, :, None] * inside_x[:, None, :]

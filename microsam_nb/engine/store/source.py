@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ...core import Image
 from ..embedding import Embedding
-from ..encode import encode
+from ..encode import encode_many
 from ..models import Model
 from ..tiling import Tiling
 from .shelf import Item
@@ -27,18 +27,18 @@ class Source:
 
     def encode(self, items: Sequence[Item]) -> list[Embedding]:
         """Encode tiles or planes together."""
-        return [encode(self.model, self.pixels(item)) for item in items]
+        return encode_many(self.model, [self.pixels(item) for item in items])
 
     def pixels(self, item: Item) -> NDArray[np.uint8]:
         """Return what the network sees: a crop of the plane as it is shown, so that tiles share its contrast."""
-        shown = self._shown(item.plane)
+        shown = self.shown(item.plane)
         if self.tiling is None:
             return shown
         window = self.tiling.tile_at(self.image.shape[1:], item.tile).outer
         # A copy, so that a tile does not keep its whole plane in memory.
         return shown[window.slices].copy()
 
-    def _shown(self, plane: int) -> NDArray[np.uint8]:
+    def shown(self, plane: int) -> NDArray[np.uint8]:
         """Return a stretched plane; the last one is kept, since its tiles are asked for one after the other."""
         for index, pixels in tuple(self._last):
             if index == plane:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ...core import Image, SettingsError, StoreError
 from ..embedding import Embedding
@@ -38,6 +39,7 @@ class EmbeddingStore:
         self.key = key
         self._shelf: Shelf = shelf
         self._source = source
+        self._bare: tuple[int, Embedding] | None = None
         self._recent = Recent(budget)
         self._computing = threading.RLock()
 
@@ -86,6 +88,25 @@ class EmbeddingStore:
     def tile(self, plane: int, index: int) -> Embedding:
         """Return the embedding of a tile, computed now if it is missing. Raises StoreError."""
         return self._get(self._item(plane, index))
+
+    @property
+    def has_image(self) -> bool:
+        """Whether the store was opened with its image, so that it can look at more than what is stored."""
+        return self._source is not None
+
+    def shown(self, plane: int) -> NDArray[np.uint8]:
+        """Return a plane as the network sees it, uint8 (y, x) or (y, x, 3). Raises StoreError without the image."""
+        if self._source is None:
+            raise StoreError("The store was opened for reading.", "Open it with the model and the image.")
+        return self._source.shown(self._item(plane, 0).plane)
+
+    def pixels_only(self, plane: int) -> Embedding:
+        """Return a whole plane that holds its pixels but no features, for models that look at windows of it."""
+        if self._bare is None or self._bare[0] != plane:
+            pixels = self.shown(plane)
+            size = (int(pixels.shape[0]), int(pixels.shape[1]))
+            self._bare = plane, Embedding(torch.zeros(0), size, size, pixels)
+        return self._bare[1]
 
     def fill(self, items: Sequence[Item]) -> None:
         """Compute together what is missing of ``items``, and store it. Raises StoreError."""

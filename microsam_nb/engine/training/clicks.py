@@ -14,6 +14,24 @@ def first_points(targets: Tensor, depth: Tensor) -> Tensor:
     return _draw(targets * (0.05 + depth.square()))
 
 
+def scattered_points(targets: Tensor, positive: int, negative: int) -> tuple[Tensor, Tensor]:
+    """Draw pixels inside and close beside each binary target (n, h, w).
+
+    Returns places (n, p, 2) as (row, column) and labels (n, p), 1 inside and 0 beside; those beside lie in the
+    object's box grown by half its sides.
+    """
+    rows, cols = targets.amax(2) > 0.5, targets.amax(1) > 0.5
+    around = []
+    for start, stop, length in ((*_ends(rows), targets.shape[1]), (*_ends(cols), targets.shape[2])):
+        axis = torch.arange(length, device=targets.device)
+        reach = (stop - start + 1) // 2 + 1
+        around.append((axis >= (start - reach)[:, None]) & (axis < (stop + reach)[:, None]))
+    beside = (around[0][:, :, None] & around[1][:, None, :]).float() * (1 - targets)
+    places = [_draw(targets) for _ in range(positive)] + [_draw(beside) for _ in range(negative)]
+    labels = torch.tensor([1.0] * positive + [0.0] * negative, device=targets.device)
+    return torch.stack(places, 1), labels.expand(len(targets), -1)
+
+
 def boxes_of(targets: Tensor, jitter: float, random: torch.Generator) -> Tensor:
     """Return tight half-open boxes (n, 4) as (x0, y0, x1, y1) on the grid, each edge moved at random."""
     rows, cols = targets.amax(2) > 0.5, targets.amax(1) > 0.5

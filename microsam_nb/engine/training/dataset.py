@@ -17,7 +17,7 @@ from ...core import Image, LabelledImage, MicrosamError
 from .augment import vary_intensity
 from .distances import distance_targets
 
-#: Objects smaller than this many pixels of the label grid are not prompted.
+#: Objects smaller than this many pixels, of the image and of the crop's label grid, are not prompted.
 _SMALLEST = 10
 #: Images are enlarged at most by this.
 _LARGEST = 10.0
@@ -52,7 +52,8 @@ class _Prepared:
 class CropDataset:
     """Draws crops; every group (data set and modality) is drawn with a chance of its share to the power ``balance``.
 
-    ``weights`` multiplies the chance of single groups. Raises MicrosamError when no image holds an object.
+    ``weights`` multiplies the chance of single groups. Images with a side of more than ``longest`` pixels are
+    reduced. Raises MicrosamError when no image holds an object.
     """
 
     def __init__(
@@ -63,9 +64,13 @@ class CropDataset:
         balance: float = 0.25,
         weights: dict[str, float] | None = None,
     ) -> None:
-        self._prepared = [_prepare(one, longest) for one in images if one.labels.any()]
+        prepared = (_prepare(one, longest) for one in images if one.labels.any())
+        self._prepared = [one for one in prepared if len(one.boxes)]
         if not self._prepared:
-            raise MicrosamError("None of the training images has a labelled object.", "Add images with labels above 0.")
+            raise MicrosamError(
+                f"None of the training images has a labelled object of {_SMALLEST} pixels or more.",
+                "Add images with labels above 0.",
+            )
         groups = [p.group for p in self._prepared]
         counts = {g: groups.count(g) for g in groups}
         chance = {g: n**balance * (weights or {}).get(g, 1.0) for g, n in counts.items()}
@@ -123,7 +128,13 @@ def _prepare(one: LabelledImage, limit: int) -> _Prepared:
         image = F.interpolate(image[None], shape, mode="bilinear", antialias=True)[0]
         maps = F.interpolate(maps[None], shape, mode="bilinear", antialias=True)[0]
         ids = F.interpolate(ids[None, None].float(), shape, mode="nearest")[0, 0].int()
-    boxes = [[p[0].start, p[1].start, p[0].stop, p[1].stop] for p in find_objects(ids.numpy()) if p is not None]
+    areas = np.bincount(ids.numpy().ravel())
+    places = find_objects(ids.numpy())
+    boxes = [
+        [p[0].start, p[1].start, p[0].stop, p[1].stop]
+        for p, area in zip(places, areas[1:], strict=True)
+        if p is not None and area >= _SMALLEST
+    ]
     return _Prepared(image, ids, maps, one.group, torch.tensor(boxes))
 
 

@@ -28,8 +28,6 @@ _WEIGHTS = {
     "mcstracker | fluorescence membranes (epithelium)": 3.0,
     "omnipose | phase contrast/fluorescence bacteria": 3.0,
 } | {f"drawn | {kind}": 0.3 for kind in KINDS}
-#: Number of images drawn by program.
-_DRAWN = 90
 
 
 def new_nano(seed: int = 0) -> Model:
@@ -38,9 +36,9 @@ def new_nano(seed: int = 0) -> Model:
     return Model(ModelSpec("nano", "nano", "untrained"), build_nano(), NanoDistances(), torch.device("cpu"))
 
 
-def embedded_dataset(images: Sequence[LabelledImage]) -> CropDataset:
-    """Return the crops that the embedded model is trained on."""
-    return CropDataset([*images, *drawn_images(_DRAWN)], weights=_WEIGHTS)
+def embedded_dataset(images: Sequence[LabelledImage], drawn: int = 90) -> CropDataset:
+    """Return the crops that the embedded model is trained on: of ``images``, and of some ``drawn`` by program."""
+    return CropDataset([*images, *drawn_images(drawn)], weights=_WEIGHTS)
 
 
 def save_embedded(model: Model, path: Path, *, note: str) -> None:

@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ...core import MicrosamError, SettingsError
-from ..decode import SparsePrompts, decode_tokens, encode_prompts
+from ..backbones.two_way import decode_hidden, draw
+from ..decode import SparsePrompts, encode_prompts
 from ..models import Model
 from ..precision import fast_dtype
+from ..prompting import SURE
 from .checkpoint import load_checkpoint, save_checkpoint
-from .clicks import boxes_of, corrections, first_points
+from .clicks import boxes_of, corrections, first_points, scattered_points
 from .dataset import Crop, CropDataset, objects_of
 from .losses import distance_loss, mask_loss, overlap
 from .settings import TrainingSettings
@@ -193,8 +195,7 @@ class _Run:
         s = self.settings
         for group in self.optimizer.param_groups:
             group["lr"] = self._rate()
-        # float16 would need its losses scaled; without bfloat16 the training runs in float32.
-        half = fast_dtype(self.device) is torch.bfloat16
+        half = self._dtype() is torch.bfloat16
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half), self.device:
             features = self.model.sam.image_encoder(batch.images)
             prompted, first, last = self._prompt(batch, features)
@@ -238,8 +239,13 @@ class _Run:
         shift = torch.tensor([left, top]) * (sam.image_encoder.img_size / self.position.shape[-1])
         targets, own = batch.targets, features[batch.owner]
         boxes = points = labels = logits = None
-        if self.random.random() < s.box_chance:
+        kind = self.random.random()
+        if kind < s.box_chance:
             boxes = boxes_of(targets, s.box_jitter, self.noise) * 2 + shift.repeat(2)
+        elif kind < s.box_chance + s.several_chance:
+            inside, beside = int(self.random.integers(1, 5)), int(self.random.integers(0, 4))
+            where, labels = scattered_points(targets, inside, beside if inside > 1 else beside + 1)
+            points = where.flip(2) * 2 + 0.5 + shift
         else:
             where = first_points(targets, batch.depth)
             points, labels = (where.flip(1) * 2 + 0.5 + shift)[:, None], torch.ones(len(where), 1)
@@ -250,7 +256,7 @@ class _Run:
         for turn in range(turns):
             prompts = SparsePrompts(points, labels, boxes, logits)
             sparse, dense = encode_prompts(sam.prompt_encoder, prompts, features.shape[-2:])
-            lone = turn == 0 and boxes is None
+            lone = turn == 0 and boxes is None and points is not None and points.shape[1] == 1
             masks, scores, loss, real = self._answer(own, position, sparse, dense, targets, lone)
             if lone:
                 # The best of three answers learns, and so does the single one.
@@ -270,18 +276,31 @@ class _Run:
                 points = new if points is None else torch.cat([points, new], 1)
                 signs = sign[:, None].float()
                 labels = signs if labels is None else torch.cat([labels, signs], 1)
-                logits = answer[:, None].clamp(-16, 16) if self.random.random() < s.mask_chance else None
+                logits = self._mask_prompt(answer) if self.random.random() < s.mask_chance else None
         return total / turns, first, last
+
+    def _mask_prompt(self, answer: Tensor) -> Tensor:
+        """Feed an answer (n, h, w) back, as it is or, as often, as the sure mask that a shape or an edit gives."""
+        if self.random.random() < 0.5:
+            return answer[:, None].clamp(-16, 16)
+        return torch.where(answer > 0, SURE, -SURE)[:, None]
 
     def _answer(
         self, own: Tensor, position: Tensor, sparse: Tensor, dense: Tensor, targets: Tensor, lone: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Decode encoded prompts; return logits (detached), scores, losses and real IoU per mask."""
         decoder = self.model.sam.mask_decoder
-        masks, scores = decode_tokens(decoder, own, position, sparse, dense, several=None if lone else False)
-        masks = masks.float()
+        wanted = range(4) if lone else range(1)
+        with torch.autocast(self.device.type, enabled=False):
+            hidden = decode_hidden(decoder, own, position, sparse.float(), dense, self._dtype())
+            masks = draw(decoder, hidden, wanted).float()
         loss = mask_loss(masks, targets[:, None], self._balance())
-        return masks.detach(), scores.float(), loss, overlap(masks.detach(), targets[:, None])
+        scores = hidden.scores[:, wanted.start : wanted.stop]
+        return masks.detach(), scores, loss, overlap(masks.detach(), targets[:, None])
+
+    def _dtype(self) -> torch.dtype:
+        # float16 would need its losses scaled; without bfloat16 the training runs in float32.
+        return torch.bfloat16 if fast_dtype(self.device) is torch.bfloat16 else torch.float32
 
     def _balance(self) -> float:
         return max(0.0, 1 - self.step / (_BALANCED * self.settings.steps))

@@ -25,6 +25,9 @@ class TrainingSettings(Settings):
     average: float = option(0.998, "Decay of the exponential moving average of the weights.", low=0.0, high=0.99999)
     mask_chance: float = option(0.5, "Chance that an answer is fed back as mask prompt.", low=0.0, high=1.0)
     box_chance: float = option(0.5, "Chance that the first prompt of a step is a box, else a point.", low=0.0, high=1.0)
+    several_chance: float = option(
+        0.2, "Chance that the first prompt of a step is several points at once.", low=0.0, high=1.0
+    )
     box_jitter: float = option(0.05, "Largest shift of a box edge as a fraction of its side.", low=0.0, high=0.5)
     distances: float = option(1.0, "Weight of the instance decoder's loss; 0 trains without it.", low=0.0, high=100.0)
     seed: int = option(0, "Seed of all random draws.", low=0, high=2**31 - 1)

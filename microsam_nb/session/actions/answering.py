@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from ...core import Candidate, Mask, Point
+from ...core import Candidate, Mask, Point, Scribble
 from ..state import Notice
 from .base import Action
 
@@ -28,8 +28,8 @@ class Predicted(Action):
         found = Candidate(self.mask, self.score, self.origin) if self.mask.area else None
         session.amend(replace(session.state, proposal=found, answered=True))
         if found is None:
-            negative = all(isinstance(p, Point) and not p.positive for p in session.state.prompts)
-            why = "All points are negative." if negative else "Nothing was found here."
+            negative = all(isinstance(p, Point | Scribble) and not p.positive for p in session.state.prompts)
+            why = "All prompts are negative." if negative else "Nothing was found here."
             session.notice = Notice(f"{why} Add a positive point on the object, or draw a box around it.", True)
         else:
             session.notice = Notice(f"Object of {found.mask.area} pixels, score {found.score:.2f}.")

@@ -1,0 +1,147 @@
+"""Closer looks: which windows are looked at, and that answers come back to the right place."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from microsam_nb.core import BoxPrompt, Mask, Point
+from microsam_nb.engine import closer, encode, predict, predict_many
+from microsam_nb.engine.embedding import Embedding
+from microsam_nb.engine.looks import MARGIN, Look, around, ladder, look, plausible, window_at
+from microsam_nb.engine.tiling import Window
+
+pytestmark = pytest.mark.usefixtures("exact")
+
+SIZE = (300, 400)
+
+
+@pytest.mark.parametrize("middle", [(150, 200), (0, 0), (299.9, 399.9), (5, 395)])
+@pytest.mark.parametrize("side", [0.2, 10, 99.5, 300, 350, 5000])
+def test_windows_lie_in_the_plane_and_hold_their_middle(middle, side):
+    window = window_at(SIZE, middle, side)
+    assert 0 <= window.y0 < window.y1 <= 300
+    assert 0 <= window.x0 < window.x1 <= 400
+    assert window.y0 <= middle[0] <= window.y1
+    assert window.x0 <= middle[1] <= window.x1
+    assert window.shape == (min(300, max(1, int(np.ceil(side)))), min(400, max(1, int(np.ceil(side)))))
+
+
+def test_a_window_around_a_box_shows_it_with_a_margin():
+    window = around(SIZE, BoxPrompt(0, 100, 100, 120, 140), 1)
+    assert window.shape == (40 * MARGIN, 40 * MARGIN)
+    assert (window.y0 + window.y1) / 2 == pytest.approx(110, abs=1)
+    assert (window.x0 + window.x1) / 2 == pytest.approx(120, abs=1)
+    assert around(SIZE, BoxPrompt(0, 100, 100, 102, 102), 26).shape == (26, 26)
+
+
+def test_the_ladder_climbs_to_the_whole_plane():
+    windows = ladder(SIZE, [Point(0, 10, 20)])
+    sides = [max(w.shape) for w in windows]
+    assert sides == sorted(set(sides))
+    assert sides[0] == 40
+    assert windows[-1] == Window(0, 0, 300, 400)
+    for window in windows:
+        assert window.y0 <= 10 < window.y1
+        assert window.x0 <= 20 < window.x1
+
+
+def test_every_rung_holds_all_positive_clicks():
+    clicks = [Point(0, 50, 60), Point(0, 150, 90), Point(0, 299, 399, positive=False)]
+    for window in ladder(SIZE, clicks):
+        for p in clicks[:2]:
+            assert window.y0 <= p.y < window.y1
+            assert window.x0 <= p.x < window.x1
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 500), (20, 20), (40, 40), (41, 41)])
+def test_small_planes_have_short_ladders(size):
+    windows = ladder(size, [Point(0, size[0] / 2, size[1] / 2)])
+    assert windows[-1] == Window(0, 0, *size)
+    assert len(windows) == len(set(windows))
+
+
+def test_looks_are_encoded_once_and_the_oldest_forgotten(random_nano):
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 400)).astype(np.uint8)
+    embedding = encode(random_nano, pixels)
+    (first,) = look(random_nano, embedding, [Window(0, 0, 50, 50)])
+    assert look(random_nano, embedding, [Window(0, 0, 50, 50)])[0].embedding is first.embedding
+    torch.testing.assert_close(first.embedding.features, encode(random_nano, pixels[:50, :50]).features)
+    for i in range(70):
+        embedding.remember(Window(0, 0, 1 + i, 1), first.embedding)
+    assert len(embedding.looks) == 64
+    assert Window(0, 0, 50, 50) not in embedding.looks
+    assert Window(0, 0, 70, 1) in embedding.looks
+
+
+def test_masks_of_a_window_come_back_to_their_place():
+    own = Look(Window(30, 40, 60, 80), Embedding(torch.zeros(1), (30, 40), (30, 40)))
+    assert own.back(Mask((0, 1, 2), np.ones((1, 3, 4), bool)), 7).start == (7, 31, 42)
+
+
+def drawn_logits(place):
+    logits = torch.full((128, 128), -8.0)
+    logits[place] = 8.0
+    return logits
+
+
+def test_what_speaks_for_a_mask():
+    inner = Look(Window(10, 10, 74, 74), Embedding(torch.zeros(1), (64, 64), (256, 256)))
+    fair = plausible(inner, SIZE, 256, drawn_logits(np.s_[40:90, 40:90]))
+    assert fair == pytest.approx(1.0)
+    blurred = drawn_logits(np.s_[40:90, 40:90])
+    blurred[35:95, 35:40] = 0.5
+    assert 0.8 < plausible(inner, SIZE, 256, blurred) < fair
+    assert plausible(inner, SIZE, 256, drawn_logits(np.s_[0:50, 40:90])) < 0  # cut by the window
+    assert plausible(inner, SIZE, 256, drawn_logits(np.s_[60:64, 60:64])) < 0  # tiny in it
+    assert plausible(inner, SIZE, 256, drawn_logits(np.s_[4:124, 4:124])) < 0  # fills it
+    assert plausible(inner, SIZE, 256, torch.full((128, 128), -8.0)) == -np.inf
+    corner = Look(Window(0, 0, 64, 64), Embedding(torch.zeros(1), (64, 64), (256, 256)))
+    assert plausible(corner, SIZE, 256, drawn_logits(np.s_[0:50, 0:50])) == pytest.approx(1.0)
+
+
+def test_a_box_is_answered_in_its_window(random_nano):
+    """The same as encoding the window oneself, and asking there."""
+    pixels = np.random.default_rng(1).integers(0, 256, (300, 400, 3)).astype(np.uint8)
+    box = BoxPrompt(2, 100, 120, 140, 150)
+    window = around(SIZE, box, random_nano.frame / random_nano.enlargement)
+    found = predict(random_nano, encode(random_nano, pixels), [box])
+    inside = replace(encode(random_nano, pixels[window.slices]), pixels=None)
+    moved = BoxPrompt(0, box.y0 - window.y0, box.x0 - window.x0, box.y1 - window.y0, box.x1 - window.x0)
+    alone = predict(random_nano, inside, [moved])
+    assert found.mask.area > 0
+    assert found.score == pytest.approx(alone.score, abs=1e-4)
+    p, y, x = alone.mask.start
+    assert found.mask == Mask((2, y + window.y0, x + window.x0), alone.mask.bitmap)
+
+
+def test_a_correction_is_looked_for_where_the_answer_was(random_nano, monkeypatch):
+    pixels = np.random.default_rng(1).integers(0, 256, (300, 400)).astype(np.uint8)
+    embedding = encode(random_nano, pixels)
+    seen = []
+    monkeypatch.setattr(closer, "look", lambda model, e, windows: seen.extend(windows) or look(model, e, windows))
+    previous = Mask((0, 200, 300), np.ones((1, 20, 20), bool))
+    predict(random_nano, embedding, [Point(0, 210, 310), Point(0, 215, 318, False)], previous=previous)
+    assert len(seen) == 1
+    assert seen[0].shape == (46, 46)
+    seen.clear()
+    predict(random_nano, embedding, [Point(0, 210, 310), Point(0, 215, 318, False)])
+    assert len(seen) > 3
+
+
+def test_many_objects_equal_one_by_one(random_nano):
+    pixels = np.random.default_rng(4).integers(0, 256, (200, 260)).astype(np.uint8)
+    embedding = encode(random_nano, pixels)
+    random = np.random.default_rng(5)
+    objects = []
+    for i in range(11):
+        y, x = random.uniform(20, 180), random.uniform(20, 240)
+        objects.append([[Point(0, y, x)], [BoxPrompt(0, y - 9, x - 9, y + 9, x + 9)]][i % 2])
+    together = predict_many(random_nano, embedding, objects)
+    for one, prompts in zip(together, objects, strict=True):
+        alone = predict(random_nano, embedding, prompts)
+        assert alone.score == pytest.approx(one.score, abs=1e-4)
+        assert alone.mask.box == one.mask.box
