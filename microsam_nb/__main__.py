@@ -235,7 +235,7 @@ def _embed(options: argparse.Namespace) -> int:
         places = [output]
     else:
         places = [f"{output}/{name}.zarr" for name in name_results(paths)]
-    model = load_model(options.model, options.device, options.precision)
+    model = load_model(options.model, options.device, precision=options.precision)
     complete = 0
     for path, place in zip(paths, places, strict=True):
         try:
