@@ -120,8 +120,9 @@ def _add_embed(commands: Any) -> None:
         help="for one image a store: NAME.zarr, NAME.zip or an address ending so (s3://bucket/NAME.zarr); otherwise "
         "a folder or address in which every image gets its own STEM.zarr",
     )
-    embed.add_argument("-m", "--model", default="nano", help="nano, or a checkpoint file (default: nano)")
+    embed.add_argument("-m", "--model", default="nano", help="a name from 'info', or a checkpoint file (default: nano)")
     embed.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    embed.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: auto)")
     embed.add_argument("--tile", nargs=2, type=int, metavar=("H", "W"), help="cut planes into tiles of H x W pixels")
     embed.add_argument(
         "--halo", nargs=2, type=int, metavar=("H", "W"), help="pixels seen around a tile (default: an eighth of it)"
@@ -234,7 +235,7 @@ def _embed(options: argparse.Namespace) -> int:
         places = [output]
     else:
         places = [f"{output}/{name}.zarr" for name in name_results(paths)]
-    model = load_model(options.model, options.device)
+    model = load_model(options.model, options.device, precision=options.precision)
     complete = 0
     for path, place in zip(paths, places, strict=True):
         try:

@@ -80,7 +80,8 @@ def test_a_folder_with_tiles_in_half(tmp_path, weights, volume, capsys):
         (["--halo", "4", "4"], "Give --tile as well"),
         (["--tile", "0", "4"], "at least 1 px"),
         (["--batch", "0"], "--batch 1 or more"),
-        (["--model", "nan"], "'nano'"),
+        (["--model", "nan"], "nano"),
+        (["--precision", "fp8"], "auto"),
         (["--tile", "9", "9", "--halo", "-1", "0"], "at least 1 px"),
     ],
 )

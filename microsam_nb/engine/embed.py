@@ -42,6 +42,7 @@ def embed(
         )
     size = max(1, batch or (1 if model.device.type == "cpu" else 8))
     total = store.shape[0] * store.tiles
+    store.refresh()
     missing = [item for item in _order(store, first_plane, first_tile) if not store.has(*item)]
     done = total - len(missing)
     for start in range(0, len(missing), size):

@@ -12,6 +12,7 @@ import pytest
 import torch
 import zarr
 from fake_encoder import FEATURES, features, volume
+from filelock import FileLock
 from zarr.storage import LocalStore
 
 from microsam_nb.core import Contrast, Image, SettingsError, StoreError
@@ -443,6 +444,42 @@ def test_two_writers_of_one_store_agree(tmp_path, random_nano, encoder):
         assert torch.equal(store.plane(plane).features, features(image, random_nano, plane))
 
 
+def test_several_begin_one_store_at_once(tmp_path, random_nano, encoder):
+    name = "a.zarr"
+    image, tiling = volume(planes=4), Tiling((40, 25), (0, 4))
+    ready, errors = threading.Barrier(3), []
+
+    def work(first):
+        ready.wait(20)
+        try:
+            list(embed(random_nano, image, open_store(tmp_path / name, random_nano, image, tiling), first))
+        except StoreError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(first,)) for first in (0, 0, 3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    store = open_store(tmp_path / name, random_nano, image, tiling)
+    assert store.complete
+    encoder.items.clear()
+    for plane, tile in store.items():
+        assert torch.equal(store.tile(plane, tile).features, features(image, random_nano, plane, tiling, tile))
+    assert encoder.items == []
+
+
+def test_one_process_writes_a_zip_file(tmp_path, random_nano):
+    image = volume()
+    with FileLock(tmp_path / "a.zip.lock"), pytest.raises(StoreError) as error:
+        open_store(tmp_path / "a.zip", random_nano, image)
+    assert "use a folder" in error.value.remedy
+    open_store(tmp_path / "a.zip", random_nano, image).plane(0)
+    fill(open_store(tmp_path / "a.zip", random_nano, image), random_nano, image)
+    assert open_store(tmp_path / "a.zip").complete
+
+
 # Fingerprints
 
 
@@ -494,7 +531,7 @@ def test_keys_survive_json(random_nano):
 def test_a_zip_file_grows_in_a_folder_beside_it(tmp_path, random_nano):
     image = volume()
     open_store(tmp_path / "a.zip", random_nano, image).plane(2)
-    assert [p.name for p in tmp_path.iterdir()] == ["a.zip.part"]
+    assert {p.name for p in tmp_path.iterdir()} == {"a.zip.part", "a.zip.lock"}
     store = open_store(tmp_path / "a.zip", random_nano, image)
     assert store.has(2)
     fill(store, random_nano, image)

@@ -11,19 +11,19 @@ a tile twice. A cache that micro-sam made is only read.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
+from zarr.errors import ContainsArrayError, ContainsGroupError
 
 from ...core import StoreError
 from .key import EmbeddingKey
-from .place import Place
+from .place import Place, cannot_write
 from .shelf import Features, Item
 
 #: The attribute with the key.
@@ -104,15 +104,21 @@ class ZarrShelf:
     def lay_out(self) -> None:
         """Make the parts of a new store, or those that a killed process did not come to."""
         with self._writing():
-            if "done" not in self._group:
-                planes, tiles = self.key.shape[0], self.key.tiles
+            planes, tiles, tiling = self.key.shape[0], self.key.tiles, self.key.tiling
+            with suppress(ContainsArrayError):
                 self._group.create_array(
                     "done", shape=(planes, tiles), chunks=(1, tiles), dtype="uint8", fill_value=0, compressors=None
                 )
-            tiling = self.key.tiling
-            if tiling is not None and "features" not in self._group:
+            if tiling is not None:
                 about = {"shape": list(self.key.shape[1:]), "tile_shape": list(tiling.tile), "halo": list(tiling.halo)}
-                self._group.create_group("features", attributes=about)
+                with suppress(ContainsGroupError):
+                    self._group.create_group("features", attributes=about)
+
+    def refresh(self) -> None:
+        """Read at once what is there; another process may have added to it."""
+        if not self.complete and self.ours:
+            with suppress(Exception):  # ``has`` asks again, plane by plane
+                self._rows = dict(enumerate(np.asarray(self._flags[...], np.uint8)))
 
     @property
     def _flags(self) -> zarr.Array[Any]:
@@ -140,25 +146,23 @@ class ZarrShelf:
 
     def _make_array(self, tile: int, shape: tuple[int, ...]) -> zarr.Array[Any]:
         """Open or make the array of a tile, whose shape is known when the first features are."""
-        try:
-            return self._array(tile)
-        except KeyError:
-            pass
         tiling = self.key.tiling
         about: dict[str, Any] = {}
         if tiling is not None:
             about["original_size"] = list(self.key.original_size(tile))
             about["input_size"] = list(self.key.input_size(tile))
         whole = (self.key.shape[0], *shape) if self.key.stacked else shape
-        return self._group.create_array(
-            "features" if tiling is None else f"features/{tile}",
-            shape=whole,
-            chunks=(1, *shape) if self.key.stacked else shape,
-            dtype=self._dtype,
-            fill_value=0.0,
-            compressors=[ZstdCodec(level=0, checksum=True)],
-            attributes=about,
-        )
+        with suppress(ContainsArrayError):
+            self._group.create_array(
+                "features" if tiling is None else f"features/{tile}",
+                shape=whole,
+                chunks=(1, *shape) if self.key.stacked else shape,
+                dtype=self._dtype,
+                fill_value=0.0,
+                compressors=[ZstdCodec(level=0, checksum=True)],
+                attributes=about,
+            )
+        return self._array(tile)
 
     def _peer_attributes(self) -> dict[str, Any]:
         own: Any = self._group.attrs[OURS]
@@ -187,16 +191,6 @@ class ZarrShelf:
             yield
         except Exception as error:  # file systems and object stores have no common base error
             raise cannot_write(self._place.label, error) from error
-
-
-def cannot_write(label: str, error: Exception) -> StoreError:
-    """Say why a store cannot be written."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return StoreError(f"There is no room left for {label}.", "Free some and go on; what is done is kept.")
-    return StoreError(
-        f"{label} cannot be written ({error or type(error).__name__}).",
-        "Check the place and its permissions, then go on; what is done is kept.",
-    )
 
 
 def _masked_tiles(group: zarr.Group) -> dict[int, list[int]] | None:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Any
 
 import zarr
-from zarr.errors import ContainsArrayError
+from zarr.errors import ContainsArrayError, ContainsGroupError
 
 from ... import __version__
 from ...core import StoreError
 from ..models import Model
 from ..tiling import Tiling
 from .key import EmbeddingKey
-from .layout import OURS, ZarrShelf, cannot_write
-from .place import Place
+from .layout import OURS, ZarrShelf
+from .place import Place, cannot_write
 
 _FORMAT = 1
 
@@ -55,8 +56,16 @@ def _begin(place: Place, empty: zarr.Group | None, key: EmbeddingKey, model: Mod
     }  # fmt: skip
     try:
         if empty is None:
-            return zarr.create_group(place.store, attributes={OURS: about}, zarr_format=3)
+            with suppress(ContainsGroupError):
+                return zarr.create_group(place.store, attributes={OURS: about}, zarr_format=3)
+            # Another process was quicker; it must have begun the same store.
+            empty = zarr.open_group(place.store, mode="r+", use_consolidated=False)
+            if OURS in empty.attrs:
+                key.check(_own_key(empty.attrs.asdict(), place)[0], place.label)
+                return empty
         return empty.update_attributes({OURS: about})
+    except StoreError:
+        raise
     except Exception as error:  # file systems and object stores have no common base error
         raise cannot_write(place.label, error) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
@@ -9,6 +10,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import BaseFileLock, FileLock, Timeout
 from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore, ZipStore
 
@@ -20,7 +22,8 @@ class Place:
     """A folder, zip file or address. ``opened`` is the clock time of opening.
 
     A zip file cannot be changed in place, and is worthless when its end is missing. So a store grows in the folder
-    ``<name>.zip.part`` beside it and is packed when it is complete; a zip file that is there is only read.
+    ``<name>.zip.part`` beside it and is packed when it is complete; a zip file that is there is only read. A lock
+    lets only one process write it.
     """
 
     label: str
@@ -29,6 +32,7 @@ class Place:
     archive: Path | None
     writable: bool
     opened: float
+    lock: BaseFileLock | None = None
 
     def seal(self) -> Place:
         """Tidy up a store that is complete, pack it when it is to be a zip file, and return where it is now."""
@@ -41,6 +45,10 @@ class Place:
         if self.archive is None:
             return self
         _pack(self.folder, self.archive)
+        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.lock is not None:
+            self.lock.release(force=True)
+            Path(self.lock.lock_file).unlink(missing_ok=True)
         return find_place(self.archive, writing=False)
 
 
@@ -50,7 +58,7 @@ def find_place(where: str | os.PathLike[str], writing: bool) -> Place:
     now = time.time()
     if "://" in text and not text.startswith("file://"):
         return Place(text, _remote(text, writing), None, None, writing, now)
-    path = Path(text.removeprefix("file://"))
+    path = Path(text.removeprefix("file://")).expanduser()
     if path.suffix.lower() == ".zip":
         return _zip(path, writing, now)
     if path.exists() and not path.is_dir():
@@ -62,12 +70,28 @@ def find_place(where: str | os.PathLike[str], writing: bool) -> Place:
 def _zip(path: Path, writing: bool, now: float) -> Place:
     part = path.with_name(f"{path.name}.part")
     if path.is_file():
-        shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)  # of a process that was killed after packing
         if not zipfile.is_zipfile(path):
             raise StoreError(f"{path} is no zip file, or its end is missing.", "Delete it and compute it again.")
         return Place(str(path), ZipStore(path, mode="r"), None, None, False, now)
     _refuse_other_files(part)
-    return Place(str(path), LocalStore(part, read_only=not writing), part, path, writing, now)
+    lock = _take_lock(path) if writing else None
+    return Place(str(path), LocalStore(part, read_only=not writing), part, path, writing, now, lock)
+
+
+def _take_lock(archive: Path) -> BaseFileLock:
+    """Lock a zip file for this process; the operating system releases it when the process dies."""
+    lock = FileLock(archive.with_name(f"{archive.name}.lock"), timeout=0, is_singleton=True)
+    try:
+        archive.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except Timeout as error:
+        raise StoreError(
+            f"{archive} is being written by another process.", "Wait for it, or use a folder, which several may write."
+        ) from error
+    except (OSError, NotImplementedError) as error:
+        raise cannot_write(str(archive), error) from error
+    return lock
 
 
 def _remote(url: str, writing: bool) -> Store:
@@ -92,11 +116,25 @@ def _refuse_other_files(folder: Path) -> None:
 
 
 def _pack(folder: Path, archive: Path) -> None:
+    """Write a zip file of a folder."""
     part = archive.with_name(f"{archive.name}.packing")
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, allowZip64=True) as out:
-        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-            # A fixed date makes equal stores equal files.
-            entry = zipfile.ZipInfo(path.relative_to(folder).as_posix())
-            with path.open("rb") as source, out.open(entry, "w", force_zip64=True) as target:
-                shutil.copyfileobj(source, target, 1 << 20)
-    os.replace(part, archive)
+    try:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED, allowZip64=True) as out:
+            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+                # A fixed date makes equal stores equal files.
+                entry = zipfile.ZipInfo(path.relative_to(folder).as_posix())
+                with path.open("rb") as source, out.open(entry, "w", force_zip64=True) as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
+        os.replace(part, archive)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def cannot_write(label: str, error: Exception) -> StoreError:
+    """Say why a store cannot be written."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreError(f"There is no room left for {label}.", "Free some and go on; what is done is kept.")
+    return StoreError(
+        f"{label} cannot be written ({error or type(error).__name__}).",
+        "Check the place and its permissions, then go on; what is done is kept.",
+    )

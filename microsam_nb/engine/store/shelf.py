@@ -29,6 +29,9 @@ class Shelf(Protocol):
     def complete(self) -> bool:
         """Whether every item is there and the store says so."""
 
+    def refresh(self) -> None:
+        """Notice what another process has added."""
+
     def has(self, item: Item) -> bool:
         """Say whether an item was written completely."""
 
@@ -51,6 +54,9 @@ class MemoryShelf:
         self._kept: dict[Item, Features] = {}
         self._dtype = np.float16 if half else np.float32
         self.complete = False
+
+    def refresh(self) -> None:
+        """Nobody else adds to this memory."""
 
     def has(self, item: Item) -> bool:
         return item in self._kept

@@ -20,7 +20,7 @@ from .layout import ZarrShelf
 from .opening import open_shelf
 from .place import find_place
 from .recent import Recent
-from .shelf import Item, MemoryShelf
+from .shelf import Item, MemoryShelf, Shelf
 from .source import Source
 
 #: Memory for embeddings used lately, in bytes; 256 planes of vit_b.
@@ -35,9 +35,10 @@ class EmbeddingStore:
     An embedding is looked up among those used lately, then in the store, and else computed and stored.
     """
 
-    def __init__(self, key: EmbeddingKey, shelf: MemoryShelf | ZarrShelf, source: Source | None, budget: int) -> None:
+    def __init__(self, key: EmbeddingKey, shelf: Shelf, source: Source | None, budget: int) -> None:
         self.key = key
-        self._shelf, self._source = shelf, source
+        self._shelf: Shelf = shelf
+        self._source = source
         self._bare: tuple[int, Embedding] | None = None
         self._recent = Recent(budget)
         self._computing = threading.RLock()
@@ -69,6 +70,10 @@ class EmbeddingStore:
     def has(self, plane: int, tile: int = 0) -> bool:
         """Say whether an embedding need not be computed."""
         return self._shelf.has(self._item(plane, tile))
+
+    def refresh(self) -> None:
+        """Notice what another process has added to the store meanwhile."""
+        self._shelf.refresh()
 
     def items(self) -> Iterator[Item]:
         """Yield every plane and tile in order."""
