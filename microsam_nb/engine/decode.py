@@ -15,8 +15,10 @@ from torch import Tensor
 from .backbones.two_way import Hidden, decode_hidden, draw
 from .precision import working_dtype
 
-#: Prompts decoded at once; more do not fit the processor's cache.
-TOGETHER = 4
+
+def together(device: torch.device) -> int:
+    """Return how many prompts to decode at once: what fits a processor's cache, and more on a GPU."""
+    return 4 if device.type == "cpu" else 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +61,9 @@ def decode(
     if not count:
         height, width = features.shape[-2:]
         return features.new_zeros(0, len(wanted), 4 * height, 4 * width), features.new_zeros(0, len(wanted))
-    for start in range(0, count, TOGETHER):
-        some = slice(start, start + TOGETHER)
+    step = together(features.device)
+    for start in range(0, count, step):
+        some = slice(start, start + step)
         own = features[some] if len(features) > 1 else features
         hidden = decode_prompts(sam, own, position, prompts[some])
         masks.append(draw(sam.mask_decoder, hidden, wanted))
@@ -71,7 +74,7 @@ def decode(
 def decode_prompts(sam: Sam, features: Tensor, position: Tensor, prompts: SparsePrompts) -> Hidden:
     """Decode prompts up to their predicted IoU; ``draw`` makes masks of all or of some of them.
 
-    Holds 4 MiB (2 MiB in half precision) per prompt of a vit_b: pass ``TOGETHER`` prompts at a time.
+    Holds 4 MiB (2 MiB in half precision) per prompt of a vit_b: pass as many as ``together`` says at a time.
     """
     sparse, dense = encode_prompts(sam.prompt_encoder, prompts, features.shape[-2:])
     dtype = working_dtype(features.device)
