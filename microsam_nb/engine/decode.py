@@ -7,6 +7,7 @@ has many prompts need not draw all of them; ``decode`` is both. ``decode_tokens`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam
@@ -14,6 +15,8 @@ from torch import Tensor
 
 from .backbones.two_way import Hidden, decode_hidden, draw
 from .precision import working_dtype
+
+_positions: WeakKeyDictionary[PromptEncoder, tuple[Tensor, Tensor]] = WeakKeyDictionary()
 
 
 def together(device: torch.device) -> int:
@@ -81,6 +84,21 @@ def decode_prompts(sam: Sam, features: Tensor, position: Tensor, prompts: Sparse
     # Only products with the image gain from half precision; casting the weights for a few tokens costs more.
     with torch.autocast(features.device.type, enabled=False):
         return decode_hidden(sam.mask_decoder, features, position, sparse, dense, dtype)
+
+
+def dense_position(encoder: PromptEncoder) -> Tensor:
+    """Return the position encoding (1, c, h, w) of an embedding of the whole frame; do not write to it.
+
+    It is made once per model: that costs as much as a tenth of a click.
+    """
+    frequencies = encoder.pe_layer.positional_encoding_gaussian_matrix
+    kept = _positions.get(encoder)
+    # Loading other weights writes into the same tensor.
+    if kept is None or kept[0].device != frequencies.device or not torch.equal(kept[0], frequencies):
+        with torch.no_grad():
+            kept = frequencies.detach().clone(), encoder.get_dense_pe()
+        _positions[encoder] = kept
+    return kept[1]
 
 
 def encode_prompts(encoder: PromptEncoder, prompts: SparsePrompts, size: torch.Size) -> tuple[Tensor, Tensor]:
