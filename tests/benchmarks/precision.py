@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--weights")
     parser.add_argument("--limit", type=int, default=2, help="images per source")
     parser.add_argument("--objects", type=int, default=8, help="per image")
-    parser.add_argument("--vit-images", type=int, default=2)
+    parser.add_argument("--vit-images", type=int, default=2, help="images for vit_b")
     options = parser.parse_args()
     seen: collections.Counter[str] = collections.Counter()
     images = []
@@ -50,7 +50,7 @@ def main() -> None:
     for one in images:
         by_source[one.group] += changes(exact, fast, one, options.objects)
     for source, found in by_source.items():
-        print(f"| {source} | {len(found)} | {np.mean(found):.4f} | {np.min(found):.4f} |")
+        print(f"| {source.replace(' | ', ', ')} | {len(found)} | {np.mean(found):.4f} | {np.min(found):.4f} |")
     every = [value for found in by_source.values() for value in found]
     print(f"| all | {len(every)} | {np.mean(every):.4f} | {np.min(every):.4f} |")
 
@@ -103,7 +103,9 @@ def report_vit(exact: Model, fast: Model, images: list[LabelledImage]) -> float:
         clear = x.abs() > 0.1 * x.std()
         iou = ((x > 0) & (y > 0)).sum() / ((x > 0) | (y > 0)).sum()
         same = ((x > 0) == (y > 0))[clear].float().mean()
-        print(f"| {one.group} | {errors[-1]:.4f} | {relative(y, x):.4f} | {iou:.4f} | {same:.4f} |")
+        print(
+            f"| {one.group.replace(' | ', ', ')} | {errors[-1]:.4f} | {relative(y, x):.4f} | {iou:.4f} | {same:.4f} |"
+        )
     return float(np.mean(errors))
 
 
