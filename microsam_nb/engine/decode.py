@@ -7,6 +7,7 @@ has many prompts need not draw all of them; ``decode`` is both. ``decode_tokens`
 from __future__ import annotations
 
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam
@@ -16,8 +17,12 @@ from .backbones.nano import NanoPrompts
 from .backbones.two_way import Hidden, decode_hidden, draw
 from .precision import working_dtype
 
-#: Prompts decoded at once; more do not fit the processor's cache.
-TOGETHER = 4
+_positions: WeakKeyDictionary[PromptEncoder, tuple[Tensor, Tensor]] = WeakKeyDictionary()
+
+
+def together(device: torch.device) -> int:
+    """Return how many prompts to decode at once: what fits a processor's cache, and more on a GPU."""
+    return 4 if device.type == "cpu" else 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,9 @@ def decode(
     if not count:
         height, width = features.shape[-2:]
         return features.new_zeros(0, len(wanted), 4 * height, 4 * width), features.new_zeros(0, len(wanted))
-    for start in range(0, count, TOGETHER):
-        some = slice(start, start + TOGETHER)
+    step = together(features.device)
+    for start in range(0, count, step):
+        some = slice(start, start + step)
         own = features[some] if len(features) > 1 else features
         hidden = decode_prompts(sam, own, position, prompts[some])
         masks.append(draw(sam.mask_decoder, hidden, wanted))
@@ -72,13 +78,28 @@ def decode(
 def decode_prompts(sam: Sam, features: Tensor, position: Tensor, prompts: SparsePrompts) -> Hidden:
     """Decode prompts up to their predicted IoU; ``draw`` makes masks of all or of some of them.
 
-    Holds 4 MiB (2 MiB in half precision) per prompt of a vit_b: pass ``TOGETHER`` prompts at a time.
+    Holds 4 MiB (2 MiB in half precision) per prompt of a vit_b: pass as many as ``together`` says at a time.
     """
     sparse, dense = encode_prompts(sam.prompt_encoder, prompts, features.shape[-2:])
     dtype = working_dtype(features.device)
     # Only products with the image gain from half precision; casting the weights for a few tokens costs more.
     with torch.autocast(features.device.type, enabled=False):
         return decode_hidden(sam.mask_decoder, features, position, sparse, dense, dtype)
+
+
+def dense_position(encoder: PromptEncoder) -> Tensor:
+    """Return the position encoding (1, c, h, w) of an embedding of the whole frame; do not write to it.
+
+    It is made once per model: that costs as much as a tenth of a click.
+    """
+    frequencies = encoder.pe_layer.positional_encoding_gaussian_matrix
+    kept = _positions.get(encoder)
+    # Loading other weights writes into the same tensor.
+    if kept is None or kept[0].device != frequencies.device or not torch.equal(kept[0], frequencies):
+        with torch.no_grad():
+            kept = frequencies.detach().clone(), encoder.get_dense_pe()
+        _positions[encoder] = kept
+    return kept[1]
 
 
 def encode_prompts(encoder: PromptEncoder, prompts: SparsePrompts, size: torch.Size) -> tuple[Tensor, Tensor]:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 import torch
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 from microsam_nb.engine.backbones.nano import build_nano
-from microsam_nb.engine.decode import SparsePrompts, decode, decode_prompts, decode_tokens, draw, encode_prompts
+from microsam_nb.engine.decode import (
+    SparsePrompts,
+    decode,
+    decode_prompts,
+    decode_tokens,
+    dense_position,
+    draw,
+    encode_prompts,
+)
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +216,17 @@ def test_no_prompts_give_no_masks(sam, features, position):
     masks, scores = decode(sam, features, position, SparsePrompts(boxes=torch.zeros(0, 4)), several=True)
     assert masks.shape == (0, 3, 256, 256)
     assert scores.shape == (0, 3)
+
+
+def test_the_position_is_made_once_and_anew_for_other_weights(vit_b):
+    encoder = copy.deepcopy(vit_b.prompt_encoder)
+    with torch.inference_mode():
+        first = dense_position(encoder)
+        assert dense_position(encoder) is first
+    torch.testing.assert_close(first, encoder.get_dense_pe())
+    encoder.pe_layer.positional_encoding_gaussian_matrix.mul_(2)
+    assert not torch.allclose(dense_position(encoder), first)
+    torch.testing.assert_close(dense_position(encoder), encoder.get_dense_pe())
 
 
 def test_the_model_is_made_of_segment_anything_parts(sam):
