@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 
 from ..core import Candidate, Mask
-from .decode import decode
+from .backbones.two_way import draw
+from .decode import decode_prompts, dense_position, together
 from .looks import Look, plausible
 from .models import Model
 from .precision import inference
-from .prompting import Gathered, batches, to_frame
+from .prompting import Form, Gathered, batches, to_frame
 from .upsample import upsample
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the decoder says to one question: logits (m, h, w) of all masks and their predicted IoU (m,)."""
+    """What the decoder says to one question: logits (m, h, w) of what may be meant, and their predicted IoU (m,)."""
 
     look: Look
     logits: Tensor
@@ -29,32 +30,45 @@ class Answer:
 
 
 def answer(model: Model, questions: Sequence[tuple[Look, Gathered]]) -> list[Answer]:
-    """Decode every question, those of one form together, and return the answers in the order of the questions."""
+    """Decode every question, those of one form together, and return the answers in the order of the questions.
+
+    A lone positive point may mean several things. segment-anything's models answer with the best of three masks: its
+    predicted IoU decides before anything is drawn. nano gives all four, of which the caller chooses.
+    """
     moved = [own.move(asked) for own, asked in questions]
-    position = model.sam.prompt_encoder.get_dense_pe()
+    position = dense_position(model.sam.prompt_encoder)
     answers: dict[int, Answer] = {}
-    for indices in batches(moved):
+    for indices in batches(moved, together(model.device)):
         looks = [questions[i][0] for i in indices]
-        form = moved[indices[0]].form
-        several = None if form.points == 1 and not (form.box or form.mask) else False
         alone = all(one.embedding is looks[0].embedding for one in looks)
         sparse = to_frame([moved[i] for i in indices], [one.embedding for one in looks], model.frame, model.device)
         features = torch.cat([one.embedding.features for one in (looks[:1] if alone else looks)])
         with inference(model.device, model.precision):
-            logits, scores = decode(model.sam, features, position, sparse, several=several)
-        for i, own, planes, quality in zip(indices, looks, logits.float(), scores.float(), strict=True):
-            answers[i] = Answer(own, planes, quality)
+            hidden = decode_prompts(model.sam, features, position, sparse)
+            wanted = _meant(model, [moved[i] for i in indices], hidden.scores)
+            logits = draw(model.sam.mask_decoder, hidden, wanted).float()
+        scores = hidden.scores.gather(1, wanted)
+        for i, own, masks, quality in zip(indices, looks, logits, scores, strict=True):
+            answers[i] = Answer(own, masks, quality)
     return [answers[i] for i in range(len(questions))]
+
+
+def _meant(model: Model, asked: Sequence[Gathered], scores: Tensor) -> Tensor:
+    """Return which masks (n, m) to draw: 0 is the single answer, 1 to 3 those to an ambiguous prompt."""
+    several = asked[0].form == Form(1, False, False)
+    if several and model.is_nano:
+        # nano's single answer has learned lone points too.
+        return torch.arange(4, device=scores.device).expand(len(asked), 4)
+    best = 1 + scores[:, 1:].argmax(1)
+    ambiguous = torch.tensor([one.ambiguous for one in asked], device=scores.device)
+    return torch.where(ambiguous, best, torch.zeros_like(best))[:, None]
 
 
 def best(model: Model, asked: Gathered, answers: Sequence[Answer], plane_size: tuple[int, int]) -> Candidate:
     """Return the best mask of all answers to one question, which differ in the window they were looked at in."""
-    # segment-anything's single answer is meant for unambiguous prompts; nano's has learned lone points too.
-    several = asked.ambiguous and len(answers[0].scores) > 1
-    first = 1 if several and not model.is_nano else 0
-    chosen, row, highest = answers[0], first, -math.inf
+    chosen, row, highest = answers[0], 0, -math.inf
     for one in answers:
-        for index in range(first, len(one.scores) if several else first + 1):
+        for index in range(len(one.scores) if asked.ambiguous else 1):
             quality = float(one.scores[index])
             if len(answers) > 1:
                 quality += plausible(one.look, plane_size, model.frame, one.logits[index])
