@@ -98,6 +98,9 @@ def _add_prompt(commands: Any) -> None:
     prompt.add_argument("-o", "--output", type=Path, required=True, help="label image to write (.tif)")
     prompt.add_argument("-m", "--model", default="nano", help="nano, or a checkpoint file (default: nano)")
     prompt.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    prompt.add_argument(
+        "-e", "--embeddings", metavar="STORE", help="use, and complete, the store that `embed` made of this image"
+    )
     prompt.add_argument("--axes", default="", help="yx, yxc, zyx, tyx, zyxc or tyxc, where the guess is wrong")
     prompt.set_defaults(run=_prompt)
 
@@ -124,6 +127,9 @@ def _add_embed(commands: Any) -> None:
     embed.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     embed.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: auto)")
     embed.add_argument("--tile", nargs=2, type=int, metavar=("H", "W"), help="cut planes into tiles of H x W pixels")
+    embed.add_argument(
+        "--auto-tile", action="store_true", help="cut planes into tiles as suits the model and the image"
+    )
     embed.add_argument(
         "--halo", nargs=2, type=int, metavar=("H", "W"), help="pixels seen around a tile (default: an eighth of it)"
     )
@@ -216,17 +222,13 @@ def _download(names: Sequence[str]) -> int:
 def _embed(options: argparse.Namespace) -> int:
     from .core import SettingsError
     from .engine.load import load_model
-    from .engine.tiling import Tiling
     from .files.inputs import find_images, name_results
 
-    if options.halo and not options.tile:
+    if options.halo and not (options.tile or options.auto_tile):
         raise SettingsError("There is a halo without tiles.", "Give --tile as well, or leave --halo out.")
     if options.batch is not None and options.batch < 1:
         raise SettingsError(f"{options.batch} images cannot be encoded together.", "Give --batch 1 or more.")
-    tiling = None
-    if options.tile:
-        height, width = options.tile
-        tiling = Tiling((height, width), tuple(options.halo or (height // 8, width // 8)))
+    tiling = _tiling(options)
     paths = find_images(options.images)
     output = options.output.rstrip("/")
     if output.endswith((".zarr", ".zip")):
@@ -254,14 +256,29 @@ def _embed(options: argparse.Namespace) -> int:
     return 0 if complete == len(paths) else 1
 
 
+def _tiling(options: argparse.Namespace) -> Tiling | None:
+    """Read --tile and --halo; None stands for no tiles, or for what suits each image. Raises SettingsError."""
+    from .core import SettingsError
+    from .engine.tiling import Tiling
+
+    if options.auto_tile and (options.tile or options.halo):
+        raise SettingsError("--auto-tile chooses tile and halo.", "Leave --tile and --halo out.")
+    if not options.tile:
+        return None
+    height, width = options.tile
+    return Tiling((height, width), tuple(options.halo or (height // 8, width // 8)))
+
+
 def _embed_one(options: argparse.Namespace, path: Path, place: str, model: Model, tiling: Tiling | None) -> None:
     from tqdm import tqdm
 
     from .core import Image
-    from .engine import embed, open_store
+    from .engine import choose_tiling, embed, open_store
     from .files.volumes import open_image
 
     image = Image(open_image(path, options.key), options.axes, path.stem)
+    if options.auto_tile:
+        tiling = choose_tiling(image.shape[1:], model)
     store = open_store(place, model, image, tiling, half=options.half, budget=0)
     bar = tqdm(
         total=store.shape[0] * store.tiles,
@@ -277,25 +294,27 @@ def _embed_one(options: argparse.Namespace, path: Path, place: str, model: Model
 
 def _prompt(options: argparse.Namespace) -> int:
     from .core import Image, Labels
-    from .engine.encode import encode
-    from .engine.load import load_model
-    from .engine.predict import predict_many
-    from .files.images import read_image
+    from .engine import choose_tiling, load_model, open_store, predict_many
     from .files.labels import check_labels_path, write_labels
     from .files.prompts import read_prompts
+    from .files.volumes import open_image
 
     check_labels_path(options.output)
     if options.output.exists() and options.image.exists() and options.output.samefile(options.image):
         raise FileError(f"{options.output} is the image itself.", "Choose another name for the labels.")
     objects = read_prompts(options.prompts)
-    image = Image(read_image(options.image), options.axes, options.image.stem)
+    image = Image(open_image(options.image), options.axes, options.image.stem)
     planes = _by_plane(objects, image)
     if image.shape[0] > 1:
         print(image.reading)  # noqa: T201
     model = load_model(options.model, options.device)
+    tiling = choose_tiling(image.shape[1:], model)
+    if options.embeddings:
+        tiling = open_store(options.embeddings).tiling
+    store = open_store(options.embeddings, model, image, tiling)
     labels = Labels(image.shape)
     for plane, asked in planes.items():
-        found = predict_many(model, encode(model, image.shown(plane)), list(asked.values()))
+        found = predict_many(model, store, list(asked.values()))
         for number, candidate in zip(asked, found, strict=True):
             try:
                 labels.apply(labels.paint(candidate.mask, number))

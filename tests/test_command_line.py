@@ -134,12 +134,11 @@ def test_axes_of_a_volume_can_be_said(tmp_path, drawn, capsys):
 
 
 def test_an_image_where_nothing_is_found_gives_exit_code_1(tmp_path, image, capsys, monkeypatch):
-    import microsam_nb.engine.predict  # noqa: F401
+    import microsam_nb.engine
     from microsam_nb.core import Candidate, Mask
 
     nothing = Candidate(Mask((0, 0, 0), np.zeros((0, 0, 0), bool)), 0.0, "points")
-    module = sys.modules["microsam_nb.engine.predict"]
-    monkeypatch.setattr(module, "predict_many", lambda model, embedding, objects: [nothing] * len(objects))
+    monkeypatch.setattr(microsam_nb.engine, "predict_many", lambda model, embedding, objects: [nothing] * len(objects))
     (tmp_path / "p.csv").write_text("object,y,x\n4,5,5\n")
     assert main(["prompt", str(image), str(tmp_path / "p.csv"), "-o", str(tmp_path / "out.tif")]) == 1
     said = capsys.readouterr()

@@ -74,11 +74,23 @@ def test_a_folder_with_tiles_in_half(tmp_path, weights, volume, capsys):
     assert about["features/3"].dtype == np.float16
 
 
+def test_tiles_that_suit_the_image(tmp_path, weights, capsys):
+    tifffile.imwrite(tmp_path / "large.tif", np.random.default_rng(0).integers(0, 255, (300, 500)).astype(np.uint8))
+    out = tmp_path / "large.zarr"
+    assert run(weights, tmp_path / "large.tif", "-o", out, "--auto-tile") == 0
+    assert zarr.open_group(out, mode="r").attrs["tile_shape"] == [192, 192]
+    tifffile.imwrite(tmp_path / "small.tif", np.eye(90, dtype=np.float32))
+    assert run(weights, tmp_path / "small.tif", "-o", tmp_path / "small.zarr", "--auto-tile") == 0
+    assert zarr.open_group(tmp_path / "small.zarr", mode="r").attrs["tile_shape"] is None
+
+
 @pytest.mark.parametrize(
     ("options", "remedy"),
     [
         (["--halo", "4", "4"], "Give --tile as well"),
         (["--tile", "0", "4"], "at least 1 px"),
+        (["--auto-tile", "--halo", "4", "4"], "Leave --tile and --halo out"),
+        (["--auto-tile", "--tile", "4", "4"], "Leave --tile and --halo out"),
         (["--batch", "0"], "--batch 1 or more"),
         (["--model", "nan"], "nano"),
         (["--precision", "fp8"], "auto"),
