@@ -26,6 +26,8 @@ from .tiling import Window
 MARGIN = 2.3
 #: The smallest window tried around a click of unknown scale, in pixels, and the step to the next larger one.
 _FIRST, _STEP = 40.0, 1.7
+#: What a sharp outline counts beside the predicted IoU; chosen on the validation split, as are the other numbers here.
+_SHARP = 0.5
 #: What part of a window an object may fill, as shares of its side.
 _FAIR = (0.08, 0.85)
 
@@ -96,13 +98,13 @@ def window_at(shape: tuple[int, int], middle: tuple[float, float], side: float) 
 def plausible(own: Look, plane: tuple[int, int], frame: int, logits: Tensor) -> float:
     """Return what, beside its predicted IoU, speaks for a mask found in one of several windows of a plane.
 
-    Its outline should be sharp (the stability score of segment-anything, in 0..1); it should fill a fair part of the
+    Its outline should be sharp (half the stability score of segment-anything, in 0..1); it should fill a fair part of the
     window, and not be cut by a border of the window that is none of the plane (minus 10 each). logits (h, w).
     """
     inside = logits > 0
     if not bool(inside.any()):
         return -math.inf
-    worth = float((logits > 1).sum()) / float((logits > -1).sum())
+    worth = _SHARP * float((logits > 1).sum()) / float((logits > -1).sum())
     window, cell = own.window, frame / logits.shape[0]
     starts, stops = (window.y0, window.x0), (window.y1, window.x1)
     longest = 0.0

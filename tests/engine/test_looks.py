@@ -91,16 +91,16 @@ def drawn_logits(place):
 def test_what_speaks_for_a_mask():
     inner = Look(Window(10, 10, 74, 74), Embedding(torch.zeros(1), (64, 64), (256, 256)))
     fair = plausible(inner, SIZE, 256, drawn_logits(np.s_[40:90, 40:90]))
-    assert fair == pytest.approx(1.0)
+    assert fair == pytest.approx(0.5)
     blurred = drawn_logits(np.s_[40:90, 40:90])
     blurred[35:95, 35:40] = 0.5
-    assert 0.8 < plausible(inner, SIZE, 256, blurred) < fair
+    assert 0.4 < plausible(inner, SIZE, 256, blurred) < fair
     assert plausible(inner, SIZE, 256, drawn_logits(np.s_[0:50, 40:90])) < 0  # cut by the window
     assert plausible(inner, SIZE, 256, drawn_logits(np.s_[60:64, 60:64])) < 0  # tiny in it
     assert plausible(inner, SIZE, 256, drawn_logits(np.s_[4:124, 4:124])) < 0  # fills it
     assert plausible(inner, SIZE, 256, torch.full((128, 128), -8.0)) == -np.inf
     corner = Look(Window(0, 0, 64, 64), Embedding(torch.zeros(1), (64, 64), (256, 256)))
-    assert plausible(corner, SIZE, 256, drawn_logits(np.s_[0:50, 0:50])) == pytest.approx(1.0)
+    assert plausible(corner, SIZE, 256, drawn_logits(np.s_[0:50, 0:50])) == pytest.approx(0.5)
 
 
 def test_a_box_is_answered_in_its_window(random_nano):

@@ -27,7 +27,6 @@ from microsam_nb.core import (
 from microsam_nb.core.raster import clip_line
 from microsam_nb.engine import Embedding
 from microsam_nb.engine.decode import encode_prompts
-from microsam_nb.engine.predict import _upsample
 from microsam_nb.engine.prompting import (
     SURE,
     Form,
@@ -42,6 +41,7 @@ from microsam_nb.engine.prompting import (
     to_frame,
 )
 from microsam_nb.engine.tiling import Window
+from microsam_nb.engine.upsample import upsample
 
 SIZE = (60, 80)
 CPU = torch.device("cpu")
@@ -448,7 +448,7 @@ def test_logits_and_answers_share_one_grid(size, inputs, place):
     dense = ((yy / size[0] - place[0]) / 0.25) ** 2 + ((xx / size[1] - place[1]) / 0.2) ** 2 <= 1
     embedding = made(size, inputs, cells=128)
     logits = torch.from_numpy(mask_logits(Mask.crop(dense), embedding, 512))
-    back = _upsample(logits, embedding, 512, 0).dense((1, *size))[0]
+    back = upsample(logits, embedding, 512, 0).dense((1, *size))[0]
     assert (back & dense).sum() / (back | dense).sum() > 0.97
 
 
