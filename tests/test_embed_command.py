@@ -139,7 +139,13 @@ def test_an_interrupt_leaves_a_store_that_goes_on(tmp_path, weights):
     root = Path(microsam_nb.__file__).parents[1]
     command = [sys.executable, "-m", "microsam_nb", "embed", "v.tif", "-o", "e.zarr", "-m", weights]
     victim = subprocess.Popen(
-        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(root)}, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a shell starts in the background ignores Ctrl-C, and so would this.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     end = time.monotonic() + 120
     while not (tmp_path / "e.zarr" / "done" / "c").exists() and time.monotonic() < end:

@@ -98,8 +98,8 @@ def window_at(shape: tuple[int, int], middle: tuple[float, float], side: float) 
 def plausible(own: Look, plane: tuple[int, int], frame: int, logits: Tensor) -> float:
     """Return what, beside its predicted IoU, speaks for a mask found in one of several windows of a plane.
 
-    Its outline should be sharp (half the stability score of segment-anything, in 0..1); it should fill a fair part of the
-    window, and not be cut by a border of the window that is none of the plane (minus 10 each). logits (h, w).
+    Its outline should be sharp (half the stability score of segment-anything, in 0..1); it should fill a fair part
+    of the window, and not be cut by a border of the window that is none of the plane (minus 10 each). logits (h, w).
     """
     inside = logits > 0
     if not bool(inside.any()):

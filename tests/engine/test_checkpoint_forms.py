@@ -107,7 +107,7 @@ def test_the_same_weights_in_every_form(tmp_path, plain, prefixed, form):
     if form == "trainer":
         state |= {"iteration": 3, "best_metric": 0.5, "timestamp": "today", "init": {"name": "x", "rate": None}}
         state |= {"optimizer_state": optimizer.state_dict(), "scaler_state": None}
-    model = load_model(saved(tmp_path / "best.pt", state), device="cpu")
+    model = load_model(saved(tmp_path / "best.pt", state), device="cpu", precision="fp32")
     assert same(model.sam, plain)
     assert (model.spec.name, model.spec.architecture, model.spec.version) == ("best", "vit_b", "")
     assert model.spec.hash == file_hash(tmp_path / "best.pt")
@@ -127,7 +127,7 @@ def test_a_training_checkpoint_with_objects_beside_the_weights(tmp_path, plain, 
         tmp_path / "best.pt",
         {"model_state": sam_prefixed(plain), "decoder_state": unetr[False], "init": {"train_loader": Loader()}},
     )
-    model = load_model(path, device="cpu")
+    model = load_model(path, device="cpu", precision="fp32")
     assert same(model.sam, plain)
     assert same(model.distances, unetr[False])
     assert capsys.readouterr().out == ""
@@ -200,7 +200,7 @@ def test_code_is_not_run_wherever_it_hides(tmp_path, plain, unetr, place, legacy
     else:
         whole({**state, "model_state" if place == "weight" else place: poisoned[place]}, path)
     if place == "init" and not legacy:
-        assert same(load_model(path, device="cpu").sam, plain)
+        assert same(load_model(path, device="cpu", precision="fp32").sam, plain)
     else:
         refused("holds only weights", path, decoder=given if place == "decoder" else None)
     assert not (tmp_path / "ran").exists()
@@ -220,7 +220,7 @@ def test_what_runs_commands_is_not_run(tmp_path, plain, name):
 
     path = saved(tmp_path / "m.pt", {"model_state": plain, "init": Command()})
     if function == "eval":
-        load_model(path, device="cpu")
+        load_model(path, device="cpu", precision="fp32")
     else:
         refused("holds only weights", path)
     assert not target.exists()
@@ -371,7 +371,7 @@ def adapted(plain, tmp_path):
 @pytest.mark.parametrize("kind", KINDS)
 def test_merged_adapters_compute_the_same(adapted, plain, kind):
     path, sam = adapted(kind)
-    model = load_model(path, device="cpu")
+    model = load_model(path, device="cpu", precision="fp32")
     assert model.sam.state_dict().keys() == plain.keys()
     x = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(3))
     with torch.inference_mode():
@@ -455,7 +455,7 @@ def named(monkeypatch, tmp_path, plain, unetr):
 
 
 def test_a_name_loads_the_weights_that_micro_sam_left(named, plain, unetr):
-    model = load_model("vit_b_mine", device="cpu")
+    model = load_model("vit_b_mine", device="cpu", precision="fp32")
     assert same(model.sam, plain)
     assert same(model.distances, unetr[True])
     assert model.spec.hash == file_hash(named / "vit_b_mine")
@@ -465,7 +465,7 @@ def test_a_name_loads_the_weights_that_micro_sam_left(named, plain, unetr):
 def test_a_name_wins_over_a_file_in_the_working_folder(named, plain, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "vit_b_mine").write_text("something else")
-    assert same(load_model("vit_b_mine", device="cpu").sam, plain)
+    assert same(load_model("vit_b_mine", device="cpu", precision="fp32").sam, plain)
     refused("Download it again", Path("vit_b_mine"))
     refused("Download it again", "./vit_b_mine")
 
@@ -494,7 +494,7 @@ def test_find_weights_does_not_download(tmp_path):
 def test_mobile_sam_loads_and_encodes(tmp_path, exact):
     torch.manual_seed(0)
     state = noisy(build_tiny_vit().state_dict())
-    model = load_model(saved(tmp_path / "mobile_sam.pt", state), device="cpu")
+    model = load_model(saved(tmp_path / "mobile_sam.pt", state), device="cpu", precision="fp32")
     assert model.spec.architecture == "vit_t"
     assert model.frame == 1024
     assert same(model.sam, state)

@@ -178,7 +178,7 @@ def test_masks_may_be_drawn_for_some_prompts_only(sam, features, position, point
     close([draw(sam.mask_decoder, hidden, best[:, None])[:, 0]], [masks[torch.arange(3), best]])
     kept = hidden[torch.tensor([True, False, True])]
     close([draw(sam.mask_decoder, kept, range(4))], [masks[[0, 2]]])
-    assert draw(sam.mask_decoder, hidden[:0], [1]).shape == (0, 1, 256, 256)
+    assert draw(sam.mask_decoder, hidden[:0], [1]).shape == (0, 1, 128, 128)
 
 
 def test_half_precision_is_close(vit_b, wide):
@@ -214,7 +214,7 @@ def test_gradients_flow(sam, features, position, boxes, way):
 
 def test_no_prompts_give_no_masks(sam, features, position):
     masks, scores = decode(sam, features, position, SparsePrompts(boxes=torch.zeros(0, 4)), several=True)
-    assert masks.shape == (0, 3, 256, 256)
+    assert masks.shape == (0, 3, 128, 128)
     assert scores.shape == (0, 3)
 
 
