@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="a training setting, such as steps=3000",
     )
+    train.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     train.add_argument("-o", "--output", type=Path, help="safetensors file to write at the end")
     train.set_defaults(run=_train_embedded)
     return parser
@@ -363,7 +364,7 @@ def _train_embedded(options: argparse.Namespace) -> int:
     if "RANK" in os.environ:  # started by torchrun: every process draws its own crops, gradients are averaged
         dist.init_process_group("gloo")
     data = embedded_dataset(read_pack(options.data, "train", kinds=("2d", "3d", "2dt")))
-    model = new_nano()
+    model = new_nano(device=options.device)
     first = not dist.is_initialized() or dist.get_rank() == 0
     for result in train(model, data, settings, folder=options.folder):
         if first:

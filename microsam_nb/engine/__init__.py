@@ -1,4 +1,4 @@
-"""The verbs: load a model, encode an image, answer prompts, train. Importable without any widget library."""
+"""The verbs: load a model, encode an image, answer prompts. Importable without any widget library."""
 
 from .embed import Encoded, embed
 from .embedding import Embedding
@@ -6,9 +6,11 @@ from .encode import encode, encode_many
 from .load import load_model
 from .models import Model, ModelSpec
 from .plan import Plan, choose_tiling, plan
-from .predict import predict, predict_many
+from .predict import predict, predict_logits, predict_many
+from .prompting import PointsOf, RegionUse
 from .registry import MODELS, find_registered
 from .store import EmbeddingStore, open_store
+from .tiling import Tiling
 
 __all__ = [
     "MODELS",
@@ -18,6 +20,9 @@ __all__ = [
     "Model",
     "ModelSpec",
     "Plan",
+    "PointsOf",
+    "RegionUse",
+    "Tiling",
     "choose_tiling",
     "embed",
     "encode",
@@ -27,5 +32,6 @@ __all__ = [
     "open_store",
     "plan",
     "predict",
+    "predict_logits",
     "predict_many",
 ]

@@ -1,7 +1,7 @@
 """Prompts and embeddings to mask logits, for many prompts of one or of several images in one call.
 
 Answers come in two steps, ``decode_prompts`` with the predicted IoU and ``draw`` with the masks, so that whoever
-has many prompts need not draw all of them; ``decode`` is both. ``decode_tokens`` is the plain way that training takes.
+has many prompts need not draw all of them; ``decode`` is both.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 import torch
-from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam
+from segment_anything.modeling import PromptEncoder, Sam
 from torch import Tensor
 
 from .backbones.nano import NanoPrompts
@@ -120,24 +120,3 @@ def encode_prompts(encoder: PromptEncoder, prompts: SparsePrompts, size: torch.S
     if isinstance(encoder, NanoPrompts):
         dense = dense + encoder.draw(prompts.points, prompts.labels, prompts.boxes, size)
     return sparse, dense
-
-
-def decode_tokens(
-    decoder: MaskDecoder, features: Tensor, position: Tensor, sparse: Tensor, dense: Tensor, *, several: bool | None
-) -> tuple[Tensor, Tensor]:
-    """Run the mask decoder on encoded prompts as segment-anything does, with gradients; see ``decode``.
-
-    segment-anything repeats a single image's embedding for every prompt; here each prompt may have its own.
-    """
-    count = sparse.shape[0]
-    fixed = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-    tokens = torch.cat([fixed.expand(count, -1, -1), sparse.to(fixed.dtype)], dim=1)
-    source = (features + dense).expand(count, -1, -1, -1)
-    hidden, flat = decoder.transformer(source, position.expand(count, -1, -1, -1), tokens)
-    upscaled = decoder.output_upscaling(flat.transpose(1, 2).reshape(source.shape))
-    wanted = range(4) if several is None else range(1, 4) if several else range(1)
-    heads = decoder.output_hypernetworks_mlps
-    kernels = torch.stack([heads[i](hidden[:, 1 + i]) for i in wanted], dim=1)
-    n, c, h, w = upscaled.shape
-    masks = (kernels @ upscaled.reshape(n, c, h * w)).reshape(n, -1, h, w)
-    return masks, decoder.iou_prediction_head(hidden[:, 0])[:, wanted.start : wanted.stop]

@@ -159,6 +159,8 @@ def _fill(module: nn.Module, weights: Mapping[str, Tensor], path: Path) -> None:
 def _device(name: str) -> torch.device:
     try:
         device = find_device(name)
+        if device.type not in ("cpu", "cuda", "mps"):
+            raise RuntimeError(f"{device.type} does not compute masks")
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ModelError(f"The device {name!r} cannot be used here.", "Choose 'auto' or 'cpu'.") from error

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from torch import Tensor
+
 from ..core import Candidate, Mask, Prompt, PromptError
 from .answer import answer, best
 from .closer import look_closer
+from .decode import decode, dense_position
 from .embedding import Embedding
 from .looks import Look
 from .models import Model
-from .prompting import Gathered, RegionUse, gather
+from .precision import inference
+from .prompting import Gathered, RegionUse, gather, to_frame
 from .store import EmbeddingStore
 from .tiled import answer_from_tiles
 from .tiling import Window
@@ -51,6 +55,22 @@ def predict_many(
     if isinstance(source, Embedding):
         return _in_plane(model, source, asked, before)
     return _in_store(model, source, asked, before)
+
+
+def predict_logits(
+    model: Model, embedding: Embedding, prompts: Sequence[Prompt], *, logits: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Return low-resolution logits (4, 4h, 4w) of one object's masks and their predicted IoU (4,).
+
+    The first is the single answer, the others are those to an ambiguous prompt. ``logits`` (4h, 4w) of one of them may
+    be given back as a further prompt: segment-anything's way to correct an answer. The model looks at the embedding
+    as it is, nano too. Raises PromptError as ``predict`` does.
+    """
+    asked = gather(prompts, embedding.original_size, logits=logits)
+    sparse = to_frame([asked], embedding, model.frame, model.device)
+    with inference(model.device, model.precision):
+        masks, scores = decode(model.sam, embedding.features, dense_position(model.sam.prompt_encoder), sparse)
+    return masks[0].float(), scores[0].float()
 
 
 def _in_store(

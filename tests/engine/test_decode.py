@@ -13,7 +13,6 @@ from microsam_nb.engine.decode import (
     SparsePrompts,
     decode,
     decode_prompts,
-    decode_tokens,
     dense_position,
     draw,
     encode_prompts,
@@ -49,6 +48,22 @@ def boxes():
 @pytest.fixture
 def earlier():
     return torch.randn(3, 1, 128, 128, generator=torch.Generator().manual_seed(4))
+
+
+def decode_tokens(decoder, features, position, sparse, dense, *, several):
+    """segment-anything's mask decoder, but each prompt may have an embedding of its own."""
+    count = sparse.shape[0]
+    fixed = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+    tokens = torch.cat([fixed.expand(count, -1, -1), sparse.to(fixed.dtype)], dim=1)
+    source = (features + dense).expand(count, -1, -1, -1)
+    hidden, flat = decoder.transformer(source, position.expand(count, -1, -1, -1), tokens)
+    upscaled = decoder.output_upscaling(flat.transpose(1, 2).reshape(source.shape))
+    wanted = range(4) if several is None else range(1, 4) if several else range(1)
+    heads = decoder.output_hypernetworks_mlps
+    kernels = torch.stack([heads[i](hidden[:, 1 + i]) for i in wanted], dim=1)
+    n, c, h, w = upscaled.shape
+    masks = (kernels @ upscaled.reshape(n, c, h * w)).reshape(n, -1, h, w)
+    return masks, decoder.iou_prediction_head(hidden[:, 0])[:, wanted.start : wanted.stop]
 
 
 def own(sam, features, position, several, points=None, boxes=None, masks=None):

@@ -195,6 +195,6 @@ def test_weights_of_other_shapes(changed):
     refused(changed(**{"sam.mask_decoder.iou_token.weight": torch.zeros(1, 64)}), "unchanged checkpoint")
 
 
-@pytest.mark.parametrize("device", ["nonsense", "cuda:99", ""])
+@pytest.mark.parametrize("device", ["nonsense", "meta", "cuda:99", ""])
 def test_a_device_that_is_not_there(weights, device):
     refused(weights, "Choose 'auto' or 'cpu'.", device=device)

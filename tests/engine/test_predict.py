@@ -9,7 +9,7 @@ from segment_anything import SamPredictor
 from torch.nn import functional as F
 
 from microsam_nb.core import BoxPrompt, Mask, Point, PromptError
-from microsam_nb.engine import Embedding, encode, predict, predict_many
+from microsam_nb.engine import Embedding, encode, predict, predict_logits, predict_many
 from microsam_nb.engine.decode import decode
 from microsam_nb.engine.prompting import gather, to_frame
 from microsam_nb.engine.upsample import upsample
@@ -213,3 +213,20 @@ def test_nano_keeps_to_the_box(random_nano, plain, embedding):
     around[:, 90:210, 190:310] = True
     assert np.array_equal(kept, whole & around)
     assert (whole & ~around).any()
+
+
+def test_logits_of_an_answer_are_a_prompt(random_nano, embedding, predictor):
+    masks, scores = predict_logits(random_nano, embedding, [Point(0, 100.5, 200.5)])
+    assert masks.shape == (4, 128, 128)
+    assert scores.shape == (4,)
+    again, _ = predict_logits(random_nano, embedding, [Point(0, 100.5, 200.5)], logits=masks[2])
+    theirs = predictor.predict(
+        point_coords=np.array([[200, 100]]),
+        point_labels=np.array([1]),
+        mask_input=masks[2:3].numpy(),
+        multimask_output=True,
+    )[2]
+    np.testing.assert_allclose(again[1:].numpy(), theirs, rtol=1e-3, atol=5e-3)
+    assert not np.allclose(again.numpy(), masks.numpy(), atol=1e-2)
+    with pytest.raises(PromptError, match="that the same model gave"):
+        predict_logits(random_nano, embedding, [Point(0, 100.5, 200.5)], logits=masks[2, :64])

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from ...core import ModelError, Settings, option
 from ..encode import encode
+from ..looks import window_at
 from ..models import Model
 from ..precision import inference
 from ..tiling import Tiling
@@ -36,6 +37,12 @@ class DistanceSettings(Settings):
     boundary_distance: float = option(0.6, "Seeds lie deeper than this in their object.", low=0.0, high=1.0)
     foreground_smoothing: float = option(1.0, "Blur of the foreground.", low=0.0, high=20.0, unit="px")
     distance_smoothing: float = option(1.6, "Blur of both distances.", low=0.0, high=20.0, unit="px")
+    smoothing_share: float = option(
+        0.08,
+        "The blurs are at least this share of a typical object's diameter; half of it for the foreground.",
+        low=0.0,
+        high=1.0,
+    )
     min_size: int = option(25, "Smaller objects are left out.", low=0, high=10_000_000, unit="px")
 
 
@@ -46,8 +53,9 @@ def segment_distances(maps: NDArray[np.float32], settings: DistanceSettings = Di
     small deep inside an object. Seeds are 8-connected, the watershed runs over the boundary distance.
     """
     s = settings
-    foreground = _smooth(maps[0], s.foreground_smoothing) > s.foreground
-    center, boundary = (_smooth(one, s.distance_smoothing) for one in maps[1:])
+    blur = s.smoothing_share * (_object_size(maps) or 0.0) if s.smoothing_share else 0.0
+    foreground = _smooth(maps[0], max(s.foreground_smoothing, blur / 2)) > s.foreground
+    center, boundary = (_smooth(one, max(s.distance_smoothing, blur)) for one in maps[1:])
     seeds = (center < s.center_distance) & (boundary < s.boundary_distance) & foreground
     markers, _ = ndimage.label(seeds, structure=np.ones((3, 3)))
     labels = watershed(boundary, markers, mask=foreground)
@@ -92,7 +100,7 @@ def distance_maps(model: Model, pixels: NDArray[np.uint8], zoom: float | None = 
 
 def _object_size(maps: NDArray[np.float32]) -> float | None:
     """Return the typical diameter of the objects in pixels, or None without any."""
-    labels = segment_distances(maps)
+    labels = segment_distances(maps, DistanceSettings(smoothing_share=0.0))
     sizes = np.bincount(labels.ravel())[1:]
     if not len(sizes):
         return None
@@ -108,13 +116,15 @@ def _tiled(model: Model, pixels: NDArray[np.uint8], zoom: float) -> NDArray[np.f
     if max(height, width) <= outer:
         return _look(model, pixels)
     halo = outer // 5
-    tiling = Tiling((outer - 2 * halo,) * 2, (halo,) * 2)
+    step = outer - 2 * halo
     total, weights = np.zeros((3, height, width), np.float32), np.zeros((height, width), np.float32)
-    for tile in tiling.tiles((height, width)):
-        rows, columns = tile.outer.slices
-        maps = _look(model, pixels[rows, columns])
-        weight = _bump(tile.outer.shape)
-        total[:, rows, columns] += maps * weight
+    for tile in Tiling((step, step), (0, 0)).tiles((height, width)):
+        middle = ((tile.inner.y0 + tile.inner.y1) / 2, (tile.inner.x0 + tile.inner.x1) / 2)
+        # Windows at the border are moved inwards, not cut: all are seen at one scale.
+        window = window_at((height, width), middle, outer)
+        rows, columns = window.slices
+        weight = _bump(window.shape)
+        total[:, rows, columns] += _look(model, pixels[rows, columns]) * weight
         weights[rows, columns] += weight
     return total / weights
 
@@ -122,13 +132,13 @@ def _tiled(model: Model, pixels: NDArray[np.uint8], zoom: float) -> NDArray[np.f
 def _bump(shape: tuple[int, int]) -> NDArray[np.float32]:
     """Weights that fall off towards the border, never to 0."""
     ramps = [np.minimum(np.arange(n) + 1, n - np.arange(n)).astype(np.float32) for n in shape]
-    return np.minimum.outer(*ramps) ** 2
+    return np.multiply.outer(*ramps) ** 2
 
 
 def _look(model: Model, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
     embedding = encode(model, pixels)
     assert model.distances is not None
-    with inference(model.device):
+    with inference(model.device, model.precision):
         logits = model.distances(embedding.features)
     maps = torch.sigmoid(logits.float())
     height, width = embedding.input_size

@@ -1,7 +1,7 @@
 """The embedded model: a small convolutional encoder under segment-anything's prompt encoder and mask decoder.
 
-The image frame is 512 pixels wide, the embedding has stride 8. Dense 3x3 convolutions keep the AMX and
-AVX-512 units of a CPU busy; batch normalisation is folded into them for inference.
+The frame is 256 pixels wide, for a window of the image around an object; the embedding has stride 8. Dense 3x3
+convolutions keep the AMX and AVX-512 units of a CPU busy; batch normalisation is folded into them for inference.
 """
 
 from __future__ import annotations

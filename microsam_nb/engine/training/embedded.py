@@ -13,6 +13,7 @@ from torch import Tensor
 from ...core import LabelledImage, ModelError
 from ..backbones.nano import NanoDistances, build_nano
 from ..models import Model, ModelSpec
+from ..precision import find_device
 from .dataset import CropDataset
 from .drawn import KINDS, drawn_images
 
@@ -30,10 +31,11 @@ _WEIGHTS = {
 } | {f"drawn | {kind}": 0.3 for kind in KINDS}
 
 
-def new_nano(seed: int = 0) -> Model:
-    """Return an untrained nano model with instance decoder."""
+def new_nano(seed: int = 0, device: str = "cpu") -> Model:
+    """Return an untrained nano model with instance decoder on a device, "auto" for the fastest there is."""
     torch.manual_seed(seed)
-    return Model(ModelSpec("nano", "nano", "untrained"), build_nano(), NanoDistances(), torch.device("cpu"))
+    place = find_device(device)
+    return Model(ModelSpec("nano", "nano", "untrained"), build_nano().to(place), NanoDistances().to(place), place)
 
 
 def embedded_dataset(images: Sequence[LabelledImage], drawn: int = 90) -> CropDataset:

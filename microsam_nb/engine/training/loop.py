@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,8 @@ _TRIES = 500
 _BALANCED = 0.3
 #: Weight of the predicted IoU's squared error: it decides between the answers to a lone click.
 _SCORES = 3.0
+#: Settings that a training may go on with changed.
+_MAY_CHANGE = ("steps", "steps_per_epoch")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +119,31 @@ class _Run:
     def state(self) -> dict[str, object]:
         return {
             "step": self.step,
+            "settings": asdict(self.settings),
             "net": self.net.state_dict(),
             "mean": self.mean,
             "optimizer": self.optimizer.state_dict(),
         }
 
     def restore(self, state: dict[str, object]) -> None:
+        self._check(state.get("settings"))
         self.net.load_state_dict(state["net"])  # type: ignore[arg-type]
         self.mean = state["mean"]  # type: ignore[assignment]
         self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
         self.step = int(state["step"])  # type: ignore[call-overload]
         self._seed()
+
+    def _check(self, before: object) -> None:
+        """Raise SettingsError when the training was begun with other settings; steps and reports may change."""
+        if not isinstance(before, dict):
+            return
+        now = asdict(self.settings)
+        other = [name for name in now if name not in _MAY_CHANGE and before.get(name, now[name]) != now[name]]
+        if other:
+            was = ", ".join(f"{name}={before[name]}" for name in other)
+            raise SettingsError(
+                f"This training was begun with {was}.", "Give the same settings, or another folder to begin anew."
+            )
 
     def finish(self) -> None:
         self.net.load_state_dict(self.mean)
