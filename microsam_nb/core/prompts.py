@@ -66,6 +66,11 @@ class _Corners:
             for name, value in (("y0", y0), ("y1", y1), ("x0", x0), ("x1", x1)):
                 object.__setattr__(self, name, value)
 
+    @property
+    def middle(self) -> tuple[float, float]:
+        """The centre (y, x)."""
+        return (self.y0 + self.y1) / 2, (self.x0 + self.x1) / 2
+
     def moved(self, dy: float, dx: float) -> Self:
         """Return the same, ``dy`` lower and ``dx`` further right."""
         return replace(self, y0=self.y0 + dy, x0=self.x0 + dx, y1=self.y1 + dy, x1=self.x1 + dx)

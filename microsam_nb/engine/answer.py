@@ -72,6 +72,7 @@ def best(model: Model, asked: Gathered, answers: Sequence[Answer], plane_size: t
             quality = float(one.scores[index])
             if len(answers) > 1:
                 quality += plausible(one.look, plane_size, model.frame, one.logits[index])
+                quality -= _missed(one, model.frame, index, asked)
             if quality > highest:
                 chosen, row, highest = one, index, quality
     plane = asked.plane
@@ -80,6 +81,17 @@ def best(model: Model, asked: Gathered, answers: Sequence[Answer], plane_size: t
         mask = _within(mask, asked)
     origin = "region" if asked.mask is not None else "box" if asked.box is not None else "points"
     return Candidate(mask, float(chosen.scores[row].clamp(0, 1)), origin)
+
+
+def _missed(one: Answer, frame: int, index: int, asked: Gathered) -> int:
+    """Return how many clicks a mask does not obey."""
+    logits, step = one.logits[index], frame / one.logits.shape[-1]
+    ys, xs = one.look.embedding.scale
+    missed = 0
+    for p in one.look.move(asked).points:
+        row, column = int(p.y * ys / step), int(p.x * xs / step)
+        missed += bool(logits[row, column] > 0) != p.positive
+    return missed
 
 
 def _within(mask: Mask, asked: Gathered) -> Mask:

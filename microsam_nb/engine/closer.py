@@ -8,13 +8,15 @@ from dataclasses import replace
 from ..core import Candidate, Mask
 from .answer import answer, best
 from .embedding import Embedding
-from .looks import around, ladder, look
+from .looks import around, ladder, look, window_at
 from .models import Model
 from .prompting import Gathered, box_of
 from .tiling import Window
 
 #: Objects whose windows are in memory at the same time.
 _CLOSE = 8
+#: Windows tried around a mask that is corrected, beside the one that fits it, as multiples of that.
+_FARTHER = (1.7,)
 
 
 def look_closer(
@@ -52,4 +54,9 @@ def _windows(model: Model, embedding: Embedding, asked: Gathered, previous: Mask
         boxes.append(box_of(known, shape))
     if not boxes:
         return ladder(shape, asked.points)
-    return [around(shape, asked.extent(boxes), model.frame / model.enlargement)]
+    extent, least = asked.extent(boxes), model.frame / model.enlargement
+    near = around(shape, extent, least)
+    if previous is None:
+        return [near]
+    # What is corrected may be only a part of what is meant.
+    return list(dict.fromkeys([near, *(window_at(shape, extent.middle, max(near.shape) * f) for f in _FARTHER)]))

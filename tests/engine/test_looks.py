@@ -125,11 +125,23 @@ def test_a_correction_is_looked_for_where_the_answer_was(random_nano, monkeypatc
     monkeypatch.setattr(closer, "look", lambda model, e, windows: seen.extend(windows) or look(model, e, windows))
     previous = Mask((0, 200, 300), np.ones((1, 20, 20), bool))
     predict(random_nano, embedding, [Point(0, 210, 310), Point(0, 215, 318, False)], previous=previous)
-    assert len(seen) == 1
-    assert seen[0].shape == (46, 46)
+    # One window that fits what is corrected, and a larger one: it may have been only a part.
+    assert [w.shape for w in seen] == [(46, 46), (79, 79)]
     seen.clear()
     predict(random_nano, embedding, [Point(0, 210, 310), Point(0, 215, 318, False)])
     assert len(seen) > 3
+
+
+def test_a_mask_that_does_not_obey_the_clicks_loses():
+    from microsam_nb.engine.answer import Answer, _missed
+    from microsam_nb.engine.prompting import gather
+
+    own = Look(Window(10, 10, 74, 74), Embedding(torch.zeros(1), (64, 64), (256, 256)))
+    masks = torch.stack([drawn_logits(np.s_[40:90, 40:90]), drawn_logits(np.s_[0:20, 0:20])])
+    asked = gather([Point(0, 42, 42), Point(0, 15, 15, False), Point(0, 299, 399, False)], SIZE)
+    one = Answer(own, masks, torch.zeros(2))
+    assert _missed(one, 256, 0, asked) == 0
+    assert _missed(one, 256, 1, asked) == 2
 
 
 def test_many_objects_equal_one_by_one(random_nano):
