@@ -97,7 +97,9 @@ def _add_prompt(commands: Any) -> None:
     prompt.add_argument("image", type=Path, help="TIFF, PNG, JPEG or .npy image or volume")
     prompt.add_argument("prompts", type=Path, help="CSV or JSON file of prompts, see below")
     prompt.add_argument("-o", "--output", type=Path, required=True, help="label image to write (.tif)")
-    prompt.add_argument("-m", "--model", default="nano", help="nano, or a checkpoint file (default: nano)")
+    prompt.add_argument(
+        "-m", "--model", default="nano", help="a name from `info`, or a checkpoint file (default: nano)"
+    )
     prompt.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     prompt.add_argument(
         "-e", "--embeddings", metavar="STORE", help="use, and complete, the store that `embed` made of this image"
@@ -109,7 +111,7 @@ def _add_prompt(commands: Any) -> None:
 def _add_embed(commands: Any) -> None:
     embed = commands.add_parser(
         "embed",
-        help="encode images once, so that every later step is quick",
+        help="encode images once, so that every later step is quick (nano needs it not)",
         description="Encode images and volumes and keep the embeddings. A store that was begun is gone on with; one "
         "that is complete is left as it is. Ctrl-C stops; the same command goes on.",
         epilog="Exit codes: 0 everything is stored, 1 some images failed, 2 the command is wrong, 130 interrupted. "
@@ -232,6 +234,8 @@ def _embed(options: argparse.Namespace) -> int:
     tiling = _tiling(options)
     paths = find_images(options.images)
     output = options.output.rstrip("/")
+    if Path(output).suffix.lower() in (".tif", ".tiff", ".png", ".jpg", ".npy", ".h5"):
+        raise SettingsError(f"{output} is no name for a store.", "End it with .zarr or .zip, or name a folder.")
     if output.endswith((".zarr", ".zip")):
         if len(paths) > 1:
             raise SettingsError(f"{output} is one store for {len(paths)} images.", "Name a folder with -o.")
@@ -311,6 +315,10 @@ def _prompt(options: argparse.Namespace) -> int:
     model = load_model(options.model, options.device)
     tiling = choose_tiling(image.shape[1:], model)
     if options.embeddings:
+        if "://" not in options.embeddings and not Path(options.embeddings).exists():
+            raise FileError(
+                f"There is no store {options.embeddings}.", "Make it with: microsam-nb embed IMAGE -o STORE."
+            )
         tiling = open_store(options.embeddings).tiling
     store = open_store(options.embeddings, model, image, tiling)
     labels = Labels(image.shape)

@@ -93,7 +93,11 @@ def write_prompts(path: Path, objects: Mapping[int, Sequence[Prompt]]) -> None:
 def _read_table(path: Path) -> Iterator[tuple[int, Prompt]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines, skipinitialspace=True, strict=True)
+            # Spreadsheets in languages with a decimal comma separate columns by semicolons.
+            head = lines.readline()
+            lines.seek(0)
+            separator = ";" if ";" in head and "," not in head else ","
+            reader = csv.DictReader(lines, delimiter=separator, skipinitialspace=True, strict=True)
             _check_header(path, [name.strip() for name in reader.fieldnames or () if name])
             for row in reader:
                 with _located(f"{path}, line {reader.line_num}", _TABLE):

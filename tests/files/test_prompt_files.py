@@ -266,3 +266,8 @@ def test_json_that_is_no_text(tmp_path):
 def test_a_json_of_one_kind_reads_like_its_table(table, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([{"object": 3, **prompt_to_json(BoxPrompt(0, 1, 2, 30, 40))}]))
     assert read_prompts(tmp_path / "a.json") == read_prompts(table("object,y0,x0,y1,x1\n3,1,2,30,40\n"))
+
+
+def test_a_table_of_a_spreadsheet_with_semicolons(tmp_path):
+    (tmp_path / "p.csv").write_text("object;y;x;positive\n3;5.5;6;1\n3;9;9;0\n")
+    assert read_prompts(tmp_path / "p.csv") == {3: [Point(0, 5.5, 6, True), Point(0, 9, 9, False)]}
