@@ -137,6 +137,15 @@ def test_read_only_pixels_are_fine_and_not_written():
     assert np.array_equal(pixels, before)
 
 
+@pytest.mark.parametrize("side", [1024, 2048])
+def test_a_large_colour_picture_shows_every_channel(side):
+    pixels = np.zeros((side, side, 3), np.uint16)
+    pixels[: side // 2] = 10, 300, 900
+    shown = Image(pixels).shown()
+    assert shown[0, 0].tolist() == [3, 85, 255]
+    assert not shown[-1].any()
+
+
 def test_planes_of_a_stack():
     pixels = ramp(4, 8, 9)
     image = Image(pixels)
