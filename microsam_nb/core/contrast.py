@@ -71,7 +71,7 @@ class Contrast:
 
 
 def _step(shape: tuple[int, ...]) -> int:
-    """Return the stride of the sample; it shares no factor with the last two axes, so every channel and column counts."""
+    """Return the stride of the sample; sharing no factor with the last two axes it meets every channel."""
     step = max(1, math.prod(shape) // _SAMPLE)
     while math.gcd(step, math.prod(shape[-2:])) > 1:
         step += 1
