@@ -110,7 +110,7 @@ class Image:
     def plane(self, index: int = 0) -> NDArray[np.generic]:
         """Return one plane as (y, x), or (y, x, c) when there are channels; of lazy pixels only this one is read.
 
-        Raises ImageError for a plane that is not there, that cannot be read, or, where it is the only
+        Masked pixels stay masked. Raises ImageError for a plane that is not there, that cannot be read, or, where it is the only
         one, that holds nothing but NaN and infinities.
         """
         planes = self.shape[0]
@@ -154,15 +154,21 @@ class Image:
         shape, dtype = tuple(self.pixels.shape), self.pixels.dtype
         digest = hashlib.sha1(f"{shape} {dtype.str}".encode(), usedforsecurity=False)
         for index in range(self.shape[0]):
-            digest.update(np.ascontiguousarray(self.plane(index)).tobytes())
+            digest.update(raw_bytes(self.plane(index)))
         return digest.hexdigest()
 
 
+def raw_bytes(pixels: NDArray[np.generic]) -> bytes:
+    """Return all that makes up an image, for hashing: its pixels, 0 where they are masked, and which ones are."""
+    found = np.ascontiguousarray(np.ma.filled(pixels, 0)).tobytes()
+    return found + np.packbits(np.ma.getmaskarray(pixels)).tobytes() if np.ma.is_masked(pixels) else found
+
+
 def _plain(value: Any) -> NDArray[np.generic]:
-    """Return ``value`` as a numpy array; masked pixels become 0."""
+    """Return ``value`` as a numpy array; a masked one stays so, as what it hides must not count in the contrast."""
     # Only dask's own way keeps the mask; np.asarray drops it.
     computed = value.compute() if hasattr(value, "compute") else value
-    return np.asarray(computed.filled(0) if isinstance(computed, np.ma.MaskedArray) else computed)
+    return computed if isinstance(computed, np.ma.MaskedArray) else np.asarray(computed)
 
 
 def _as_array(value: Any) -> PixelArray:
@@ -170,7 +176,7 @@ def _as_array(value: Any) -> PixelArray:
     if isinstance(value, (str, bytes)) or value is None or (isinstance(value, Sequence) and not len(value)):
         raise ImageError(f"{value!r} is not an image.", "Give a numpy array, or the path of an image file.")
     pixels: Any = value
-    if not _indexed(value) and (not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray)):
+    if not _indexed(value) and not isinstance(value, np.ndarray):
         try:
             pixels = _plain(value)
         except (ValueError, TypeError, RuntimeError) as error:
