@@ -11,7 +11,7 @@ import numpy as np
 from ..core import Image, ImageError, ProjectError
 from ..engine.load import find_weights
 from ..engine.models import Model
-from ..files.images import read_image
+from ..files.volumes import open_image
 from ..session import Project
 from .base import Annotator, stem
 from .service import EngineService
@@ -54,7 +54,7 @@ def _image(image: Any, axes: str, name: str) -> Image:
         return image
     if isinstance(image, (str, os.PathLike)):
         path = Path(image)
-        return Image(read_image(path), axes, name or path.stem)
+        return Image(open_image(path), axes, name or path.stem)
     # A copy: what is shown and what the model sees must not change with the caller's array.
     return Image(image.copy() if isinstance(image, np.ndarray) else image, axes, name or "image")
 

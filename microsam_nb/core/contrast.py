@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from .errors import ImageError, SettingsError
 
-#: Percentiles are read from at most this many pixels, taken at a regular stride.
+#: Percentiles are read from at most this many pixels, taken at a regular stride that meets all channels.
 _SAMPLE = 1_000_000
 
 
@@ -34,9 +34,8 @@ class Contrast:
 
     def window(self, pixels: NDArray[np.generic]) -> tuple[float, float]:
         """Return the intensities shown as black and white; NaN, infinities and masked pixels are left out."""
-        flat = _real(pixels).reshape(-1)
-        flat = flat[:: max(1, flat.size // _SAMPLE)]
-        values = flat.astype(np.float64)
+        real = _real(pixels)
+        values = real.reshape(-1)[:: _step(real.shape)].astype(np.float64)
         values = values[np.isfinite(values)]
         if values.size == 0:
             return 0.0, 1.0
@@ -44,8 +43,7 @@ class Contrast:
             low, high = np.percentile(values, [self.low, self.high])
         if not high > low:
             # A sparse image (few bright pixels on a flat ground) must not turn black.
-            whole = _real(pixels)
-            whole = whole[np.isfinite(whole)]
+            whole = real[np.isfinite(real)]
             low, high = (whole.min(), whole.max()) if whole.size else (0.0, 1.0)
         return float(low), float(high)
 
@@ -70,6 +68,14 @@ class Contrast:
         values = np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0)
         out: NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
         return out
+
+
+def _step(shape: tuple[int, ...]) -> int:
+    """Return the stride of the sample; sharing no factor with the last two axes it meets every channel."""
+    step = max(1, math.prod(shape) // _SAMPLE)
+    while math.gcd(step, math.prod(shape[-2:])) > 1:
+        step += 1
+    return step
 
 
 def _real(pixels: Any) -> NDArray[np.generic]:

@@ -39,7 +39,8 @@ class Image:
 
     ``axes`` is one of "yx", "yxc", "zyx", "tyx", "zyxc", "tyxc"; left out it is guessed: 2 axes are yx; a last
     axis of 3 or 4 holds channels, one of 1 or 2 does where y and x are longer than 4; any other first axis of 3
-    is z. ``reading`` says what was guessed. Up to 4 channels (the fourth is alpha and ignored).
+    is z. Pixels from a file that names its axes (their ``axes``, as ``open_image`` gives them) are not guessed.
+    ``reading`` says what was guessed. Up to 4 channels (the fourth is alpha and ignored).
 
     ``pixels`` may be lazy (dask, zarr, h5py, np.memmap): it is kept and read one plane at a time. ``voxel_size`` is
     a ``VoxelSize``, or (z, y, x) or (y, x) in µm, where it is known.
@@ -52,11 +53,13 @@ class Image:
     contrast: Contrast = field(default_factory=Contrast)
     voxel_size: VoxelSize | None = None
     guessed: bool = field(init=False, default=False)
+    named: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
-        pixels = _as_array(self.pixels)
+        given, named = _unnamed(self.pixels, str(self.axes or "").lower())
+        pixels = _as_array(given)
         shape = tuple(pixels.shape)
-        axes = str(self.axes or _guess(shape)).lower()
+        axes = str(self.axes or named or _guess(shape)).lower()
         if axes not in AXES:
             raise ImageError(f"The axes {self.axes!r} are not known.", f"Use one of: {', '.join(AXES)}.")
         if len(axes) != len(shape):
@@ -67,10 +70,11 @@ class Image:
         if axes.endswith("c") and not 1 <= shape[-1] <= 4:
             raise ImageError(
                 f"The last axis of an image with axes {axes!r} holds {shape[-1]} channels.",
-                "Give 1 to 4 channels, or name the axes, for example axes='zyx'.",
+                "Pick 1 to 4 channels, for example pixels[..., :3], or name the axes, for example axes='zyx'.",
             )
         object.__setattr__(self, "pixels", pixels)
-        object.__setattr__(self, "guessed", not self.axes)
+        object.__setattr__(self, "guessed", not (self.axes or named))
+        object.__setattr__(self, "named", bool(named and not self.axes))
         object.__setattr__(self, "axes", axes)
         if self.voxel_size is not None:
             object.__setattr__(self, "voxel_size", VoxelSize.read(self.voxel_size))
@@ -99,6 +103,8 @@ class Image:
         size = f"{planes} {kind} of {height} x {width} pixels" if kind else f"one plane of {height} x {width} pixels"
         colour = f" with {self.channels} channel{'s' if self.channels > 1 else ''}" if self.channels else ""
         sentence = f"Read as {size}{colour}, axes {self.axes!r}"
+        if self.named:
+            return f"{sentence}, as the file names them."
         if not self.guessed or self.axes == "yx":
             return f"{sentence}."
         others = [f"axes={one!r}" for one in AXES if len(one) == len(self.axes) and one != self.axes]
@@ -110,8 +116,8 @@ class Image:
     def plane(self, index: int = 0) -> NDArray[np.generic]:
         """Return one plane as (y, x), or (y, x, c) when there are channels; of lazy pixels only this one is read.
 
-        Raises ImageError for a plane that is not there, that cannot be read, or, where it is the only
-        one, that holds nothing but NaN and infinities.
+        Masked pixels stay masked. Raises ImageError for a plane that is not there, that cannot be read, or, where
+        it is the only one, that holds nothing but NaN and infinities.
         """
         planes = self.shape[0]
         if not 0 <= index < planes:
@@ -154,15 +160,34 @@ class Image:
         shape, dtype = tuple(self.pixels.shape), self.pixels.dtype
         digest = hashlib.sha1(f"{shape} {dtype.str}".encode(), usedforsecurity=False)
         for index in range(self.shape[0]):
-            digest.update(np.ascontiguousarray(self.plane(index)).tobytes())
+            digest.update(raw_bytes(self.plane(index)))
         return digest.hexdigest()
 
 
+def raw_bytes(pixels: NDArray[np.generic]) -> bytes:
+    """Return all that makes up an image, for hashing: its pixels, 0 where they are masked, and which ones are."""
+    found = np.ascontiguousarray(np.ma.filled(pixels, 0)).tobytes()
+    return found + np.packbits(np.ma.getmaskarray(pixels)).tobytes() if np.ma.is_masked(pixels) else found
+
+
 def _plain(value: Any) -> NDArray[np.generic]:
-    """Return ``value`` as a numpy array; masked pixels become 0."""
+    """Return ``value`` as a numpy array; a masked one stays so, as what it hides must not count in the contrast."""
     # Only dask's own way keeps the mask; np.asarray drops it.
     computed = value.compute() if hasattr(value, "compute") else value
-    return np.asarray(computed.filled(0) if isinstance(computed, np.ma.MaskedArray) else computed)
+    return computed if isinstance(computed, np.ma.MaskedArray) else np.asarray(computed)
+
+
+def _unnamed(value: Any, said: str) -> tuple[Any, str]:
+    """Return pixels without the axes that their file names, and those axes, "" where they are none of ``AXES``.
+
+    Where channels were moved last but ``said``, the user's axes, has none, they go back to where the file has them.
+    """
+    named = getattr(value, "axes", "")
+    if not isinstance(named, str) or named not in AXES or len(named) != len(getattr(value, "shape", ())):
+        return value, ""
+    if said and not said.endswith("c") and hasattr(value, "stored"):
+        value = value.stored()
+    return (np.asarray(value) if isinstance(value, np.ndarray) else value), named
 
 
 def _as_array(value: Any) -> PixelArray:
@@ -170,7 +195,7 @@ def _as_array(value: Any) -> PixelArray:
     if isinstance(value, (str, bytes)) or value is None or (isinstance(value, Sequence) and not len(value)):
         raise ImageError(f"{value!r} is not an image.", "Give a numpy array, or the path of an image file.")
     pixels: Any = value
-    if not _indexed(value) and (not isinstance(value, np.ndarray) or isinstance(value, np.ma.MaskedArray)):
+    if not _indexed(value) and not isinstance(value, np.ndarray):
         try:
             pixels = _plain(value)
         except (ValueError, TypeError, RuntimeError) as error:

@@ -13,6 +13,7 @@ import zarr
 from numpy.typing import NDArray
 
 from ..core import FileError
+from ..core.image import AXES
 from .images import read_image
 
 #: Files up to this size are simply read.
@@ -30,7 +31,8 @@ def open_image(path: Path, key: str = "") -> Any:
 
     TIFF and .npy files of more than 64 MiB are mapped into memory or read page by page; a zarr folder is read chunk
     by chunk. ``key`` names the array in a zarr group; of OME-Zarr it is the full resolution by default, its axes of
-    length 1 are dropped, and channels come last. Raises FileError.
+    length 1 are dropped. Where the file names its axes the result has them as ``axes``, channels last. Raises
+    FileError.
     """
     if path.is_dir() and is_zarr(path):
         return _open_zarr(path, key)
@@ -41,26 +43,40 @@ def open_image(path: Path, key: str = "") -> Any:
                 if path.stat().st_size > _SMALL:
                     return np.load(path, mmap_mode="r", allow_pickle=False)
             else:
-                large = _open_tiff(path)
-                if large is not None:
-                    return large
+                return _open_tiff(path)
+        except FileError:
+            raise
         except Exception as error:  # readers and their codecs have no common base error
             raise FileError(f"{path} cannot be read as an image ({error}).", "Save it again as TIFF.") from error
     return read_image(path)
 
 
+class Named(np.ndarray[Any, Any]):
+    """An array with the names of its ``axes``; parts and results of it have none."""
+
+    axes: str = ""
+    _channel: int = -1
+
+    def stored(self) -> NDArray[np.generic]:
+        """Return it with the channels where the file has them."""
+        plain = np.asarray(self)
+        return np.moveaxis(plain, -1, self._channel) if self._channel >= 0 else plain
+
+
 class Lazy:
     """An array elsewhere; ``lazy[i]`` reads one plane.
 
-    Where its ``axes`` are known, those of length 1 are left out (but y and x), and channels come last.
+    Where its ``axes`` are known, those of length 1 are left out (but y and x), and channels come last unless
+    ``moved`` is False.
     """
 
-    def __init__(self, source: Any, axes: str = "") -> None:
+    def __init__(self, source: Any, axes: str = "", *, moved: bool = True) -> None:
         shape = tuple(int(side) for side in source.shape)
         names = axes or "?" * len(shape)
         kept = [i for i, name in enumerate(names) if shape[i] > 1 or name in "yx?"]
-        channel = [i for i in kept if names[i] == "c"]
+        channel = [i for i in kept if names[i] == "c"] if moved else []
         self._source = source
+        self._names = axes
         self._picked: list[Any] = [slice(None) if i in kept else 0 for i in range(len(shape))]
         self._kept = kept
         self._order = [i for i in kept if i not in channel] + channel
@@ -68,6 +84,21 @@ class Lazy:
         self.shape = tuple(shape[i] for i in self._order)
         self.dtype = np.dtype(source.dtype)
         self.ndim = len(self.shape)
+
+    def stored(self) -> Lazy:
+        """Return the same with the channels where the file has them."""
+        out = Lazy(self._source, self._names, moved=False)
+        out._owner = self  # its file stays open as long as this one
+        return out
+
+    _owner: Lazy | None = None
+
+    def read(self) -> Named:
+        """Return all of it in memory, with the names of its axes."""
+        out = self[...].view(Named)
+        out.axes = self.axes
+        out._channel = self._kept.index(self._order[-1]) if self.axes.endswith("c") else -1
+        return out
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -90,18 +121,41 @@ class Lazy:
 
 
 def _open_tiff(path: Path) -> Any:
-    """Return a lazy view of a large TIFF, or None for a small one."""
+    """Return a TIFF as an array where it is small, else as a lazy view; with axes where the file names them."""
     with tifffile.TiffFile(path) as file:
-        if not file.series or file.series[0].nbytes <= _SMALL:
-            return None
-        series = file.series[0]
-        if series.dataoffset is not None and not series.is_pyramidal:
-            # All pixels lie in one piece.
-            return tifffile.memmap(path, mode="r")
+        series = file.series[0] if file.series else None
+        names = _tiff_axes(series) if series is not None else ""
+        long = {name for name, side in zip(names, series.shape, strict=False) if side > 1} if series else set()
+        small = series is None or series.nbytes <= _SMALL
+        # Whether all pixels lie in one piece.
+        whole = series is not None and series.dataoffset is not None and not series.is_pyramidal
+    if {"t", "z"} <= long:
+        raise _times_and_planes(path, names)
+    if small:
+        pixels = read_image(path)
+        return Lazy(pixels, names).read() if names and len(names) == pixels.ndim else pixels
+    if whole:
+        mapped = tifffile.memmap(path, mode="r")
+        return Lazy(mapped, names) if names else mapped
     store = tifffile.imread(path, aszarr=True, level=0)
-    lazy = Lazy(zarr.open_array(store, mode="r"))
+    lazy = Lazy(zarr.open_array(store, mode="r"), names)
     weakref.finalize(lazy, store.close)
     return lazy
+
+
+def _tiff_axes(series: Any) -> str:
+    """Return the axes that a TIFF names, "" where one is unknown or twice there; samples and channels are c."""
+    names = str(series.axes).lower().replace("s", "c")
+    kept = "".join(name for name, side in zip(names, series.shape, strict=True) if side > 1 or name in "yx")
+    known = set(names) <= set("tzyxc") and len(set(names)) == len(names) and {"y", "x"} <= set(names)
+    moved = kept.replace("c", "") + "c" * ("c" in kept)
+    return names if known and (moved in AXES or {"t", "z"} <= set(kept)) and names != "yx" else ""
+
+
+def _times_and_planes(path: Path, axes: str) -> FileError:
+    return FileError(
+        f"{path} has both times and planes (axes {axes!r}).", "Save one time point or one plane by itself."
+    )
 
 
 def _open_zarr(path: Path, key: str) -> Any:
@@ -128,9 +182,7 @@ def _open_zarr(path: Path, key: str) -> Any:
     except Exception as error:  # stores and codecs have no common base error
         raise FileError(f"{path} cannot be read as zarr ({error}).", "Check that it is complete.") from error
     if "t" in lazy.axes and "z" in lazy.axes:
-        raise FileError(
-            f"{path} has both times and planes (axes {lazy.axes!r}).", "Save one time point or one plane by itself."
-        )
+        raise _times_and_planes(path, lazy.axes)
     return lazy
 
 

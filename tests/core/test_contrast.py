@@ -120,3 +120,22 @@ def test_what_has_no_intensity_is_refused(value):
     with pytest.raises(ImageError) as error:
         Contrast().stretch(value)
     assert "real number type" in error.value.remedy
+
+
+@pytest.mark.parametrize("side", [1024, 2048, 1732])
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_every_channel_of_a_large_image_counts(side, channels):
+    scale = np.array([1, 10, 60, 100][:channels])
+    noise = np.random.default_rng(0).integers(0, 100, (side, side, 1))
+    pixels = (noise * scale).astype(np.uint16)
+    low, high = Contrast(1, 99).window(pixels)
+    want = np.percentile(pixels, [1, 99])
+    assert low == pytest.approx(want[0], abs=2)
+    assert high == pytest.approx(want[1], rel=0.02)
+
+
+def test_every_column_of_a_large_image_counts():
+    pixels = np.zeros((2048, 1024), np.uint8)
+    pixels[:, 1::2] = 200
+    pixels[:, ::4] = 100
+    assert Contrast().window(pixels) == (0, 200)

@@ -109,9 +109,27 @@ def test_a_list_of_rows_is_an_image():
     assert Image([[0, 1], [1, 0]]).shown().tolist() == [[0, 255], [255, 0]]
 
 
-def test_masked_pixels_are_zero():
-    pixels = np.ma.masked_array([[9.0, 2.0], [3.0, 4.0]], [[True, False], [False, False]])
-    assert Image(pixels).pixels.tolist() == [[0, 2], [3, 4]]
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32])
+@pytest.mark.parametrize("lazy", [False, True])
+def test_masked_pixels_are_black_and_do_not_count(dtype, lazy):
+    data = np.full((20, 20), 7, dtype)
+    data[:2, :2] = [[1000, 1100], [1200, 1255]]
+    mask = data == 7
+    pixels = np.ma.masked_array(data, mask)
+    image = Image(da.from_array(pixels) if lazy else pixels, contrast=Contrast(0, 100))
+    assert image.shown()[:2, :2].tolist() == [[0, 100], [200, 255]]
+    assert not image.shown()[mask].any()
+    other = np.ma.masked_array(np.where(mask, 60000, data), mask)
+    assert Image(other).fingerprint() == image.fingerprint(), "what is hidden does not matter"
+    assert Image(pixels.filled(0)).fingerprint() != image.fingerprint(), "but that it is hidden"
+
+
+def test_masked_pixels_of_two_channels_are_black():
+    pixels = np.ma.masked_less(np.stack([ramp(8, 9), ramp(8, 9)], -1) + 100, 110)
+    shown = Image(pixels, "yxc").shown()
+    assert not shown[0].any()
+    assert not shown[1, 0].any()
+    assert shown[-1, -1].tolist() == [255, 255, 0]
 
 
 def test_some_nan_is_allowed():
@@ -135,6 +153,15 @@ def test_read_only_pixels_are_fine_and_not_written():
     image.shown()
     image.fingerprint()
     assert np.array_equal(pixels, before)
+
+
+@pytest.mark.parametrize("side", [1024, 2048])
+def test_a_large_colour_picture_shows_every_channel(side):
+    pixels = np.zeros((side, side, 3), np.uint16)
+    pixels[: side // 2] = 10, 300, 900
+    shown = Image(pixels).shown()
+    assert shown[0, 0].tolist() == [3, 85, 255]
+    assert not shown[-1].any()
 
 
 def test_planes_of_a_stack():
@@ -244,9 +271,11 @@ def test_a_lazy_image_of_nan_is_told_when_it_is_read():
     assert "computed" in error.value.remedy
 
 
-def test_masked_pixels_in_a_lazy_array_are_zero():
+def test_masked_pixels_in_a_lazy_array_stay_masked():
     pixels = np.ma.masked_equal(ramp(4, 8, 9), 5)
-    assert np.array_equal(Image(da.from_array(pixels)).plane(0), pixels[0].filled(0))
+    plane = Image(da.from_array(pixels)).plane(0)
+    assert np.array_equal(np.ma.filled(plane, 0), pixels[0].filled(0))
+    assert np.array_equal(np.ma.getmaskarray(plane), pixels[0].mask)
 
 
 def test_a_lazy_array_that_fails_names_the_plane():

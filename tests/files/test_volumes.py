@@ -5,7 +5,7 @@ import pytest
 import tifffile
 import zarr
 
-from microsam_nb.core import FileError
+from microsam_nb.core import FileError, Image, ImageError
 from microsam_nb.files import volumes
 from microsam_nb.files.volumes import Lazy, open_image
 
@@ -28,7 +28,7 @@ def write(path, pixels, kind):
         return path
     options = {
         "plain": {},
-        "imagej": {"imagej": True},
+        "imagej": {"imagej": True, "metadata": {"axes": "ZYX"}},
         "packed": {"compression": "zlib"},
         "tiled": {"tile": (16, 16), "compression": "zlib"},
         "bigtiff": {"bigtiff": True, "compression": "zlib"},
@@ -168,3 +168,84 @@ def test_rubbish(tmp_path, large):
         assert "Save it again" in error.value.remedy
     with pytest.raises(FileError):
         open_image(tmp_path / "none.tif")
+
+
+def tiff(path, pixels, kind, axes):
+    if kind == "planar":
+        tifffile.imwrite(path, pixels, photometric="rgb", planarconfig="separate")
+    else:
+        tifffile.imwrite(path, pixels, photometric="minisblack", metadata={"axes": axes}, **{kind: True})
+    return path
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize(
+    ("kind", "axes", "shape", "read"),
+    [
+        ("planar", "SYX", (3, 40, 30), "yxc"),
+        ("imagej", "CYX", (3, 40, 30), "yxc"),
+        ("imagej", "CYX", (2, 40, 30), "yxc"),
+        ("imagej", "TYX", (3, 40, 30), "tyx"),
+        ("imagej", "TYX", (5, 40, 3), "tyx"),
+        ("imagej", "ZYX", (5, 40, 3), "zyx"),
+        ("imagej", "TCYX", (5, 2, 40, 30), "tyxc"),
+        ("ome", "ZCYX", (5, 3, 40, 30), "zyxc"),
+        ("ome", "CZYX", (3, 5, 40, 30), "zyxc"),
+    ],
+)
+def test_the_axes_that_a_tiff_names(tmp_path, monkeypatch, size, kind, axes, shape, read):
+    if size == "large":
+        monkeypatch.setattr(volumes, "_SMALL", 0)
+    pixels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    found = open_image(tiff(tmp_path / "a.tif", pixels, kind, axes))
+    image = Image(found)
+    channel = next((i for i, name in enumerate(axes) if name in "CS"), None)
+    truth = pixels if channel is None else np.moveaxis(pixels, channel, -1)
+    assert image.axes == read
+    assert image.lazy == (size == "large")
+    assert type(image.pixels) is not volumes.Named
+    assert np.array_equal(np.asarray(image.pixels), truth)
+    assert "as the file names them" in image.reading
+    if len(shape) == 3:  # what the user says counts, in the order of the file
+        said = Image(found, "zyx")
+        assert (said.shape, said.named) == (shape, False)
+        assert np.array_equal(said.plane(1), pixels[1])
+    elif channel is not None:
+        assert Image(found, "zyxc").axes == "zyxc"
+
+
+@pytest.mark.parametrize(
+    ("axes", "shape", "read"),
+    [("cyx", (3, 40, 30), "yxc"), ("tyx", (4, 40, 30), "tyx"), ("zyx", (40, 30, 3), "zyx"), ("yx", (40, 3), "yx")],
+)
+def test_the_axes_that_ome_zarr_names(tmp_path, axes, shape, read):
+    pixels = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
+    ome(tmp_path / "a.zarr", pixels, axes, old=False)
+    image = Image(open_image(tmp_path / "a.zarr"))
+    assert (image.axes, image.guessed, image.named) == (read, False, True)
+    truth = np.moveaxis(pixels, 0, -1) if read == "yxc" else pixels
+    assert np.array_equal(image.plane(), truth[0] if read[0] in "zt" else truth)
+    if axes == "cyx":
+        assert np.array_equal(Image(open_image(tmp_path / "a.zarr"), "zyx").plane(2), pixels[2])
+
+
+def test_many_channels_are_no_planes(tmp_path):
+    pixels = np.ones((5, 40, 30), np.uint8)
+    ome(tmp_path / "a.zarr", pixels, "cyx", old=False)
+    for path in (tmp_path / "a.zarr", tiff(tmp_path / "a.tif", pixels, "imagej", "CYX")):
+        with pytest.raises(ImageError) as error:
+            Image(open_image(path))
+        assert "5 channels" in error.value.what
+        assert "Pick 1 to 4 channels" in error.value.remedy
+        assert Image(open_image(path), "zyx").shape == (5, 40, 30)
+
+
+def test_times_and_planes_of_a_tiff(tmp_path):
+    with pytest.raises(FileError) as error:
+        open_image(tiff(tmp_path / "a.tif", np.zeros((2, 3, 8, 8), np.uint8), "ome", "TZYX"))
+    assert "one time point" in error.value.remedy
+
+
+def test_pages_without_names_are_guessed(tmp_path, stack):
+    image = Image(open_image(write(tmp_path / "a", stack, "plain")))
+    assert (image.axes, image.guessed) == ("zyx", True)

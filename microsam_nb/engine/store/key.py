@@ -13,6 +13,7 @@ import numpy as np
 import xxhash
 
 from ...core import Image, StoreError
+from ...core.image import raw_bytes
 from ..encode import scaled_size
 from ..models import Model
 from ..tiling import Tiling
@@ -133,7 +134,7 @@ def fingerprint(image: Image) -> str:
         plane = image.plane(index)
         row = plane.nbytes // plane.shape[0]
         step = max(1, math.ceil(plane.nbytes / max(row, _BYTES)))
-        digest.update(np.ascontiguousarray(plane[::step]).tobytes())
+        digest.update(raw_bytes(plane[::step]))
     return f"xxh128:{digest.hexdigest()}"
 
 
@@ -141,7 +142,7 @@ def signature(image: Image) -> str:
     """Return the SHA-1 of the raw bytes of all pixels, read plane by plane: micro-sam's ``data_signature``."""
     digest = hashlib.sha1(usedforsecurity=False)
     for index in range(image.shape[0]):
-        digest.update(np.ascontiguousarray(image.plane(index)).tobytes())
+        digest.update(np.ascontiguousarray(np.ma.filled(image.plane(index), 0)).tobytes())
     return digest.hexdigest()
 
 
