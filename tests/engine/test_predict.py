@@ -8,7 +8,7 @@ import torch
 from segment_anything import SamPredictor
 from torch.nn import functional as F
 
-from microsam_nb.core import BoxPrompt, Mask, Point, PromptError
+from microsam_nb.core import BoxPrompt, Mask, ModelError, Point, PromptError
 from microsam_nb.engine import Embedding, encode, predict, predict_many
 from microsam_nb.engine.decode import decode
 from microsam_nb.engine.prompting import gather, to_frame
@@ -213,3 +213,17 @@ def test_nano_keeps_to_the_box(random_nano, plain, embedding):
     around[:, 90:210, 190:310] = True
     assert np.array_equal(kept, whole & around)
     assert (whole & ~around).any()
+
+
+def test_an_embedding_of_another_model_is_refused(random_nano, embedding):
+    for features in (embedding.features[:, :-1], embedding.features[..., :-1], torch.zeros(0)):
+        with pytest.raises(ModelError) as error:
+            predict(random_nano, replace(embedding, features=features), [Point(0, 5, 5)])
+        assert error.value.remedy.startswith("Encode the plane with this model")
+
+
+@pytest.mark.parametrize("previous", [[], [None], [None] * 3])
+def test_as_many_previous_masks_as_objects(random_nano, embedding, previous):
+    with pytest.raises(PromptError) as error:
+        predict_many(random_nano, embedding, [[Point(0, 5, 5)]] * 2, previous=previous)
+    assert error.value.remedy.startswith("Give one for each object")

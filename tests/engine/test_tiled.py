@@ -9,6 +9,7 @@ import pytest
 
 from microsam_nb.core import BoxPrompt, Candidate, Image, Mask, MaskPrompt, Point, PromptError, StoreError
 from microsam_nb.engine import encode, open_store, predict, predict_many, tiled
+from microsam_nb.engine.models import ModelSpec
 from microsam_nb.engine.tiled import best_tile
 from microsam_nb.engine.tiling import Tiling, Window
 
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.usefixtures("exact")
 
 TILING = Tiling((64, 64), (16, 16))
 SIZE = (200, 260)
+NANO = ModelSpec("nano", "nano", "xxh128:nano")
 
 
 def point(y, x):
@@ -166,3 +168,15 @@ def test_a_plane_that_is_not_there(plain, image, tiling):
     with pytest.raises(PromptError) as error:
         predict(plain, open_store(None, plain, image, tiling), [Point(2, 5, 5)])
     assert error.value.remedy == "Prompt in one of the planes 0 to 1."
+
+
+@pytest.mark.parametrize("tiling", [None, TILING])
+def test_a_store_of_another_model_is_refused(plain, image, tiling):
+    store = open_store(None, plain, image, tiling)
+    for other in (replace(plain, spec=replace(plain.spec, hash="xxh128:other")), replace(plain, spec=NANO)):
+        with pytest.raises(StoreError) as error:
+            predict(other, store, [Point(0, 100, 100)])
+        assert error.value.remedy == "Load that model, or choose another store."
+    # An old cache of micro-sam only knows the architecture.
+    store.key = replace(store.key, model="vit_b")
+    assert predict(plain, store, [Point(0, 100, 100)]).mask.start[0] == 0
