@@ -42,7 +42,10 @@ def answer(model: Model, questions: Sequence[tuple[Look, Gathered]]) -> list[Ans
         looks = [questions[i][0] for i in indices]
         alone = all(one.embedding is looks[0].embedding for one in looks)
         sparse = to_frame([moved[i] for i in indices], [one.embedding for one in looks], model.frame, model.device)
-        features = torch.cat([one.embedding.features for one in (looks[:1] if alone else looks)])
+        features = torch.cat(
+            # A store without its model keeps features on the processor.
+            [one.embedding.features.to(model.device) for one in (looks[:1] if alone else looks)]
+        )
         with inference(model.device, model.precision):
             hidden = decode_prompts(model.sam, features, position, sparse)
             wanted = _meant(model, [moved[i] for i in indices], hidden.scores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +13,8 @@ from .tiling import Window
 
 #: Closer looks that are kept per plane; nano's take half a megabyte each.
 _LOOKS = 64
+#: One for all embeddings: it is held for no time, and a lock of their own could not be copied with them.
+_REMEMBERING = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +38,8 @@ class Embedding:
         return self.input_size[0] / self.original_size[0], self.input_size[1] / self.original_size[1]
 
     def remember(self, window: Window, look: Embedding) -> None:
-        """Keep the embedding of a window; the oldest go when there are too many."""
-        self.looks[window] = look
-        while len(self.looks) > _LOOKS:
-            del self.looks[next(iter(self.looks))]
+        """Keep the embedding of a window; the oldest go when there are too many. Threads may share an embedding."""
+        with _REMEMBERING:
+            self.looks[window] = look
+            while len(self.looks) > _LOOKS:
+                del self.looks[next(iter(self.looks))]

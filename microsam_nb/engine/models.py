@@ -52,6 +52,13 @@ class Model:
         return int(self.sam.image_encoder.img_size)
 
     @property
+    def features_shape(self) -> tuple[int, int, int, int]:
+        """Shape (1, c, h, w) of the features that the decoder reads."""
+        encoder = self.sam.prompt_encoder
+        height, width = encoder.image_embedding_size
+        return 1, int(encoder.embed_dim), int(height), int(width)
+
+    @property
     def is_nano(self) -> bool:
         """Whether this is the embedded model's architecture, which differs from segment-anything's in a few habits."""
         return self.spec.architecture == "nano"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ..core import Candidate, Mask, Prompt, PromptError
+from ..core import Candidate, Mask, ModelError, Prompt, PromptError
 from .answer import answer, best
 from .closer import look_closer
 from .decode import decode, dense_position
@@ -49,10 +49,16 @@ def predict_many(
     use: RegionUse | None = None,
 ) -> list[Candidate]:
     """Segment one object per set of prompts; see ``predict``. Sets of the same form are answered together."""
+    before = [None] * len(objects) if previous is None else list(previous)
+    if len(before) != len(objects):
+        raise PromptError(
+            f"There are {len(before)} previous masks for {len(objects)} objects.",
+            "Give one for each object, None where there is none.",
+        )
     size = source.shape[1:] if isinstance(source, EmbeddingStore) else source.original_size
     asked = [gather(prompts, size, use) for prompts in objects]
-    before = list(previous or [None] * len(asked))
     if isinstance(source, Embedding):
+        _check(model, source)
         return _in_plane(model, source, asked, before)
     return _in_store(model, source, asked, before)
 
@@ -66,16 +72,31 @@ def predict_logits(
     be given back as a further prompt: segment-anything's way to correct an answer. The model looks at the embedding
     as it is, nano too. Raises PromptError as ``predict`` does.
     """
+    _check(model, embedding)
     asked = gather(prompts, embedding.original_size, logits=logits)
     sparse = to_frame([asked], embedding, model.frame, model.device)
     with inference(model.device, model.precision):
-        masks, scores = decode(model.sam, embedding.features, dense_position(model.sam.prompt_encoder), sparse)
+        masks, scores = decode(
+            model.sam, embedding.features.to(model.device), dense_position(model.sam.prompt_encoder), sparse
+        )
     return masks[0].float(), scores[0].float()
+
+
+def _check(model: Model, embedding: Embedding) -> None:
+    """Raise ModelError for features that the model cannot read; nano needs none where it has the pixels."""
+    shape = tuple(embedding.features.shape)
+    bare = embedding.features.numel() == 0 and model.is_nano and embedding.pixels is not None
+    if not bare and shape != model.features_shape:
+        raise ModelError(
+            f"The embedding {shape} is of another model than {model.spec.label}, which reads {model.features_shape}.",
+            "Encode the plane with this model, or load the model that made the embedding.",
+        )
 
 
 def _in_store(
     model: Model, store: EmbeddingStore, asked: Sequence[Gathered], previous: Sequence[Mask | None]
 ) -> list[Candidate]:
+    store.key.check_model(model, "The store")
     planes = store.shape[0]
     for own in asked:
         if not 0 <= own.plane < planes:

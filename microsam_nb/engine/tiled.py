@@ -2,7 +2,8 @@
 
 The tile that has most room around the prompts answers. When they do not fit into any, or the mask reaches a border
 of the tile that is none of the plane, the object is larger than the tile: it is looked at again in a window of twice
-the size, and so on up to the whole plane. Such windows are encoded when they are needed, from the image.
+the size, and so on up to the whole plane. Such windows are encoded when they are needed, from the image, and
+remembered.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Sequence
 
 from ..core import BoxPrompt, Candidate, Mask, StoreError
 from .answer import answer, best
-from .encode import encode
 from .looks import Look, window_at
 from .models import Model
 from .prompting import Gathered, box_of
@@ -33,7 +33,7 @@ def answer_from_tiles(model: Model, store: EmbeddingStore, asked: Sequence[Gathe
     size = store.shape[1:]
     assert store.tiling is not None
     tiles = [best_tile(store.tiling, size, own.extent()) for own in asked]
-    fits = [_room(tile.outer, size, own.extent()) >= 0 for tile, own in zip(tiles, asked, strict=True)]
+    fits = [_fits(tile.outer, size, own) for tile, own in zip(tiles, asked, strict=True)]
     if not all(fits) and not store.has_image:
         raise StoreError(
             "The prompts of an object reach beyond every tile of the store.",
@@ -44,7 +44,10 @@ def answer_from_tiles(model: Model, store: EmbeddingStore, asked: Sequence[Gathe
     found: dict[int, Candidate] = {}
     for start in range(0, len(order), _TOGETHER):
         some = order[start : start + _TOGETHER]
-        looks = [Look(tiles[i].outer, store.tile(asked[i].plane, tiles[i].index)) for i in some]
+        # Objects of one tile share its embedding, by which the decoder knows that they belong together.
+        wanted = dict.fromkeys((asked[i].plane, tiles[i].index) for i in some)
+        embeddings = {one: store.tile(*one) for one in wanted}
+        looks = [Look(tiles[i].outer, embeddings[asked[i].plane, tiles[i].index]) for i in some]
         answers = answer(model, [(one, asked[i]) for one, i in zip(looks, some, strict=True)])
         for i, one in zip(some, answers, strict=True):
             found[i] = best(model, asked[i], [one], size)
@@ -52,7 +55,10 @@ def answer_from_tiles(model: Model, store: EmbeddingStore, asked: Sequence[Gathe
 
 
 def best_tile(tiling: Tiling, size: tuple[int, int], extent: BoxPrompt) -> Tile:
-    """Return the tile with most room between what is asked for and its borders, of which the plane's do not count."""
+    """Return the tile with most room between what is asked for and its borders, of which the plane's do not count.
+
+    Windows are half-open: a point on the border between two tiles belongs to the later one.
+    """
     rows, columns = tiling.grid(size)
     middle = ((extent.y0 + extent.y1) / 2, (extent.x0 + extent.x1) / 2)
     steps = zip(middle, tiling.tile, (rows, columns), strict=True)
@@ -62,21 +68,37 @@ def best_tile(tiling: Tiling, size: tuple[int, int], extent: BoxPrompt) -> Tile:
         for r in range(max(0, row - 1), min(rows, row + 2))
         for c in range(max(0, column - 1), min(columns, column + 2))
     ]
-    return max(near, key=lambda tile: _room(tile.outer, size, extent))
+    return max(reversed(near), key=lambda tile: _rank(tile.outer, size, extent))
 
 
-def _room(window: Window, size: tuple[int, int], extent: BoxPrompt) -> float:
+def _fits(window: Window, size: tuple[int, int], asked: Gathered) -> bool:
+    """Whether the window shows everything that is asked for, of points also the pixel they lie in."""
+    inside = all(
+        (p.y < window.y1 or window.y1 == size[0]) and (p.x < window.x1 or window.x1 == size[1])
+        for p in asked.points
+        if p.positive
+    )
+    return inside and _gap(window, size, asked.extent()) >= 0
+
+
+def _gap(window: Window, size: tuple[int, int], extent: BoxPrompt) -> float:
+    """Return how far the nearest border of the window lies outside the extent; those of the plane do not count."""
     gaps = [
         extent.y0 - window.y0 if window.y0 > 0 else math.inf,
         extent.x0 - window.x0 if window.x0 > 0 else math.inf,
         window.y1 - extent.y1 if window.y1 < size[0] else math.inf,
         window.x1 - extent.x1 if window.x1 < size[1] else math.inf,
     ]
+    return min(gaps)
+
+
+def _rank(window: Window, size: tuple[int, int], extent: BoxPrompt) -> tuple[bool, float]:
+    gap = _gap(window, size, extent)
     # Where the plane's border hides one side, the middle still decides between equal tiles.
     centre = math.hypot(
         (window.y0 + window.y1 - extent.y0 - extent.y1) / 2, (window.x0 + window.x1 - extent.x0 - extent.x1) / 2
     )
-    return min(gaps) - 1e-3 * centre
+    return gap >= 0, gap - 1e-3 * centre
 
 
 def _whole(model: Model, store: EmbeddingStore, asked: Gathered, found: Candidate | None, window: Window) -> Candidate:
@@ -85,8 +107,8 @@ def _whole(model: Model, store: EmbeddingStore, asked: Gathered, found: Candidat
         known = asked.extent([box_of(found.mask, size)] if found is not None and found.mask.area else [])
         side = max(known.y1 - known.y0, known.x1 - known.x0, max(window.shape)) * _GROWTH
         window = window_at(size, ((known.y0 + known.y1) / 2, (known.x0 + known.x1) / 2), side)
-        pixels = store.shown(asked.plane)[window.slices]
-        found = best(model, asked, answer(model, [(Look(window, encode(model, pixels)), asked)]), size)
+        shown = Look(window, store.window(asked.plane, window))
+        found = best(model, asked, answer(model, [(shown, asked)]), size)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -157,3 +158,15 @@ def test_many_objects_equal_one_by_one(random_nano):
         alone = predict(random_nano, embedding, prompts)
         assert alone.score == pytest.approx(one.score, abs=1e-4)
         assert alone.mask.box == one.mask.box
+
+
+def test_threads_may_share_an_embedding():
+    embedding = Embedding(torch.zeros(1), (300, 400), (192, 256))
+
+    def work(thread):
+        for i in range(3000):
+            embedding.remember(Window(thread, 0, 300, 1 + i), embedding)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, range(8)))
+    assert len(embedding.looks) == 64

@@ -8,7 +8,7 @@ import torch
 from segment_anything import SamPredictor
 from torch.nn import functional as F
 
-from microsam_nb.core import BoxPrompt, Mask, Point, PromptError
+from microsam_nb.core import BoxPrompt, Mask, ModelError, Point, PromptError
 from microsam_nb.engine import Embedding, encode, predict, predict_logits, predict_many
 from microsam_nb.engine.decode import decode
 from microsam_nb.engine.prompting import gather, to_frame
@@ -230,3 +230,17 @@ def test_logits_of_an_answer_are_a_prompt(random_nano, embedding, predictor):
     assert not np.allclose(again.numpy(), masks.numpy(), atol=1e-2)
     with pytest.raises(PromptError, match="that the same model gave"):
         predict_logits(random_nano, embedding, [Point(0, 100.5, 200.5)], logits=masks[2, :64])
+
+
+def test_an_embedding_of_another_model_is_refused(random_nano, embedding):
+    for features in (embedding.features[:, :-1], embedding.features[..., :-1], torch.zeros(0)):
+        with pytest.raises(ModelError) as error:
+            predict(random_nano, replace(embedding, features=features), [Point(0, 5, 5)])
+        assert error.value.remedy.startswith("Encode the plane with this model")
+
+
+@pytest.mark.parametrize("previous", [[], [None], [None] * 3])
+def test_as_many_previous_masks_as_objects(random_nano, embedding, previous):
+    with pytest.raises(PromptError) as error:
+        predict_many(random_nano, embedding, [[Point(0, 5, 5)]] * 2, previous=previous)
+    assert error.value.remedy.startswith("Give one for each object")

@@ -9,6 +9,8 @@ import pytest
 
 from microsam_nb.core import BoxPrompt, Candidate, Image, Mask, MaskPrompt, Point, PromptError, StoreError
 from microsam_nb.engine import encode, open_store, predict, predict_many, tiled
+from microsam_nb.engine.models import ModelSpec
+from microsam_nb.engine.store import EmbeddingStore
 from microsam_nb.engine.tiled import best_tile
 from microsam_nb.engine.tiling import Tiling, Window
 
@@ -16,6 +18,7 @@ pytestmark = pytest.mark.usefixtures("exact")
 
 TILING = Tiling((64, 64), (16, 16))
 SIZE = (200, 260)
+NANO = ModelSpec("nano", "nano", "xxh128:nano")
 
 
 def point(y, x):
@@ -112,7 +115,7 @@ def test_prompts_wider_than_a_tile_get_a_window_of_their_own(plain, image, monke
 
 def test_a_small_object_needs_one_look(plain, image, monkeypatch):
     monkeypatch.setattr(tiled, "best", thing(SIZE, Window(98, 98, 104, 104)))
-    monkeypatch.setattr(tiled, "encode", lambda *_: pytest.fail("encoded again"))
+    monkeypatch.setattr(EmbeddingStore, "window", lambda *_: pytest.fail("encoded again"))
     assert predict(plain, open_store(None, plain, image, TILING), [Point(0, 100, 100)]).mask.area == 36
 
 
@@ -166,3 +169,65 @@ def test_a_plane_that_is_not_there(plain, image, tiling):
     with pytest.raises(PromptError) as error:
         predict(plain, open_store(None, plain, image, tiling), [Point(2, 5, 5)])
     assert error.value.remedy == "Prompt in one of the planes 0 to 1."
+
+
+@pytest.mark.parametrize("tiling", [None, TILING])
+def test_a_store_of_another_model_is_refused(plain, image, tiling):
+    store = open_store(None, plain, image, tiling)
+    for other in (replace(plain, spec=replace(plain.spec, hash="xxh128:other")), replace(plain, spec=NANO)):
+        with pytest.raises(StoreError) as error:
+            predict(other, store, [Point(0, 100, 100)])
+        assert error.value.remedy == "Load that model, or choose another store."
+    # An old cache of micro-sam only knows the architecture.
+    store.key = replace(store.key, model="vit_b")
+    assert predict(plain, store, [Point(0, 100, 100)]).mask.start[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("prompt", "tile"),
+    [
+        (Point(0, 0.5, 149.95), 0),
+        (Point(0, 150, 75), 2),
+        (Point(0, 150, 150), 3),
+        (BoxPrompt(0, 150, 150, 300, 300), 3),
+        (BoxPrompt(0, 0, 0, 150, 150), 0),
+    ],
+)
+def test_prompts_at_the_border_of_a_tile_fit(plain, tmp_path, prompt, tile):
+    image = Image(np.random.default_rng(2).integers(0, 256, (300, 300)).astype(np.uint8))
+    place, tiling = tmp_path / "a.zarr", Tiling((150, 150), (0, 0))
+    open_store(place, plain, image, tiling).tile(0, tile)
+    found = predict(plain, open_store(place), [prompt])
+    _, y, x = found.mask.start
+    assert found.mask.area == 0 or (y // 150, x // 150) == divmod(tile, 2)
+
+
+def test_windows_around_large_objects_are_encoded_once(plain, image, monkeypatch):
+    from microsam_nb.engine.store import source
+
+    seen = []
+    encode = source.encode
+    monkeypatch.setattr(source, "encode", lambda *args: seen.append(args) or encode(*args))
+    monkeypatch.setattr(tiled, "best", thing(SIZE, Window(20, 30, 180, 240)))
+    store = open_store(None, plain, image, TILING)
+    first = predict(plain, store, [Point(0, 100, 100)])
+    count = len(seen)
+    assert predict(plain, store, [Point(0, 100, 100)]).mask == first.mask
+    assert 0 < count == len(seen)
+
+
+def test_objects_of_one_tile_share_its_embedding(plain, image, monkeypatch):
+    asked = []
+    answer = tiled.answer
+    monkeypatch.setattr(tiled, "answer", lambda model, some: asked.extend(some) or answer(model, some))
+    monkeypatch.setattr(tiled, "_outgrows", lambda *_: False)
+    store = open_store(None, plain, image, TILING, budget=0)
+    predict_many(plain, store, [[Point(0, 20, 20)], [Point(0, 25, 30)], [Point(0, 190, 30)]])
+    assert len({id(one.embedding) for one, _ in asked}) == 2
+
+
+def test_features_move_to_the_model(plain, image):
+    """Those of a store without its model are on the processor; 'meta' plays another device here."""
+    embedding = encode(plain, image.shown(0))
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        predict(plain, replace(embedding, features=embedding.features.to("meta")), [Point(0, 5, 5)])

@@ -105,10 +105,7 @@ class EmbeddingKey:
             )
         mine_too = (self.model, self.frame, self.enlargement)
         if mine_too != (found.model, found.frame, found.enlargement):
-            raise StoreError(
-                f"{label} was computed with another model ({found.model}, not {self.model}).",
-                "Load that model, or choose another store.",
-            )
+            raise _another_model(label, found.model, self.model)
         if self.tiling != found.tiling:
             raise StoreError(
                 f"{label} was computed {_tiles(found.tiling)}, not {_tiles(self.tiling)}.",
@@ -119,6 +116,15 @@ class EmbeddingKey:
                 f"{label} was computed with the contrast {found.contrast}, not {self.contrast}.",
                 "Give the image that contrast, or choose another store.",
             )
+
+    def check_model(self, model: Model, label: str) -> None:
+        """Raise StoreError unless the embeddings of this key are of ``model``.
+
+        An old cache of micro-sam knows no more of its model than the architecture, which must do.
+        """
+        same = self.model in (model.spec.hash, model.spec.architecture[:5])
+        if not same or (self.frame, self.enlargement) != (model.frame, model.enlargement):
+            raise _another_model(label, self.model, model.spec.hash)
 
 
 def fingerprint(image: Image) -> str:
@@ -144,6 +150,12 @@ def signature(image: Image) -> str:
     for index in range(image.shape[0]):
         digest.update(np.ascontiguousarray(np.ma.filled(image.plane(index), 0)).tobytes())
     return digest.hexdigest()
+
+
+def _another_model(label: str, found: str, wanted: str) -> StoreError:
+    return StoreError(
+        f"{label} was computed with another model ({found}, not {wanted}).", "Load that model, or choose another store."
+    )
 
 
 def _size(key: EmbeddingKey) -> str:

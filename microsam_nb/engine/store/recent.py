@@ -6,7 +6,11 @@ import threading
 from collections import OrderedDict
 
 from ..embedding import Embedding
+from ..tiling import Window
 from .shelf import Item
+
+#: A stored embedding, or a window of a plane.
+Key = Item | tuple[int, Window]
 
 
 class Recent:
@@ -15,7 +19,7 @@ class Recent:
     def __init__(self, budget: int) -> None:
         self._budget = budget
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Item, Embedding] = OrderedDict()
+        self._kept: OrderedDict[Key, Embedding] = OrderedDict()
 
     @property
     def bytes(self) -> int:
@@ -23,14 +27,14 @@ class Recent:
         with self._lock:
             return sum(map(_size, self._kept.values()))
 
-    def get(self, item: Item) -> Embedding | None:
+    def get(self, item: Key) -> Embedding | None:
         """Return a kept embedding, which becomes the newest, or None."""
         with self._lock:
             if item in self._kept:
                 self._kept.move_to_end(item)
             return self._kept.get(item)
 
-    def put(self, item: Item, embedding: Embedding) -> None:
+    def put(self, item: Key, embedding: Embedding) -> None:
         """Keep an embedding and forget the oldest ones beyond the budget."""
         with self._lock:
             self._kept[item] = embedding

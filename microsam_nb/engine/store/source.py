@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...core import Image
 from ..embedding import Embedding
-from ..encode import encode_many
+from ..encode import encode, encode_many
 from ..models import Model
-from ..tiling import Tiling
+from ..tiling import Tiling, Window
 from .shelf import Item
 
 
@@ -28,6 +28,10 @@ class Source:
     def encode(self, items: Sequence[Item]) -> list[Embedding]:
         """Encode tiles or planes together."""
         return encode_many(self.model, [self.pixels(item) for item in items])
+
+    def encode_window(self, plane: int, window: Window) -> Embedding:
+        """Encode a window of a plane; without its pixels, which would keep the whole plane in memory."""
+        return replace(encode(self.model, self.shown(plane)[window.slices]), pixels=None)
 
     def pixels(self, item: Item) -> NDArray[np.uint8]:
         """Return what the network sees: a crop of the plane as it is shown, so that tiles share its contrast."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ...core import Image, SettingsError, StoreError
 from ..embedding import Embedding
 from ..models import Model
-from ..tiling import Tiling
+from ..tiling import Tiling, Window
 from .key import EmbeddingKey, signature
 from .layout import ZarrShelf
 from .opening import open_shelf
@@ -102,11 +102,26 @@ class EmbeddingStore:
 
     def pixels_only(self, plane: int) -> Embedding:
         """Return a whole plane that holds its pixels but no features, for models that look at windows of it."""
-        if self._bare is None or self._bare[0] != plane:
-            pixels = self.shown(plane)
-            size = (int(pixels.shape[0]), int(pixels.shape[1]))
-            self._bare = plane, Embedding(torch.zeros(0), size, size, pixels)
-        return self._bare[1]
+        # Another thread may ask for another plane meanwhile: what is returned is never read again.
+        kept = self._bare
+        if kept is not None and kept[0] == plane:
+            return kept[1]
+        pixels = self.shown(plane)
+        size = (int(pixels.shape[0]), int(pixels.shape[1]))
+        made = Embedding(torch.zeros(0), size, size, pixels)
+        self._bare = plane, made
+        return made
+
+    def window(self, plane: int, window: Window) -> Embedding:
+        """Return the embedding of any window of a plane, encoded from the image; remembered, but not stored."""
+        if self._source is None:
+            raise StoreError("The store was opened for reading.", "Open it with the model and the image.")
+        with self._computing:
+            found = self._recent.get((plane, window))
+            if found is None:
+                found = self._source.encode_window(self._item(plane, 0).plane, window)
+                self._recent.put((plane, window), found)
+        return found
 
     def fill(self, items: Sequence[Item]) -> None:
         """Compute together what is missing of ``items``, and store it. Raises StoreError."""
