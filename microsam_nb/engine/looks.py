@@ -56,7 +56,9 @@ def look(model: Model, embedding: Embedding, windows: Sequence[Window]) -> list[
     found = []
     for window in windows:
         known = embedding.looks.get(window)
-        if known is None:
+        if window == Window(0, 0, *embedding.original_size) and embedding.features.numel():
+            known = embedding
+        elif known is None:
             known = encode(model, pixels[window.slices])
             embedding.remember(window, known)
         found.append(Look(window, known))

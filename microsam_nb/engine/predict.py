@@ -16,7 +16,7 @@ from .models import Model
 from .precision import inference
 from .prompting import Gathered, RegionUse, gather, to_frame
 from .store import EmbeddingStore
-from .tiled import answer_from_tiles
+from .tiled import answer_from_tiles, readable
 from .tiling import Window
 
 
@@ -106,7 +106,9 @@ def _in_store(
     found: dict[int, Candidate] = {}
     for plane in sorted({own.plane for own in asked}):
         some = [i for i, own in enumerate(asked) if own.plane == plane]
-        embedding = store.plane(plane) if store.tiling is None else store.pixels_only(plane)
+        # nano answers from windows: a plane that is not stored need not be encoded as a whole.
+        windows = model.is_nano and store.has_image and (store.tiling is not None or not store.has(plane))
+        embedding = store.pixels_only(plane) if windows else readable(model, store.plane(plane))
         answers = _in_plane(model, embedding, [asked[i] for i in some], [previous[i] for i in some])
         found.update(zip(some, answers, strict=True))
     return [found[i] for i in range(len(asked))]

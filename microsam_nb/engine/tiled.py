@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from ..core import BoxPrompt, Candidate, Mask, StoreError
 from .answer import answer, best
+from .embedding import Embedding
 from .looks import Look, window_at
 from .models import Model
 from .prompting import Gathered, box_of
@@ -46,12 +47,23 @@ def answer_from_tiles(model: Model, store: EmbeddingStore, asked: Sequence[Gathe
         some = order[start : start + _TOGETHER]
         # Objects of one tile share its embedding, by which the decoder knows that they belong together.
         wanted = dict.fromkeys((asked[i].plane, tiles[i].index) for i in some)
-        embeddings = {one: store.tile(*one) for one in wanted}
+        embeddings = {one: readable(model, store.tile(*one)) for one in wanted}
         looks = [Look(tiles[i].outer, embeddings[asked[i].plane, tiles[i].index]) for i in some]
         answers = answer(model, [(one, asked[i]) for one, i in zip(looks, some, strict=True)])
         for i, one in zip(some, answers, strict=True):
             found[i] = best(model, asked[i], [one], size)
     return [_whole(model, store, asked[i], found.get(i), tiles[i].outer) for i in range(len(asked))]
+
+
+def readable(model: Model, embedding: Embedding) -> Embedding:
+    """Return a stored embedding. Raises StoreError when the model cannot read its features."""
+    shape = tuple(embedding.features.shape)
+    if shape != model.features_shape:
+        raise StoreError(
+            f"The store is damaged: it holds features {shape}, and {model.spec.label} reads {model.features_shape}.",
+            "Open the store with the model and the image to compute them again.",
+        )
+    return embedding
 
 
 def best_tile(tiling: Tiling, size: tuple[int, int], extent: BoxPrompt) -> Tile:

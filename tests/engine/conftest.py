@@ -1,5 +1,5 @@
 import pytest
-from fake_encoder import FakeEncoder
+from fake_encoder import FEATURES, FakeEncoder
 
 
 @pytest.fixture
@@ -9,4 +9,5 @@ def encoder(monkeypatch):
 
     fake = FakeEncoder()
     monkeypatch.setattr(Source, "encode", lambda self, items: fake(self, items))
+    monkeypatch.setattr(Source, "features_shape", FEATURES)
     return fake

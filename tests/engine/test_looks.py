@@ -170,3 +170,11 @@ def test_threads_may_share_an_embedding():
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
     assert len(embedding.looks) == 64
+
+
+def test_the_whole_plane_is_encoded_once(random_nano):
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 80)).astype(np.uint8)
+    embedding, whole = encode(random_nano, pixels), Window(0, 0, 60, 80)
+    assert look(random_nano, embedding, [whole])[0].embedding is embedding
+    bare = replace(embedding, features=torch.zeros(0), looks={})
+    torch.testing.assert_close(look(random_nano, bare, [whole])[0].embedding.features, embedding.features)

@@ -5,6 +5,8 @@ import json
 import math
 import shutil
 import threading
+import zipfile
+from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
@@ -538,6 +540,51 @@ def test_a_zip_file_grows_in_a_folder_beside_it(tmp_path, random_nano):
     assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
     assert torch.equal(store.plane(0).features, features(image, random_nano, 0)), "the store goes on reading"
     # Killed between packing and tidying up: the zip file is whole.
-    shutil.copytree(tmp_path, tmp_path / "a.zip.part", ignore=lambda *_: ["a.zip.part"])
+    shutil.unpack_archive(tmp_path / "a.zip", tmp_path / "a.zip.part")
+    assert open_store(tmp_path / "a.zip").complete
+    assert (tmp_path / "a.zip.part").exists(), "reading deletes nothing"
     assert open_store(tmp_path / "a.zip", random_nano, image).complete
     assert not (tmp_path / "a.zip.part").exists()
+
+
+@pytest.mark.parametrize("what", ["others", "no zip", "another zip"])
+def test_a_folder_beside_a_zip_file_is_only_deleted_when_it_is_left_over(tmp_path, random_nano, what):
+    image, path, part = volume(), tmp_path / "a.zip", tmp_path / "a.zip.part"
+    if what == "others":
+        fill(open_store(path, random_nano, image), random_nano, image)
+        part.mkdir()
+        (part / "notes.txt").write_text("mine")
+    else:
+        open_store(part, random_nano, image).plane(0)
+        path.write_text("broken")
+        if what == "another zip":
+            with zipfile.ZipFile(path, "w") as file:
+                file.writestr("notes.txt", "mine")
+    before = sorted(part.rglob("*"))
+    with suppress(StoreError):
+        open_store(path, random_nano, image)
+    assert sorted(part.rglob("*")) == before
+
+
+@pytest.mark.parametrize("damage", ["nan", "infinite", "channels", "batch"])
+@pytest.mark.parametrize("tiling", [None, TILING], ids=["whole", "tiled"])
+def test_features_that_cannot_be_are_computed_again(tmp_path, random_nano, encoder, damage, tiling):
+    image = volume()
+    fill(open_store(tmp_path / "a", random_nano, image, tiling), random_nano, image)
+    group, name = zarr.open_group(tmp_path / "a", mode="r+"), "features" if tiling is None else "features/2"
+    if damage in ("nan", "infinite"):
+        group[name][1, 0, 2, 3, 4] = np.nan if damage == "nan" else np.inf
+    else:
+        shape = (3, 1, 5, 8, 8) if damage == "channels" else (3, 2, 4, 8, 8)
+        group.create_array(name, data=np.ones(shape, np.float32), overwrite=True)
+    item = Item(1, 0 if tiling is None else 2)
+    if damage != "channels":
+        with pytest.raises(StoreError) as error:
+            open_store(tmp_path / "a").tile(*item)
+        assert "Open the store with the model and the image" in error.value.remedy
+    encoder.items.clear()
+    store = open_store(tmp_path / "a", random_nano, image, tiling)
+    expected = features(image, random_nano, 1, tiling, item.tile)
+    assert torch.equal(store.tile(*item).features, expected)
+    assert encoder.items == [item]
+    assert torch.equal(open_store(tmp_path / "a").tile(*item).features, expected)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import zarr
 
 from microsam_nb.core import BoxPrompt, Candidate, Image, Mask, MaskPrompt, Point, PromptError, StoreError
 from microsam_nb.engine import encode, open_store, predict, predict_many, tiled
@@ -231,3 +232,23 @@ def test_features_move_to_the_model(plain, image):
     embedding = encode(plain, image.shown(0))
     with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
         predict(plain, replace(embedding, features=embedding.features.to("meta")), [Point(0, 5, 5)])
+
+
+@pytest.mark.parametrize("tiling", [None, TILING])
+def test_stored_features_of_a_wrong_shape_are_refused(plain, image, tmp_path, tiling):
+    place = tmp_path / "a.zarr"
+    open_store(place, plain, image, tiling).tile(0, 0)
+    name = "features" if tiling is None else "features/0"
+    zarr.open_group(place).create_array(name, data=np.ones((2, 1, 3, 8, 8), np.float32), overwrite=True)
+    with pytest.raises(StoreError) as error:
+        predict(plain, open_store(place), [Point(0, 20, 20)])
+    assert error.value.remedy.startswith("Open the store with the model and the image")
+
+
+def test_nano_encodes_no_plane_to_answer_from_windows(random_nano, image, monkeypatch):
+    store = open_store(None, random_nano, image)
+    predict(random_nano, store, [BoxPrompt(1, 90, 100, 115, 128)])
+    assert not store.has(1)
+    store.plane(1)
+    monkeypatch.setattr(store, "pixels_only", lambda _: pytest.fail("what is stored has been forgotten"))
+    predict(random_nano, store, [BoxPrompt(1, 90, 100, 115, 128)])

@@ -23,11 +23,9 @@ from zarr.errors import ContainsArrayError, ContainsGroupError
 
 from ...core import StoreError
 from .key import EmbeddingKey
-from .place import Place, cannot_write
+from .place import OURS, Place, cannot_write
 from .shelf import Features, Item
 
-#: The attribute with the key.
-OURS = "microsam_nb"
 #: The version of micro-sam whose layout this is; another one only warns.
 _PEER = "1.8.10"
 
@@ -73,15 +71,16 @@ class ZarrShelf:
             found = np.asarray(array[item.plane] if self.key.stacked else array[...])
         except Exception as error:  # codecs and file systems have no common base error
             raise self._damaged(item) from error
-        if found.ndim != 4 or found.dtype.kind != "f" or not found.any():
-            # A chunk that is missing reads as zeros.
+        wrong = found.ndim != 4 or found.shape[0] != 1 or found.dtype.kind != "f"
+        # A chunk that is missing reads as zeros.
+        if wrong or not found.any() or not np.isfinite(found).all():
             raise self._damaged(item)
         return found
 
     def write(self, item: Item, features: Features) -> None:
         with self._writing():
             array = self._arrays.get(item.tile)
-            if array is None:
+            if array is None or array.shape[-features.ndim :] != features.shape:
                 array = self._arrays[item.tile] = self._make_array(item.tile, features.shape)
             array[item.plane if self.key.stacked else ...] = features.astype(self._dtype, copy=False)
             if not self.complete:
@@ -152,16 +151,21 @@ class ZarrShelf:
             about["original_size"] = list(self.key.original_size(tile))
             about["input_size"] = list(self.key.input_size(tile))
         whole = (self.key.shape[0], *shape) if self.key.stacked else shape
+        name = "features" if tiling is None else f"features/{tile}"
+        known: Any = self._group.get(name)
+        # Another process may have made it meanwhile; one of another shape is damaged, and nothing in it of use.
         with suppress(ContainsArrayError):
             self._group.create_array(
-                "features" if tiling is None else f"features/{tile}",
+                name,
                 shape=whole,
                 chunks=(1, *shape) if self.key.stacked else shape,
                 dtype=self._dtype,
                 fill_value=0.0,
                 compressors=[ZstdCodec(level=0, checksum=True)],
                 attributes=about,
+                overwrite=known is not None and getattr(known, "shape", None) != whole,
             )
+        self._arrays.pop(tile, None)
         return self._array(tile)
 
     def _peer_attributes(self) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from ...core import StoreError
 from ..models import Model
 from ..tiling import Tiling
 from .key import EmbeddingKey
-from .layout import OURS, ZarrShelf
-from .place import Place, cannot_write
+from .layout import ZarrShelf
+from .place import OURS, Place, cannot_write
 
 _FORMAT = 1
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import time
@@ -15,6 +16,9 @@ from zarr.abc.store import Store
 from zarr.storage import FsspecStore, LocalStore, ZipStore
 
 from ...core import StoreError
+
+#: The attribute with the key, by which our own stores are known.
+OURS = "microsam_nb"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +74,31 @@ def find_place(where: str | os.PathLike[str], writing: bool) -> Place:
 def _zip(path: Path, writing: bool, now: float) -> Place:
     part = path.with_name(f"{path.name}.part")
     if path.is_file():
-        shutil.rmtree(part, ignore_errors=True)  # of a process that was killed after packing
         if not zipfile.is_zipfile(path):
             raise StoreError(f"{path} is no zip file, or its end is missing.", "Delete it and compute it again.")
+        if writing and _is_ours(part) and _holds_group(path):
+            shutil.rmtree(part, ignore_errors=True)  # of a process that was killed after packing
         return Place(str(path), ZipStore(path, mode="r"), None, None, False, now)
     _refuse_other_files(part)
     lock = _take_lock(path) if writing else None
     return Place(str(path), LocalStore(part, read_only=not writing), part, path, writing, now, lock)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder holds a store that this library made."""
+    try:
+        found = json.loads((folder / "zarr.json").read_bytes())
+        return OURS in found["attributes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _holds_group(archive: Path) -> bool:
+    try:
+        with zipfile.ZipFile(archive) as file:
+            return "zarr.json" in file.namelist()
+    except (OSError, zipfile.BadZipFile):
+        return False
 
 
 def _take_lock(archive: Path) -> BaseFileLock:

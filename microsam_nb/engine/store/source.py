@@ -25,6 +25,11 @@ class Source:
     tiling: Tiling | None
     _last: list[tuple[int, NDArray[np.uint8]]] = field(default_factory=list)
 
+    @property
+    def features_shape(self) -> tuple[int, int, int, int]:
+        """Shape (1, c, h, w) of the features of every item."""
+        return self.model.features_shape
+
     def encode(self, items: Sequence[Item]) -> list[Embedding]:
         """Encode tiles or planes together."""
         return encode_many(self.model, [self.pixels(item) for item in items])

@@ -182,6 +182,8 @@ class EmbeddingStore:
                 raise
             return None
         source = self._source
+        if source is not None and features.shape != source.features_shape:
+            return None
         device = torch.device("cpu") if source is None else source.model.device
         tensor = torch.from_numpy(np.ascontiguousarray(features)).to(device).float()
         embedding = Embedding(
