@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -19,6 +20,10 @@ from ...core import StoreError
 
 #: The attribute with the key, by which our own stores are known.
 OURS = "microsam_nb"
+
+
+#: File systems date a new file up to a tick of the kernel's clock too early, in seconds.
+_CLOCK = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +48,10 @@ class Place:
         if self.folder is None:
             return self
         for leftover in self.folder.rglob("*.partial"):
-            # Temporary files of a process that was killed; newer ones may be another's at work.
-            if leftover.stat().st_mtime < self.opened:
-                leftover.unlink(missing_ok=True)
+            # Temporary files of a process that was killed; newer ones may be another's at work, and be gone by now.
+            with contextlib.suppress(FileNotFoundError):
+                if leftover.stat().st_mtime < self.opened - _CLOCK:
+                    leftover.unlink()
         if self.archive is None:
             return self
         _pack(self.folder, self.archive)
