@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from ..core import Candidate, Mask
@@ -80,8 +81,8 @@ def best(model: Model, asked: Gathered, answers: Sequence[Answer], plane_size: t
                 chosen, row, highest = one, index, quality
     plane = asked.plane
     mask = chosen.look.back(upsample(chosen.logits[row], chosen.look.embedding, model.frame, plane), plane)
-    if asked.box is not None and model.is_nano:
-        mask = _within(mask, asked)
+    if model.is_nano:
+        mask = _connected(_within(mask, asked), asked)
     origin = "region" if asked.mask is not None else "box" if asked.box is not None else "points"
     return Candidate(mask, float(chosen.scores[row].clamp(0, 1)), origin)
 
@@ -95,6 +96,28 @@ def _missed(one: Answer, frame: int, index: int, asked: Gathered) -> int:
         row, column = int(p.y * ys / step), int(p.x * xs / step)
         missed += bool(logits[row, column] > 0) != p.positive
     return missed
+
+
+def _connected(mask: Mask, asked: Gathered) -> Mask:
+    """Return the pieces of a mask of one plane that positive points lie in, or all when they lie in none.
+
+    nano sometimes adds islands to what was clicked at. What a region or a box holds may be in pieces.
+    """
+    inside = [p for p in asked.points if p.positive]
+    if asked.box is not None or asked.mask is not None or not inside or not mask.area:
+        return mask
+    pieces, count = ndimage.label(mask.bitmap[0], structure=np.ones((3, 3)))
+    plane, top, left = mask.start
+    height, width = pieces.shape
+    meant = set()
+    for p in inside:
+        y, x = int(p.y) - top, int(p.x) - left
+        if 0 <= y < height and 0 <= x < width:
+            meant.add(int(pieces[y, x]))
+    meant.discard(0)
+    if not meant or count == len(meant):
+        return mask
+    return Mask.crop(np.isin(pieces, list(meant))[None], (plane, top, left))
 
 
 def _within(mask: Mask, asked: Gathered) -> Mask:

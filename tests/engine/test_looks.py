@@ -178,3 +178,18 @@ def test_the_whole_plane_is_encoded_once(random_nano):
     assert look(random_nano, embedding, [whole])[0].embedding is embedding
     bare = replace(embedding, features=torch.zeros(0), looks={})
     torch.testing.assert_close(look(random_nano, bare, [whole])[0].embedding.features, embedding.features)
+
+
+def test_islands_without_a_click_are_left_out():
+    from microsam_nb.engine.answer import _connected
+    from microsam_nb.engine.prompting import gather
+
+    bitmap = np.zeros((1, 20, 30), bool)
+    bitmap[0, 2:8, 2:8] = bitmap[0, 12:18, 20:28] = True
+    mask = Mask((0, 100, 200), bitmap)
+    one = _connected(mask, gather([Point(0, 105, 205)], SIZE))
+    assert one == Mask((0, 102, 202), np.ones((1, 6, 6), bool))
+    assert _connected(mask, gather([Point(0, 105, 205), Point(0, 115, 225)], SIZE)) is mask
+    assert _connected(mask, gather([Point(0, 105, 205), Point(0, 115, 225, False)], SIZE)) == one
+    assert _connected(mask, gather([Point(0, 10, 10)], SIZE)) is mask
+    assert _connected(mask, gather([Point(0, 105, 205), BoxPrompt(0, 100, 200, 120, 230)], SIZE)) is mask
