@@ -14,8 +14,10 @@ from microsam_nb.core import (
     MaskPrompt,
     Point,
     Polygon,
+    PromptError,
     Scribble,
     Stop,
+    prompt_from_json,
     prompt_to_json,
 )
 from microsam_nb.files.prompts import read_prompts, write_prompts
@@ -266,3 +268,13 @@ def test_json_that_is_no_text(tmp_path):
 def test_a_json_of_one_kind_reads_like_its_table(table, tmp_path):
     (tmp_path / "a.json").write_text(json.dumps([{"object": 3, **prompt_to_json(BoxPrompt(0, 1, 2, 30, 40))}]))
     assert read_prompts(tmp_path / "a.json") == read_prompts(table("object,y0,x0,y1,x1\n3,1,2,30,40\n"))
+
+
+def test_a_mask_file_belongs_to_images_of_its_size(table, mask_file):
+    height, width = mask_file.shape[1:]
+    prompt = read_prompts(table("object,kind,plane,file,label\n1,mask,1,labels.tif,4\n"))[1][0]
+    prompt.check((2, height, width))
+    with pytest.raises(PromptError) as error:
+        prompt.check((2, height + 1, width))
+    assert f"Give a mask of {height + 1} x {width} pixels" in error.value.remedy
+    assert prompt_from_json(prompt_to_json(prompt)) == prompt
