@@ -275,3 +275,17 @@ def test_lab_takes_the_notebook_of_a_clone(tmp_path):
     own.parent.mkdir()
     own.write_text("{}")
     assert _notebook(tmp_path) == own
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (200, 300)])
+def test_a_mask_of_another_size_is_refused_before_the_model_loads(tmp_path, image, drawn, capsys, shape):
+    mask = np.zeros(shape, np.uint8)
+    mask[5:15, 5:15] = 1
+    tifffile.imwrite(tmp_path / "mask.tif", mask)
+    (tmp_path / "p.csv").write_text("object,kind,file\n4,mask,mask.tif\n")
+    arguments = [str(image), str(tmp_path / "p.csv"), "-o", str(tmp_path / "out.tif"), "-m", str(tmp_path / "none.pt")]
+    assert main(["prompt", *arguments]) == 2
+    said = capsys.readouterr().err
+    height, width = drawn.labels.shape
+    assert f"Object 4: The mask was drawn in {shape[0]} x {shape[1]} pixels" in said
+    assert f"Give a mask of {height} x {width} pixels" in said

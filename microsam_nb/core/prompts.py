@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -184,10 +184,12 @@ class Scribble:
 class MaskPrompt:
     """What is known of the object: its ``mask`` in one plane.
 
+    ``size`` is the (height, width) of the image that it was made for, where that is known; ``check`` refuses another.
     Raises PromptError for an empty mask, one of several planes, and anything else.
     """
 
     mask: Mask
+    size: tuple[int, int] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         given: Any = self.mask
@@ -206,6 +208,12 @@ class MaskPrompt:
 
     def check(self, shape: Triple) -> None:
         """Raise PromptError unless the mask lies within an image of ``shape`` (planes, h, w)."""
+        if self.size is not None and self.size != tuple(shape[1:]):
+            raise PromptError(
+                f"The mask was drawn in {self.size[0]} x {self.size[1]} pixels, but the image has "
+                f"{shape[1]} x {shape[2]}.",
+                f"Give a mask of {shape[1]} x {shape[2]} pixels, made for this image.",
+            )
         box = self.mask.box
         if min(box.start) < 0 or any(stop > size for stop, size in zip(box.stop, shape, strict=True)):
             (plane, y0, x0), (_, y1, x1) = box.start, box.stop
@@ -255,6 +263,8 @@ def prompt_to_json(prompt: Prompt) -> dict[str, Any]:
     """Return a prompt as plain values: its ``kind`` and fields; vertices are [y, x] pairs."""
     out: dict[str, Any] = {"kind": _WORDS[type(prompt)]}
     for one in fields(prompt):
+        if not one.compare:
+            continue
         value = getattr(prompt, one.name)
         if isinstance(value, Mask):
             value = value.to_json()
@@ -276,7 +286,7 @@ def prompt_from_json(data: dict[str, Any]) -> Prompt:
     if word not in KINDS:
         raise ValueError(f"{word!r} is no kind of prompt; there are {', '.join(KINDS)}")
     kind = KINDS[word]
-    known = {one.name: one for one in fields(kind)}
+    known = {one.name: one for one in fields(kind) if one.compare}
     for name in values:
         if name not in known:
             raise ValueError(f"a {word} has no {name!r}")

@@ -23,7 +23,8 @@ prompts, as a CSV table with a header, one prompt per line:
   object,kind,y0,x0,y1,x1      kind box or ellipse
   object,kind,points,width,positive
                                kind polygon or scribble; points are "y x; y x; y x"
-  object,kind,file,label       kind mask: the pixels of an image that are label, or not 0
+  object,kind,file,label       kind mask: the pixels of an image that are label, or not 0;
+                               it has the height and width of the image that is segmented
   object,kind                  kind stop: the object ends before this plane; nothing is segmented
 columns may come in any order and stay empty; plane is 0 when left out.
 
@@ -206,4 +207,6 @@ def _mask(path: Path, plane: int, label: int | None) -> MaskPrompt:
     pixels = np.asarray(image.plane(plane if image.shape[0] > 1 else 0))
     if pixels.ndim == 3:
         pixels = pixels[..., :3].max(axis=2)
-    return MaskPrompt(Mask.crop(pixels != 0 if label is None else pixels == label, (plane, 0, 0)))
+    height, width = pixels.shape
+    mask = Mask.crop(pixels != 0 if label is None else pixels == label, (plane, 0, 0))
+    return MaskPrompt(mask, (height, width))

@@ -98,7 +98,11 @@ def otsu_watershed(pixels):
 def table(head, rows) -> None:
     print("| " + " | ".join(head) + " |\n|" + " --- |" * len(head))
     for group, (counts, values) in sorted(rows.items()):
-        print(f"| {group} | " + " | ".join([*(str(c) for c in counts), *(f"{v:.3f}" for v in values)]) + " |")
+        print(
+            f"| {group.replace(' | ', ' · ')} | "
+            + " | ".join([*(str(c) for c in counts), *(f"{v:.3f}" for v in values)])
+            + " |"
+        )
     counts = len(next(iter(rows.values()))[0])
     means = np.mean([values for _, values in rows.values()], axis=0)
     print("| **mean over sources** |" + " |" * counts + " " + " | ".join(f"**{v:.3f}**" for v in means) + " |")

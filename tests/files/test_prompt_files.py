@@ -14,8 +14,10 @@ from microsam_nb.core import (
     MaskPrompt,
     Point,
     Polygon,
+    PromptError,
     Scribble,
     Stop,
+    prompt_from_json,
     prompt_to_json,
 )
 from microsam_nb.files.prompts import read_prompts, write_prompts
@@ -271,3 +273,13 @@ def test_a_json_of_one_kind_reads_like_its_table(table, tmp_path):
 def test_a_table_of_a_spreadsheet_with_semicolons(tmp_path):
     (tmp_path / "p.csv").write_text("object;y;x;positive\n3;5.5;6;1\n3;9;9;0\n")
     assert read_prompts(tmp_path / "p.csv") == {3: [Point(0, 5.5, 6, True), Point(0, 9, 9, False)]}
+
+
+def test_a_mask_file_belongs_to_images_of_its_size(table, mask_file):
+    height, width = mask_file.shape[1:]
+    prompt = read_prompts(table("object,kind,plane,file,label\n1,mask,1,labels.tif,4\n"))[1][0]
+    prompt.check((2, height, width))
+    with pytest.raises(PromptError) as error:
+        prompt.check((2, height + 1, width))
+    assert f"Give a mask of {height + 1} x {width} pixels" in error.value.remedy
+    assert prompt_from_json(prompt_to_json(prompt)) == prompt
