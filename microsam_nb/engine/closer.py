@@ -48,13 +48,12 @@ def _some(
 
 def _windows(model: Model, embedding: Embedding, asked: Gathered, previous: Mask | None) -> list[Window]:
     shape = embedding.original_size
-    known = asked.mask if asked.mask is not None and asked.mask.area else previous
-    boxes = [asked.box] if asked.box else []
-    if known is not None and known.area:
-        boxes.append(box_of(known, shape))
-    if not boxes:
+    region = asked.mask is not None and asked.mask.area > 0
+    # A region says what is meant, whatever was answered before.
+    earlier = [box_of(previous, shape)] if not region and previous is not None and previous.area else []
+    if asked.box is None and not region and not earlier:
         return ladder(shape, asked.points)
-    extent, least = asked.extent(boxes), model.frame / model.enlargement
+    extent, least = asked.extent(earlier), model.frame / model.enlargement
     near = around(shape, extent, least)
     if previous is None:
         return [near]
