@@ -49,9 +49,7 @@ class Contrast:
             low, high = (whole.min(), whole.max()) if whole.size else (0.0, 1.0)
         return float(low), float(high)
 
-    def stretch(
-        self, pixels: NDArray[np.generic], window: tuple[float, float] | None = None
-    ) -> NDArray[np.uint8]:
+    def stretch(self, pixels: NDArray[np.generic], window: tuple[float, float] | None = None) -> NDArray[np.uint8]:
         """Map intensities of any real dtype, also lazy ones, to uint8 of the same shape.
 
         ``window`` are the intensities of black and white, by default those of ``pixels``: pass that of a plane to

@@ -13,7 +13,7 @@ import numpy as np
 import xxhash
 
 from ...core import Image, StoreError
-from ...core.image import raw_bytes
+from ...core.pixels import raw_bytes
 from ..encode import scaled_size
 from ..models import Model
 from ..tiling import Tiling
