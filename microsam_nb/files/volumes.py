@@ -30,9 +30,9 @@ def open_image(path: Path, key: str = "") -> Any:
     """Open an image or volume of any size: an array, or something that is read by indexing planes or parts of them.
 
     TIFF and .npy files of more than 64 MiB are mapped into memory or read tile by tile; a zarr folder is read chunk
-    by chunk. The lower resolutions of OME-Zarr and of such a TIFF are its ``levels``. ``key`` names the array in a zarr group; of OME-Zarr it is the full resolution by default, its axes of
-    length 1 are dropped. Where the file names its axes the result has them as ``axes``, channels last. Raises
-    FileError.
+    by chunk. The lower resolutions of OME-Zarr and of such a TIFF are its ``levels``. ``key`` names the array in a
+    zarr group; of OME-Zarr it is the full resolution by default, its axes of length 1 are dropped. Where the file
+    names its axes the result has them as ``axes``, channels last. Raises FileError.
     """
     if path.is_dir() and is_zarr(path):
         return _open_zarr(path, key)
