@@ -175,8 +175,8 @@ class Image:
     def contrast_of(self, index: int) -> tuple[tuple[float, float], ...]:
         """Return the intensities shown as black and white in a plane: one window, or two for two channels.
 
-        They are found once and remembered. Of a ``large`` plane they are those of a regular sample, about 256 blocks
-        of 64 x 64 pixels, which depends on the pixels alone and not on how they are stored. Where that is all one
+        They are found once and remembered. Of a ``large`` plane they are those of a regular sample, about 144 blocks
+        of 80 x 80 pixels, which depends on the pixels alone and not on how they are stored. Where that is all one
         value, anything brighter becomes visible. Raises ImageError as ``plane`` does.
         """
         if index not in self._memory.windows:
