@@ -8,6 +8,7 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,6 @@ from ..session import (
     Project,
     Redo,
     RemovePrompt,
-    Request,
     Runner,
     Session,
     SetPolarity,
@@ -34,6 +34,7 @@ from ..session import (
     Tool,
     Undo,
 )
+from ..session.runner import Service
 from ..view import Click, Command, Drag, Press, action_for, command_for, gestures
 from ..widgets import Interaction, Loop, Screen, Status, Toolbar, close_tree
 
@@ -46,9 +47,7 @@ class Annotator:
     ``labels`` are the committed objects, ``session`` takes actions from scripts.
     """
 
-    def __init__(
-        self, image: Image, service: Callable[[Request], Action], project: Project | None, note: str = ""
-    ) -> None:
+    def __init__(self, image: Image, service: Service, project: Project | None, note: str = "") -> None:
         self.image, self.project = image, project
         self.session = Session(image.shape, project)
         self._closed = False
@@ -250,7 +249,7 @@ class Annotator:
         session = self.session
         if everything or change.view:
             self._interaction.announce(self._screen.viewport, self._answers)
-        drawn = Change(change.prompts, change.proposal, change.view, False, False, change.labels)
+        drawn = replace(change, tool=False, notice=False, objects=False, work=False)
         if everything or drawn != Change():
             self._screen.paint(drawn, everything=everything)
         browsing = session.state.browsing

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 
-from ..core import Image, Mask, Prompt
+from ..core import Image
 from ..engine.embedding import Embedding
 from ..engine.load import load_model
 from ..engine.models import Model
-from ..engine.predict import predict
+from ..engine.predict import predict_many
 from ..engine.store import EmbeddingStore, open_store
 from ..session import Action, Embed, Embedded, Predict, Predicted, Request
 
@@ -20,7 +21,6 @@ class EngineService:
     def __init__(self, image: Image, model: Model | str | os.PathLike[str], device: str = "auto") -> None:
         self._image, self._device = image, device
         self._source = model
-        self._last: tuple[tuple[Prompt, ...], Mask | None] = ((), None)
         self._store: EmbeddingStore | None = None
 
     @property
@@ -30,8 +30,11 @@ class EngineService:
             self._source = load_model(self._source, self._device)
         return self._source
 
-    def __call__(self, request: Request) -> Action:
-        return self._predict(request) if isinstance(request, Predict) else self._embed(request)
+    def __call__(self, request: Request) -> Iterator[Action]:
+        if isinstance(request, Predict):
+            yield self._predict(request)
+        elif isinstance(request, Embed):
+            yield self._embed(request)
 
     def _embed(self, request: Embed) -> Action:
         model = self.model
@@ -40,13 +43,9 @@ class EngineService:
         return Embedded(request.plane, time.perf_counter() - start, model.spec.name)
 
     def _predict(self, request: Predict) -> Action:
-        # A click that corrects the last answer is read together with it.
-        earlier, mask = self._last
-        corrects = 0 < len(earlier) < len(request.prompts) and request.prompts[: len(earlier)] == earlier
         embedding = self._embedding(request.prompts[0].plane)
-        found = predict(self.model, embedding, request.prompts, previous=mask if corrects else None)
-        self._last = request.prompts, found.mask
-        return Predicted(request.ticket, found.mask, found.score, found.origin)
+        found = predict_many(self.model, embedding, request.objects)
+        return Predicted(request.ticket, tuple(found))
 
     def _embedding(self, plane: int) -> Embedding:
         if self._store is None:

@@ -30,7 +30,8 @@ class Runner:
         self._session, self._service = session, service
         self._question: Predict | None = None
         self._work: list[Embed | LoadModel] = []
-        self._generation = 0
+        self._running: Embed | LoadModel | None = None
+        self._leave = False
         self._busy: set[str] = set()
         self._closed = False
         self._wake = threading.Condition()
@@ -58,11 +59,12 @@ class Runner:
             elif isinstance(request, StopWork):
                 self._work.clear()
                 self._question = None
-                self._generation += 1
+                self._leave = True
             else:
                 self._work = [one for one in self._work if type(one) is not type(request)]
                 self._work.append(request)
-                self._generation += 1
+                # Planes that are being prepared for another model, or another place, can wait.
+                self._leave |= isinstance(self._running, Embed) or type(self._running) is type(request)
             self._wake.notify_all()
 
     def wait(self, timeout: float = 60.0) -> None:
@@ -83,7 +85,7 @@ class Runner:
             self._closed = True
             self._question = None
             self._work.clear()
-            self._generation += 1
+            self._leave = True
             self._wake.notify_all()
         atexit.unregister(self.close)
         for thread in self._threads:
@@ -117,15 +119,18 @@ class Runner:
                 if request is None:
                     return
                 self._busy.add(name)
-                generation = self._generation
+                if isinstance(request, Embed | LoadModel):
+                    self._running, self._leave = request, False
             try:
-                self._answer(request, generation)
+                self._answer(request)
             finally:
                 with self._wake:
                     self._busy.discard(name)
+                    if self._running is request:
+                        self._running = None
                     self._wake.notify_all()
 
-    def _answer(self, request: Request, generation: int) -> None:
+    def _answer(self, request: Request) -> None:
         for action in self._actions(request):
             try:
                 self._session.handle(action)
@@ -136,12 +141,9 @@ class Runner:
                 self._session.say(
                     "An answer could not be applied. Undo the last step; the log holds the details.", error=True
                 )
-            if not isinstance(request, Predict):
-                with self._wake:
-                    if self._generation != generation and not isinstance(request, LoadModel):
-                        return
-                    if self._closed:
-                        return
+            with self._wake:
+                if self._leave and self._running is request:
+                    return
 
     def _actions(self, request: Request) -> Iterator[Action]:
         ticket = request.ticket if isinstance(request, Predict) else None

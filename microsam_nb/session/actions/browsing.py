@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core import Overlap, SettingsError
 from ..requests import LoadModel, StopWork
-from ..state import Channel, Layer, LayerName, Layers, Notice, Tool, View, Work
+from ..state import Channel, Layer, LayerName, Notice, Tool, View, Work
 from .base import Action
 
 if TYPE_CHECKING:
@@ -153,8 +153,8 @@ class SetLayer(Action):
         if not 0 <= opacity <= 1:
             raise SettingsError(f"An opacity of {self.opacity} is not possible.", "Choose one from 0 to 1.")
         new = Layer(old.visible if self.visible is None else self.visible, opacity)
-        changed: Layers = replace(layers, **{self.layer.value: new})
-        _browse(session, layers=changed)
+        changes: dict[str, Any] = {self.layer.value: new}
+        _browse(session, layers=replace(layers, **changes))
 
 
 @dataclass(frozen=True)

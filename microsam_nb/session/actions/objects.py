@@ -61,7 +61,7 @@ class Split(Action):
         crossed = [int(n) for n in np.unique(under) if n and (not session.selected or n in session.selected)]
         label, cut = state.next_id, []
         for number in crossed:
-            largest, *rest = split(labels.mask(number), self.points, self.plane, session.shape)
+            _, *rest = split(labels.mask(number), self.points, self.plane, session.shape)
             if not rest:
                 continue
             cut.append(number)
