@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from microsam_nb.core import BoxPrompt, Image, LabelledImage, Mask
-from microsam_nb.session import Action, Embed, Embedded, Predict, Predicted, Request
+from microsam_nb.core import BoxPrompt, Candidate, Image, LabelledImage, Mask
+from microsam_nb.session import Action, Embed, Embedded, LoadModel, ModelLoaded, Predict, Predicted, Request
 
 settings.register_profile("house", deadline=None, max_examples=40, database=None)
 settings.load_profile("house")
@@ -43,12 +43,15 @@ class DiskService:
     def __post_init__(self) -> None:
         self.gate.set()
 
-    def __call__(self, request: Request) -> Action:
+    def __call__(self, request: Request) -> list[Action]:
         self.requests.append(request)
         self.gate.wait(20)
         if isinstance(request, Embed):
-            return Embedded(request.plane, 0.01, "disks")
-        return Predicted(request.ticket, self.mask(request.prompts), self.score, self.origin(request.prompts))
+            return [Embedded(request.plane, 0.01, "disks")]
+        if isinstance(request, LoadModel):
+            return [ModelLoaded(request.name, "cpu")]
+        found = [Candidate(self.mask(one), self.score, self.origin(one)) for one in request.objects]
+        return [Predicted(request.ticket, tuple(found))]
 
     @property
     def predictions(self) -> list[Predict]:

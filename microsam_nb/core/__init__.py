@@ -24,6 +24,7 @@ from .labelled import LabelledImage
 from .labels import Delta, Labels, Overlap
 from .lineage import Lineage
 from .mask import Mask
+from .objects import Note, ObjectInfo
 from .prompts import (
     BoxPrompt,
     Ellipse,
@@ -59,6 +60,8 @@ __all__ = [
     "MaskPrompt",
     "MicrosamError",
     "ModelError",
+    "Note",
+    "ObjectInfo",
     "Overlap",
     "Point",
     "Polygon",

@@ -43,3 +43,9 @@ class Box:
         start = tuple(min(a, b) for a, b in zip(self.start, other.start, strict=True))
         stop = tuple(max(a, b) for a, b in zip(self.stop, other.stop, strict=True))
         return Box(start, stop)  # type: ignore[arg-type]
+
+    def moved(self, by: Triple) -> Box:
+        """Return the same box, shifted by (plane, y, x)."""
+        start = tuple(a + b for a, b in zip(self.start, by, strict=True))
+        stop = tuple(a + b for a, b in zip(self.stop, by, strict=True))
+        return Box(start, stop)  # type: ignore[arg-type]

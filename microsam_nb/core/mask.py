@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +62,25 @@ class Mask:
         out = np.zeros(shape, bool)
         out[self.box.slices] = self.bitmap
         return out
+
+    def dense_in(self, where: Box) -> NDArray[np.bool_]:
+        """Return the part of the mask inside a box, as an array of the box's shape."""
+        out = np.zeros(where.shape, bool)
+        ours, theirs = [], []
+        for a, n, start, stop in zip(self.start, self.bitmap.shape, where.start, where.stop, strict=True):
+            low, high = max(a, start), min(a + n, stop)
+            if high <= low:
+                return out
+            ours.append(slice(low - a, high - a))
+            theirs.append(slice(low - start, high - start))
+        out[tuple(theirs)] = self.bitmap[tuple(ours)]
+        return out
+
+    def holds(self, plane: int, y: float, x: float) -> bool:
+        """Whether the pixel at a position is one of the mask."""
+        place = tuple(math.floor(v) - a for v, a in zip((plane, y, x), self.start, strict=True))
+        inside = all(0 <= v < n for v, n in zip(place, self.bitmap.shape, strict=True))
+        return inside and bool(self.bitmap[place])
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mask):

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..core import Delta
+from ..core import Delta, Note
 from .state import State
+
+#: A reversible change of what is not in the state: the labels, or what is said about an object.
+Write = Delta | Note
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One entry: the state reached and the write to the labels that led there, if any."""
+    """One entry: the state reached, and the writes that led there, in order."""
 
     state: State
-    delta: Delta | None = None
+    writes: tuple[Write, ...] = ()
 
 
 class History:
-    """Steps up to now and beyond it. The oldest are forgotten when their deltas and masks
-    exceed ``capacity`` bytes."""
+    """Steps up to now and beyond it. The oldest are forgotten when their writes and masks exceed ``capacity`` bytes."""
 
     def __init__(self, first: State, capacity: int = 256 * 2**20) -> None:
         self._steps = [Step(first)]
         self._now = 0
         self._capacity = capacity
+        #: Steps share a mask until a new answer comes: how many do, so that the sum need not be made again.
+        self._uses: dict[int, int] = {}
+        self._nbytes = 0
 
     @property
     def state(self) -> State:
@@ -39,33 +44,56 @@ class History:
 
     def push(self, step: Step) -> None:
         """Add a step after now; what had been undone is forgotten."""
+        for gone in self._steps[self._now + 1 :]:
+            self._count(gone, -1)
         del self._steps[self._now + 1 :]
         self._steps.append(step)
+        self._count(step, 1)
         self._now += 1
         self._trim()
 
     def amend(self, state: State) -> None:
         """Replace the present state without a new step."""
-        self._steps[self._now] = Step(state, self._steps[self._now].delta)
+        old = self._steps[self._now]
+        new = Step(state, old.writes)
+        if state.proposals is not old.state.proposals:
+            self._count(new, 1)
+            self._count(old, -1)
+        self._steps[self._now] = new
 
-    def back(self) -> Delta | None:
-        """Move one step back; return the write that undoes it."""
-        delta = self._steps[self._now].delta
+    def back(self) -> tuple[Write, ...]:
+        """Move one step back; return the writes that undo it."""
+        writes = self._steps[self._now].writes
         self._now -= 1
-        return delta.reverse() if delta else None
+        return tuple(one.reverse() for one in reversed(writes))
 
-    def forward(self) -> Delta | None:
-        """Move one step forward; return its write."""
+    def forward(self) -> tuple[Write, ...]:
+        """Move one step forward; return its writes."""
         self._now += 1
-        return self._steps[self._now].delta
+        return self._steps[self._now].writes
 
     def _trim(self) -> None:
-        while self._now > 1 and self._nbytes() > self._capacity:
-            # The second step's state becomes the new origin; its write can no longer be undone.
-            self._steps[:2] = [Step(self._steps[1].state)]
-            self._now -= 1
+        drop = 0
+        while drop + 1 < self._now and self._nbytes > self._capacity:
+            self._count(self._steps[drop], -1)
+            drop += 1
+            # The next step's state becomes the new origin; its writes can no longer be undone.
+            origin = self._steps[drop]
+            self._count(origin, -1)
+            self._steps[drop] = Step(origin.state)
+            self._count(self._steps[drop], 1)
+        if drop:
+            del self._steps[:drop]
+            self._now -= drop
 
-    def _nbytes(self) -> int:
-        # Steps share the proposal until a new answer comes.
-        masks = {id(p): p.mask.bitmap.nbytes for s in self._steps if (p := s.state.proposal)}
-        return sum(masks.values()) + sum(s.delta.nbytes for s in self._steps if s.delta)
+    def _count(self, step: Step, sign: int) -> None:
+        self._nbytes += sign * sum(one.nbytes for one in step.writes)
+        for one in step.state.proposals:
+            key = id(one.mask)
+            uses = self._uses.get(key, 0) + sign
+            if uses == (1 if sign > 0 else 0):
+                self._nbytes += sign * one.mask.bitmap.nbytes
+            if uses:
+                self._uses[key] = uses
+            else:
+                self._uses.pop(key, None)

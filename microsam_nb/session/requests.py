@@ -1,4 +1,4 @@
-"""Slow work that leaves the session; its answer comes back as an action with the same ticket."""
+"""Slow work that leaves the session; its answers come back as actions."""
 
 from __future__ import annotations
 
@@ -9,17 +9,36 @@ from ..core import Prompt
 
 @dataclass(frozen=True, slots=True)
 class Predict:
-    """Segment one object from prompts. Of several waiting only the newest matters."""
+    """Segment objects, each from its own prompts. Of several waiting only the newest matters."""
 
     ticket: int
-    prompts: tuple[Prompt, ...]
+    objects: tuple[tuple[Prompt, ...], ...]
+
+    @property
+    def prompts(self) -> tuple[Prompt, ...]:
+        """The prompts of all objects."""
+        return tuple(prompt for one in self.objects for prompt in one)
 
 
 @dataclass(frozen=True, slots=True)
 class Embed:
-    """Prepare one plane, so that the first prompt is answered at once."""
+    """Prepare a plane, so that prompts are answered at once; what lies nearest to (y, x) first, None for the middle."""
 
     plane: int
+    y: float | None = None
+    x: float | None = None
 
 
-Request = Predict | Embed
+@dataclass(frozen=True, slots=True)
+class LoadModel:
+    """Change over to another model, by its name or the path of its file; it is downloaded if it must be."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopWork:
+    """Leave what runs in the background; what it has got so far stays."""
+
+
+Request = Predict | Embed | LoadModel | StopWork

@@ -1,34 +1,49 @@
-"""The worker thread: takes requests to a service and hands its answers to the session."""
+"""The worker threads: requests go to a service, its answers to the session."""
 
 from __future__ import annotations
 
 import atexit
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 from ..core import MicrosamError
 from .actions import Action, Failed
-from .requests import Predict, Request
+from .requests import Embed, LoadModel, Predict, Request, StopWork
 from .session import Session
 
 _log = logging.getLogger("microsam_nb")
 
+#: Answers a request with actions; long work yields one after the other, and may be left in between.
+Service = Callable[[Request], Iterable[Action]]
+
 
 class Runner:
-    """Works off the requests of a session on one thread; of waiting predictions only the newest is kept."""
+    """Works off the requests of a session on two threads.
 
-    def __init__(self, session: Session, service: Callable[[Request], Action]) -> None:
+    One answers prompts; of waiting predictions only the newest is kept. The other does what takes long, loading
+    models and preparing planes, so that a click need not wait for it: newer work of the same kind takes the place of
+    older, ``StopWork`` ends it, and either happens after the action in hand.
+    """
+
+    def __init__(self, session: Session, service: Service) -> None:
         self._session, self._service = session, service
-        self._waiting: list[Request] = []
-        self._busy = False
+        self._question: Predict | None = None
+        self._work: list[Embed | LoadModel] = []
+        self._running: Embed | LoadModel | None = None
+        self._leave = False
+        self._busy: set[str] = set()
         self._closed = False
         self._wake = threading.Condition()
         session.wanted.connect(self.submit)
         # A thread that computes while the interpreter goes down would abort the process.
         atexit.register(self.close)
-        self._thread = threading.Thread(target=self._work, name="microsam-worker", daemon=True)
-        self._thread.start()
+        self._threads = [
+            threading.Thread(target=self._loop, args=(self._next_question,), name="microsam-worker", daemon=True),
+            threading.Thread(target=self._loop, args=(self._next_work,), name="microsam-background", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
         for request in session.pending():
             self.submit(request)
 
@@ -39,68 +54,107 @@ class Runner:
                 return
             if isinstance(request, Predict):
                 # Two threads may hand in their requests in another order than they made them.
-                others = [r for r in self._waiting if isinstance(r, Predict)]
-                request = max([*others, request], key=lambda r: r.ticket)
-                self._waiting = [r for r in self._waiting if not isinstance(r, Predict)]
-            self._waiting.append(request)
+                older = self._question
+                self._question = request if older is None or request.ticket > older.ticket else older
+            elif isinstance(request, StopWork):
+                self._work.clear()
+                self._question = None
+                self._leave = True
+            else:
+                self._work = [one for one in self._work if type(one) is not type(request)]
+                self._work.append(request)
+                # Planes that are being prepared for another model, or another place, can wait.
+                self._leave |= isinstance(self._running, Embed) or type(self._running) is type(request)
             self._wake.notify_all()
 
     def wait(self, timeout: float = 60.0) -> None:
         """Return when nothing is left to do. Raises TimeoutError after ``timeout`` seconds."""
         with self._wake:
-            if not self._wake.wait_for(lambda: not self._waiting and not self._busy, timeout):
+            if not self._wake.wait_for(self._idle, timeout):
                 raise TimeoutError(f"The model is still working after {timeout:g} s; wait longer.")
 
     @property
     def idle(self) -> bool:
         """Whether nothing is left to do."""
         with self._wake:
-            return not self._waiting and not self._busy
+            return self._idle()
 
     def close(self) -> None:
-        """Stop the thread after the work in hand."""
+        """Stop the threads after the work in hand."""
         with self._wake:
             self._closed = True
-            self._waiting.clear()
+            self._question = None
+            self._work.clear()
+            self._leave = True
             self._wake.notify_all()
         atexit.unregister(self.close)
-        if threading.current_thread() is not self._thread:
-            self._thread.join(30.0)
+        for thread in self._threads:
+            if threading.current_thread() is not thread:
+                thread.join(30.0)
 
-    def _work(self) -> None:
+    def _idle(self) -> bool:
+        return self._question is None and not self._work and not self._busy
+
+    def _next_question(self) -> Predict | None:
+        found, self._question = self._question, None
+        return found
+
+    def _next_work(self) -> Embed | LoadModel | None:
+        # A model that is to be loaded decides what planes are prepared for.
+        self._work.sort(key=lambda one: not isinstance(one, LoadModel))
+        return self._work.pop(0) if self._work else None
+
+    def _loop(self, take: Callable[[], Request | None]) -> None:
+        name = threading.current_thread().name
         while True:
             with self._wake:
-                self._wake.wait_for(lambda: self._waiting or self._closed)
-                if self._closed:
+                request: Request | None = None
+
+                def ready() -> bool:
+                    nonlocal request
+                    request = None if self._closed else take()
+                    return self._closed or request is not None
+
+                self._wake.wait_for(ready)
+                if request is None:
                     return
-                request = self._waiting.pop(0)
-                self._busy = True
+                self._busy.add(name)
+                if isinstance(request, Embed | LoadModel):
+                    self._running, self._leave = request, False
             try:
                 self._answer(request)
             finally:
                 with self._wake:
-                    self._busy = False
+                    self._busy.discard(name)
+                    if self._running is request:
+                        self._running = None
                     self._wake.notify_all()
 
     def _answer(self, request: Request) -> None:
+        for action in self._actions(request):
+            try:
+                self._session.handle(action)
+            except MicrosamError as error:
+                self._session.say(str(error), error=True)
+            except Exception:  # noqa: BLE001 - a worker that dies leaves the user without answers
+                _log.exception("An answer could not be applied.")
+                self._session.say(
+                    "An answer could not be applied. Undo the last step; the log holds the details.", error=True
+                )
+            with self._wake:
+                if self._leave and self._running is request:
+                    return
+
+    def _actions(self, request: Request) -> Iterator[Action]:
         ticket = request.ticket if isinstance(request, Predict) else None
         try:
-            answer = self._service(request)
+            yield from self._service(request)
         except MicrosamError as error:
-            answer = Failed(str(error), ticket)
-        except Exception as error:  # noqa: BLE001 - a worker that dies leaves the user without answers
+            yield Failed(str(error), ticket)
+        except Exception as error:  # noqa: BLE001 - as above
             _log.exception("A request failed.")
-            answer = Failed(
+            yield Failed(
                 f"The model failed ({error.__class__.__name__}: {error}). Undo the last prompt and try again; "
                 "the log holds the details.",
                 ticket,
-            )
-        try:
-            self._session.handle(answer)
-        except MicrosamError as error:
-            self._session.say(str(error), error=True)
-        except Exception:  # noqa: BLE001 - as above
-            _log.exception("An answer could not be applied.")
-            self._session.say(
-                "An answer could not be applied. Undo the last step; the log holds the details.", error=True
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from ..core import Box, Candidate, Prompt
+from ..core import Box, Candidate, Overlap, Prompt
 from .requests import Request
 
 
@@ -14,6 +14,61 @@ class Tool(StrEnum):
 
     POINT = "point"
     BOX = "box"
+    ELLIPSE = "ellipse"
+    POLYGON = "polygon"
+    LASSO = "lasso"
+    SCRIBBLE = "scribble"
+    BRUSH = "brush"
+    ERASER = "eraser"
+    FILL = "fill"
+    PICK = "pick"
+    MERGE = "merge"
+    SPLIT = "split"
+    DELETE = "delete"
+    HAND = "hand"
+
+
+class LayerName(StrEnum):
+    """What lies on the screen, from below."""
+
+    IMAGE = "image"
+    OBJECTS = "objects"
+    CANDIDATES = "candidates"
+    PROPOSAL = "proposal"
+    PROMPTS = "prompts"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """Whether a layer is shown, and how opaque, in [0, 1]."""
+
+    visible: bool = True
+    opacity: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """How every layer is shown; ``contours``: objects as outlines instead of filled."""
+
+    image: Layer = Layer()
+    objects: Layer = Layer(opacity=0.45)
+    candidates: Layer = Layer(opacity=0.35)
+    proposal: Layer = Layer(opacity=0.5)
+    prompts: Layer = Layer()
+    contours: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """How one channel is shown: ``colour`` as "#rrggbb", "" for the image's own; intensities for black and white.
+
+    ``low`` and ``high`` None: the window that the model sees.
+    """
+
+    visible: bool = True
+    colour: str = ""
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,38 +89,75 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class Work:
+    """What runs in the background: ``done`` of ``total`` (0: unknown) in ``unit``; seconds left, if known."""
+
+    what: str
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    left: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Browsing:
-    """How the user looks and with which tool; undo leaves it alone. ``view`` None fits the image."""
+    """How the user looks, with which tool and options; undo leaves it alone.
+
+    ``view`` None fits the image. ``live``: the model answers after every prompt, else when it is asked to.
+    ``batched``: every positive point, box and region is an object of its own. ``brush``: diameter in image pixels.
+    ``channels``: how each channel is shown, () for the image's own way. ``as_model``: show what the model sees.
+    """
 
     plane: int = 0
     tool: Tool = Tool.POINT
     positive: bool = True
     view: View | None = None
+    live: bool = True
+    batched: bool = False
+    overlap: Overlap = Overlap.KEEP
+    selected: tuple[int, ...] = ()
+    brush: float = 10.0
+    layers: Layers = field(default_factory=Layers)
+    channels: tuple[Channel, ...] = ()
+    as_model: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class State:
     """Everything drawn, except the committed labels.
 
-    ``answered`` is True when ``proposal`` is the model's answer to ``prompts`` (None: it found nothing).
+    ``answered`` is True when ``proposals`` are the model's answer to ``prompts`` (none: it found nothing), or what
+    the user made of it. ``target`` is the committed object that is being improved, 0 for a new one. ``candidates``
+    come from elsewhere, for example an automatic segmentation, and may overlap.
     """
 
     prompts: tuple[Prompt, ...] = ()
-    proposal: Candidate | None = None
+    proposals: tuple[Candidate, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
     answered: bool = True
+    target: int = 0
     next_id: int = 1
     browsing: Browsing = field(default_factory=Browsing)
+
+    @property
+    def proposal(self) -> Candidate | None:
+        """The first proposal, where there is one."""
+        return self.proposals[0] if self.proposals else None
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What must be painted again."""
+    """What must be painted again. ``labels`` is the box that was written; ``objects``: the table of objects."""
 
     prompts: bool = False
     proposal: bool = False
+    candidates: bool = False
     view: bool = False
     tool: bool = False
+    layers: bool = False
+    objects: bool = False
     notice: bool = False
+    work: bool = False
     labels: Box | None = None
 
     def __or__(self, other: Change) -> Change:
@@ -76,9 +168,13 @@ class Change:
         return Change(
             self.prompts or other.prompts,
             self.proposal or other.proposal,
+            self.candidates or other.candidates,
             self.view or other.view,
             self.tool or other.tool,
+            self.layers or other.layers,
+            self.objects or other.objects,
             self.notice or other.notice,
+            self.work or other.work,
             labels,
         )
 

@@ -5,23 +5,60 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ..session import Tool
+
 
 class Command(StrEnum):
     """What a key or a button does."""
 
     POINT = "point"
     BOX = "box"
+    ELLIPSE = "ellipse"
+    POLYGON = "polygon"
+    LASSO = "lasso"
+    SCRIBBLE = "scribble"
+    BRUSH = "brush"
+    ERASER = "eraser"
+    FILL = "fill"
+    PICK = "pick"
+    MERGE = "merge"
+    SPLIT = "split"
+    DELETE_TOOL = "delete-tool"
+    HAND = "hand"
     TOGGLE = "toggle"
+    SEGMENT = "segment"
     COMMIT = "commit"
     CLEAR = "clear"
     REMOVE = "remove"
+    IMPROVE = "improve"
+    DELETE = "delete"
+    NEXT = "next"
+    PREVIOUS = "previous"
     UNDO = "undo"
     REDO = "redo"
+    LIVE = "live"
+    BATCHED = "batched"
     FIT = "fit"
     CLOSER = "closer"
     FARTHER = "farther"
+    LARGER = "larger"
+    SMALLER = "smaller"
+    SHOW_IMAGE = "show-image"
+    SHOW_OBJECTS = "show-objects"
+    SHOW_CANDIDATES = "show-candidates"
+    SHOW_PROPOSAL = "show-proposal"
+    SHOW_PROMPTS = "show-prompts"
+    CONTOURS = "contours"
+    FAINTER = "fainter"
+    STRONGER = "stronger"
+    AS_MODEL = "as-model"
     SAVE = "save"
+    ESCAPE = "escape"
     HELP = "help"
+
+
+#: The tool that a command chooses.
+TOOLS = {Command(tool.value) if tool is not Tool.DELETE else Command.DELETE_TOOL: tool for tool in Tool}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,21 +81,53 @@ class Key:
 KEYS = (
     Key("p", Command.POINT, "Point tool: click on an object"),
     Key("b", Command.BOX, "Box tool: drag around an object"),
-    Key("t", Command.TOGGLE, "Switch between positive and negative points"),
+    Key("e", Command.ELLIPSE, "Ellipse tool: drag around an object"),
+    Key("g", Command.POLYGON, "Polygon tool: click corner by corner, a double click or Enter ends"),
+    Key("l", Command.LASSO, "Lasso tool: draw around an object"),
+    Key("r", Command.SCRIBBLE, "Scribble tool: draw along an object"),
+    Key("w", Command.BRUSH, "Brush: paint by hand"),
+    Key("q", Command.ERASER, "Eraser: rub out"),
+    Key("k", Command.FILL, "Fill holes and gaps"),
+    Key("v", Command.PICK, "Pick tool: click on an object to work on it, Shift-click for several"),
+    Key("m", Command.MERGE, "Merge tool: click on objects that belong together"),
+    Key("x", Command.SPLIT, "Split tool: draw a line through an object"),
+    Key("d", Command.DELETE_TOOL, "Delete tool: click on an object to remove it"),
+    Key("h", Command.HAND, "Hand: drag to move the image"),
+    Key("t", Command.TOGGLE, "Switch between positive and negative prompts"),
+    Key("s", Command.SEGMENT, "Segment: ask the model now"),
     Key("c", Command.COMMIT, "Commit: keep the object"),
     Key("c", Command.CLEAR, "Clear the prompts", shift=True),
     Key("Backspace", Command.REMOVE, "Remove the newest prompt"),
+    Key("i", Command.IMPROVE, "Improve the picked object: its mask becomes a prompt"),
+    Key("Delete", Command.DELETE, "Delete the picked objects"),
+    Key("n", Command.NEXT, "Go to the next object"),
+    Key("n", Command.PREVIOUS, "Go to the object before", shift=True),
     Key("z", Command.UNDO, "Undo", ctrl=True),
     Key("z", Command.REDO, "Redo", ctrl=True, shift=True),
     Key("y", Command.REDO, "Redo", ctrl=True),
+    Key("l", Command.LIVE, "Answer after every prompt, or only on S", shift=True),
+    Key("b", Command.BATCHED, "Every point and box an object of its own", shift=True),
     Key("f", Command.FIT, "Fit the image to the window"),
     Key("+", Command.CLOSER, "Zoom in"),
     Key("-", Command.FARTHER, "Zoom out"),
+    Key("]", Command.LARGER, "Larger brush"),
+    Key("[", Command.SMALLER, "Smaller brush"),
+    Key("1", Command.SHOW_IMAGE, "Show or hide the image"),
+    Key("2", Command.SHOW_OBJECTS, "Show or hide the objects"),
+    Key("3", Command.SHOW_CANDIDATES, "Show or hide the candidates"),
+    Key("4", Command.SHOW_PROPOSAL, "Show or hide the proposal"),
+    Key("5", Command.SHOW_PROMPTS, "Show or hide the prompts"),
+    Key("o", Command.CONTOURS, "Objects as outlines or filled"),
+    Key(",", Command.FAINTER, "Objects more transparent"),
+    Key(".", Command.STRONGER, "Objects more opaque"),
+    Key("m", Command.AS_MODEL, "Show what the model sees", shift=True),
     Key("s", Command.SAVE, "Save the labels as TIFF", ctrl=True),
+    Key("Escape", Command.ESCAPE, "Leave what is begun: a polygon, picked objects, work that runs"),
     Key("?", Command.HELP, "Show or hide this help"),
 )
 
-_TYPED = {"+", "-", "?", "="}
+#: Characters that need the shift key on some keyboards.
+_TYPED = set("+-?=[],.12345")
 
 
 def command_for(key: str, *, ctrl: bool = False, shift: bool = False) -> Command | None:

@@ -1,28 +1,82 @@
 """Everything that can happen in a session, one class each."""
 
-from .answering import Embedded, Failed, Predicted
+from .answering import Embedded, Failed, ModelLoaded, Predicted, Working
 from .base import Action, from_json, to_json
-from .browsing import SetPolarity, SetTool, SetView
+from .browsing import (
+    Cancel,
+    Select,
+    SetBatched,
+    SetBrush,
+    SetChannels,
+    SetContours,
+    SetLayer,
+    SetLive,
+    SetOverlap,
+    SetPolarity,
+    SetTool,
+    SetView,
+    ShowAsModel,
+    UseModel,
+)
 from .committing import Commit
 from .editing import Redo, Undo
-from .prompting import AddBox, AddPoint, AddPrompt, Clear, RemovePrompt
+from .objects import Delete, Describe, LoadLabels, Merge, Split
+from .painting import Erase, Fill, Paint
+from .prompting import (
+    AddBox,
+    AddPoint,
+    AddPrompt,
+    Clear,
+    Improve,
+    RemovePrompt,
+    ReplacePrompt,
+    Segment,
+    Suggest,
+    TakeCandidate,
+)
 
 __all__ = [
     "Action",
     "AddBox",
     "AddPoint",
     "AddPrompt",
+    "Cancel",
     "Clear",
     "Commit",
+    "Delete",
+    "Describe",
     "Embedded",
+    "Erase",
     "Failed",
+    "Fill",
+    "Improve",
+    "LoadLabels",
+    "Merge",
+    "ModelLoaded",
+    "Paint",
     "Predicted",
     "Redo",
     "RemovePrompt",
+    "ReplacePrompt",
+    "Segment",
+    "Select",
+    "SetBatched",
+    "SetBrush",
+    "SetChannels",
+    "SetContours",
+    "SetLayer",
+    "SetLive",
+    "SetOverlap",
     "SetPolarity",
     "SetTool",
     "SetView",
+    "ShowAsModel",
+    "Split",
+    "Suggest",
+    "TakeCandidate",
     "Undo",
+    "UseModel",
+    "Working",
     "from_json",
     "to_json",
 ]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from ...core import Candidate, Mask, Point, Scribble
-from ..state import Notice
+from ...core import Candidate, Point, Scribble
+from ..requests import Embed
+from ..state import Notice, Work
 from .base import Action
 
 if TYPE_CHECKING:
@@ -15,24 +16,27 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Predicted(Action):
-    """The model's mask for the prompts of ``ticket``; ignored when no longer awaited."""
+    """The model's answer to the prompts of ``ticket``, one per object, with an empty mask where it found nothing.
+
+    Ignored when no longer awaited.
+    """
 
     ticket: int
-    mask: Mask
-    score: float
-    origin: str
+    found: tuple[Candidate, ...]
 
     def apply(self, session: Session) -> bool:
         if not session.settle(self.ticket):
             return False
-        found = Candidate(self.mask, self.score, self.origin) if self.mask.area else None
-        session.amend(replace(session.state, proposal=found, answered=True))
-        if found is None:
+        full = tuple(one for one in self.found if one.mask.area)
+        session.amend(replace(session.state, proposals=full, answered=True))
+        if not full:
             negative = all(isinstance(p, Point | Scribble) and not p.positive for p in session.state.prompts)
             why = "All prompts are negative." if negative else "Nothing was found here."
             session.notice = Notice(f"{why} Add a positive point on the object, or draw a box around it.", True)
+        elif len(self.found) > 1:
+            session.notice = Notice(f"{len(full)} of {len(self.found)} objects are found. C keeps all.")
         else:
-            session.notice = Notice(f"Object of {found.mask.area} pixels, score {found.score:.2f}.")
+            session.notice = Notice(f"Object of {full[0].mask.area} pixels, score {full[0].score:.2f}.")
         return True
 
 
@@ -49,6 +53,7 @@ class Failed(Action):
             return False
         session.notice = Notice(self.what, error=True)
         session.failure = self.what
+        session.work = None
         return True
 
 
@@ -62,6 +67,7 @@ class Embedded(Action):
     journaled: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
+        session.work = None
         count = session.labels.count()
         kept = (
             f" {count} object{'s' if count > 1 else ''} from before {'are' if count > 1 else 'is'} back."
@@ -73,3 +79,29 @@ class Embedded(Action):
         else:
             what = "Click on an object; right-click beside it to take parts away."
         session.notice = Notice(f"Ready: model {self.model}, image encoded in {self.seconds:.2f} s.{kept} {what}")
+
+
+@dataclass(frozen=True)
+class Working(Action):
+    """How far work in the background has come; ``work`` None: it has ended."""
+
+    work: Work | None
+    journaled: ClassVar[bool] = False
+
+    def apply(self, session: Session) -> None:
+        session.work = self.work
+
+
+@dataclass(frozen=True)
+class ModelLoaded(Action):
+    """From now on another model answers."""
+
+    name: str
+    device: str
+    journaled: ClassVar[bool] = False
+
+    def apply(self, session: Session) -> None:
+        session.model, session.device = self.name, self.device
+        session.work = None
+        session.notice = Notice(f"The model {self.name} is ready on {self.device}.")
+        session.want(Embed(session.state.browsing.plane))

@@ -1,15 +1,34 @@
-"""Looking around and choosing tools: never steps of the history."""
+"""Looking around, choosing tools and models: never steps of the history."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..state import Browsing, Notice, Tool, View
+from ...core import Overlap, SettingsError
+from ..requests import LoadModel, StopWork
+from ..state import Channel, Layer, LayerName, Notice, Tool, View, Work
 from .base import Action
 
 if TYPE_CHECKING:
     from ..session import Session
+
+_HELP = {
+    Tool.POINT: "Point tool: click on an object, right-click beside it.",
+    Tool.BOX: "Box tool: drag around an object.",
+    Tool.ELLIPSE: "Ellipse tool: drag around an object.",
+    Tool.POLYGON: "Polygon tool: click corner by corner around an object; a double click or Enter ends, Escape leaves.",
+    Tool.LASSO: "Lasso tool: draw around an object.",
+    Tool.SCRIBBLE: "Scribble tool: draw along an object, with the right button beside it.",
+    Tool.BRUSH: "Brush: paint the object by hand; with a picked object, paint on that.",
+    Tool.ERASER: "Eraser: rub out of the proposal, of the picked object, or of any object.",
+    Tool.FILL: "Fill: click into a hole, or on an object to fill all its holes.",
+    Tool.PICK: "Pick tool: click on an object to work on it, Shift-click to pick several.",
+    Tool.MERGE: "Merge tool: click on one object, then on each one that belongs to it.",
+    Tool.SPLIT: "Split tool: draw a line through an object.",
+    Tool.DELETE: "Delete tool: click on an object to remove it.",
+    Tool.HAND: "Hand: drag to move the image.",
+}
 
 
 @dataclass(frozen=True)
@@ -17,24 +36,21 @@ class SetTool(Action):
     """Choose what a press on the image does."""
 
     tool: Tool
-    journaled: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
-        _browse(session, replace(session.state.browsing, tool=self.tool))
-        box = "Box tool: drag around an object."
-        session.notice = Notice(box if self.tool is Tool.BOX else "Point tool: click on an object.")
+        _browse(session, tool=self.tool)
+        session.notice = Notice(_HELP[self.tool])
 
 
 @dataclass(frozen=True)
 class SetPolarity(Action):
-    """Choose whether the left button adds positive or negative points; None switches over."""
+    """Choose whether the left button adds positive or negative prompts; None switches over."""
 
     positive: bool | None = None
-    journaled: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
-        now = session.state.browsing
-        _browse(session, replace(now, positive=not now.positive if self.positive is None else self.positive))
+        now = session.state.browsing.positive
+        _browse(session, positive=not now if self.positive is None else self.positive)
 
 
 @dataclass(frozen=True)
@@ -44,12 +60,162 @@ class SetView(Action):
     y: float = 0.0
     x: float = 0.0
     zoom: float | None = None
+
+    def apply(self, session: Session) -> bool:
+        view = None if self.zoom is None else View(float(self.y), float(self.x), float(self.zoom))
+        if view == session.state.browsing.view:
+            return False
+        _browse(session, view=view)
+        return True
+
+
+@dataclass(frozen=True)
+class SetLive(Action):
+    """Choose whether the model answers after every prompt, or only when it is asked; None switches over."""
+
+    live: bool | None = None
+
+    def apply(self, session: Session) -> None:
+        live = not session.state.browsing.live if self.live is None else self.live
+        _browse(session, live=live)
+        if live and not session.state.answered and session.awaiting is None:
+            session.ask()
+        session.notice = Notice("The model answers after every prompt." if live else "The model waits for S.")
+
+
+@dataclass(frozen=True)
+class SetBatched(Action):
+    """Choose whether every positive point, box and region is an object of its own; None switches over."""
+
+    batched: bool | None = None
+
+    def apply(self, session: Session) -> None:
+        now = session.state.browsing
+        batched = not now.batched if self.batched is None else self.batched
+        _browse(session, batched=batched)
+        if session.state.prompts and batched != now.batched and now.live:
+            session.ask()
+        text = (
+            "Every positive point and every box is an object of its own." if batched else "All points mean one object."
+        )
+        session.notice = Notice(text)
+
+
+@dataclass(frozen=True)
+class SetOverlap(Action):
+    """Choose what happens where a new object meets committed ones."""
+
+    overlap: Overlap
+
+    def apply(self, session: Session) -> None:
+        _browse(session, overlap=self.overlap)
+
+
+@dataclass(frozen=True)
+class SetBrush(Action):
+    """Choose the diameter of brush and eraser, in image pixels. Raises SettingsError unless 1 <= size <= 1000."""
+
+    size: float
+
+    def apply(self, session: Session) -> None:
+        if not 1 <= self.size <= 1000:
+            raise SettingsError(f"A brush of {self.size} pixels is not possible.", "Choose a size from 1 to 1000.")
+        _browse(session, brush=float(self.size))
+
+
+@dataclass(frozen=True)
+class Select(Action):
+    """Pick objects by number; with ``more``, add them to those picked, or put those down that were."""
+
+    labels: tuple[int, ...] = ()
+    more: bool = False
+
+    def apply(self, session: Session) -> None:
+        wanted = tuple(n for n in self.labels if n in session.labels)
+        if self.more:
+            old = session.selected
+            wanted = tuple(n for n in old if n not in wanted) + tuple(n for n in wanted if n not in old)
+        _browse(session, selected=wanted)
+
+
+@dataclass(frozen=True)
+class SetLayer(Action):
+    """Show or hide a layer, or change how opaque it is, in [0, 1]. Raises SettingsError."""
+
+    layer: LayerName
+    visible: bool | None = None
+    opacity: float | None = None
+
+    def apply(self, session: Session) -> None:
+        layers = session.state.browsing.layers
+        old: Layer = getattr(layers, self.layer.value)
+        opacity = old.opacity if self.opacity is None else float(self.opacity)
+        if not 0 <= opacity <= 1:
+            raise SettingsError(f"An opacity of {self.opacity} is not possible.", "Choose one from 0 to 1.")
+        new = Layer(old.visible if self.visible is None else self.visible, opacity)
+        changes: dict[str, Any] = {self.layer.value: new}
+        _browse(session, layers=replace(layers, **changes))
+
+
+@dataclass(frozen=True)
+class SetContours(Action):
+    """Choose whether objects are shown as outlines or filled; None switches over."""
+
+    contours: bool | None = None
+
+    def apply(self, session: Session) -> None:
+        layers = session.state.browsing.layers
+        contours = not layers.contours if self.contours is None else self.contours
+        _browse(session, layers=replace(layers, contours=contours))
+
+
+@dataclass(frozen=True)
+class SetChannels(Action):
+    """Choose how every channel is shown; () for the image's own way."""
+
+    channels: tuple[Channel, ...] = ()
+
+    def apply(self, session: Session) -> None:
+        _browse(session, channels=self.channels, as_model=False)
+
+
+@dataclass(frozen=True)
+class ShowAsModel(Action):
+    """Choose whether the picture is what the model sees; None switches over."""
+
+    as_model: bool | None = None
+
+    def apply(self, session: Session) -> None:
+        now = session.state.browsing.as_model
+        _browse(session, as_model=not now if self.as_model is None else self.as_model)
+
+
+@dataclass(frozen=True)
+class UseModel(Action):
+    """Change over to another model, by name or path of a file."""
+
+    name: str
     journaled: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
-        view = None if self.zoom is None else View(self.y, self.x, self.zoom)
-        _browse(session, replace(session.state.browsing, view=view))
+        session.work = Work(f"Loading the model {self.name}")
+        session.want(LoadModel(self.name))
 
 
-def _browse(session: Session, browsing: Browsing) -> None:
-    session.amend(replace(session.state, browsing=browsing))
+@dataclass(frozen=True)
+class Cancel(Action):
+    """Stop what runs in the background, and no longer wait for an answer."""
+
+    journaled: ClassVar[bool] = False
+
+    def apply(self, session: Session) -> None:
+        waited = session.awaiting is not None
+        if session.awaiting is not None:
+            session.settle(session.awaiting)
+        session.work = None
+        session.want(StopWork())
+        session.notice = Notice("Stopped. S asks the model again." if waited else "Stopped.")
+
+
+def _browse(session: Session, **changes: Any) -> None:
+    session.amend(replace(session.state, browsing=replace(session.state.browsing, **changes)))

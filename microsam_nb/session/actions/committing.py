@@ -1,11 +1,13 @@
-"""Making the proposal an object."""
+"""Making proposals objects."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from ...core import Overlap, PromptError
+from ...core import Box, Mask, Note, ObjectInfo, Overlap, PromptError
+from ...core.raster import union
 from ..state import Notice
 from .base import Action
 
@@ -15,25 +17,81 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Commit(Action):
-    """Keep the proposal as a new object; committed objects stay unless ``overlap`` says to replace them."""
+    """Keep the proposals as objects, each with a number of its own; the object that is improved keeps its number.
 
-    overlap: Overlap = Overlap.KEEP
+    ``overlap`` says what happens to committed objects that they meet, None: what the user has chosen.
+    """
+
+    overlap: Overlap | None = None
+    lasting: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         # A plain string must mean the same now and when the journal is replayed.
-        object.__setattr__(self, "overlap", Overlap(self.overlap))
+        object.__setattr__(self, "overlap", None if self.overlap is None else Overlap(self.overlap))
 
     def apply(self, session: Session) -> None:
         state = session.state
-        if state.prompts and not state.answered and session.awaiting is None:
+        if state.prompts and not state.answered and session.awaiting is None and session.failure:
             raise PromptError(
                 f"The model failed on these prompts: {session.failure}", "Undo the last prompt, or add another one."
             )
         if state.prompts and not state.answered:
-            raise PromptError("The model has not answered yet.", "Wait for the mask, then commit it.")
-        if state.proposal is None:
+            how = "Wait for the mask" if session.awaiting is not None else "Press S for the mask"
+            raise PromptError("The model has not answered yet.", f"{how}, then commit it.")
+        if not state.proposals:
             raise PromptError("There is nothing to commit.", "Click on an object first.")
-        delta = session.labels.paint(state.proposal.mask, state.next_id, self.overlap)
-        after = replace(state, prompts=(), proposal=None, answered=True, next_id=state.next_id + 1)
-        session.edit(after, delta)
-        session.notice = Notice(f"Object {state.next_id} is committed.")
+        overlap = self.overlap or state.browsing.overlap
+        known = ObjectInfo()
+        if state.target in session.labels:
+            known = session.infos.get(state.target, known)
+            session.write(session.labels.erase(state.target))
+        taken: list[Mask] = []
+        made: list[int] = []
+        refused: PromptError | None = None
+        label = state.next_id
+        for one in state.proposals:
+            number = state.target if state.target and not made else label
+            try:
+                # Objects that are committed together never replace each other.
+                free = minus(one.mask, taken)
+                session.write(session.labels.paint(free, number, overlap))
+            except PromptError as error:
+                refused = error
+                continue
+            session.write(Note(number, session.infos.get(number), replace(known, score=round(one.score, 4))))
+            known = ObjectInfo()
+            taken.append(free)
+            made.append(number)
+            label += number == label
+        if refused is not None and not made:
+            raise refused
+        after = replace(state, prompts=(), proposals=(), answered=True, target=0, next_id=label)
+        session.edit(after)
+        session.notice = Notice(_say(made, len(state.proposals)))
+
+
+def minus(mask: Mask, others: list[Mask]) -> Mask:
+    """Return what of a mask none of the others has. Raises PromptError when nothing is left."""
+    around = mask.box
+    near = [o for o in others if all(a < d and c < b for a, b, c, d in _spans(around, o.box))]
+    if not near:
+        return mask
+    whole = union([mask, *near])
+    left = mask.dense_in(whole.box)
+    for one in near:
+        left &= ~one.dense_in(whole.box)
+    if not left.any():
+        raise PromptError("Two of the objects are the same.", "Remove one of their prompts.")
+    return Mask.crop(left, whole.start)
+
+
+def _spans(one: Box, other: Box) -> Iterator[tuple[int, int, int, int]]:
+    return zip(one.start, one.stop, other.start, other.stop, strict=True)
+
+
+def _say(made: list[int], asked: int) -> str:
+    if asked == 1:
+        return f"Object {made[0]} is committed."
+    names = f"Objects {made[0]} to {made[-1]} are" if len(made) > 1 else f"Object {made[0]} is"
+    lost = f" {asked - len(made)} had no free pixel and were left out." if asked > len(made) else ""
+    return f"{names} committed.{lost}"

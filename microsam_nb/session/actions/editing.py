@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ..state import Notice
 from .base import Action
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Undo(Action):
     """Take the last step back."""
+
+    lasting: ClassVar[bool] = True
 
     def apply(self, session: Session) -> bool:
         if not session.can_undo:
@@ -28,6 +30,8 @@ class Undo(Action):
 @dataclass(frozen=True, slots=True)
 class Redo(Action):
     """Take the step that was undone last again."""
+
+    lasting: ClassVar[bool] = True
 
     def apply(self, session: Session) -> bool:
         if not session.can_redo:

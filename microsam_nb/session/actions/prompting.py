@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from ...core import BoxPrompt, Point, Prompt, PromptError
+from ...core import BoxPrompt, Candidate, MaskPrompt, Point, Prompt, PromptError, Stop
 from ..state import Notice
 from .base import Action
 
@@ -23,14 +23,12 @@ class AddPoint(Action):
     plane: int = 0
 
     def apply(self, session: Session) -> None:
-        point = Point(self.plane, float(self.y), float(self.x), self.positive)
-        point.check(session.shape)
-        _prompt(session, (*session.state.prompts, point))
+        AddPrompt(Point(self.plane, float(self.y), float(self.x), self.positive)).apply(session)
 
 
 @dataclass(frozen=True, slots=True)
 class AddBox(Action):
-    """Draw a box around the object; it takes the place of an earlier box."""
+    """Draw a box around an object; several boxes are several objects."""
 
     y0: float
     x0: float
@@ -40,24 +38,31 @@ class AddBox(Action):
 
     def apply(self, session: Session) -> None:
         box = BoxPrompt(self.plane, float(self.y0), float(self.x0), float(self.y1), float(self.x1))
-        box.check(session.shape)
-        others = tuple(p for p in session.state.prompts if not isinstance(p, BoxPrompt))
-        _prompt(session, (*others, box.clip(session.shape)))
+        AddPrompt(box).apply(session)
 
 
 @dataclass(frozen=True, slots=True)
 class AddPrompt(Action):
-    """Add a prompt of any kind; a box takes the place of an earlier box."""
+    """Add a prompt of any kind."""
 
     prompt: Prompt
 
     def apply(self, session: Session) -> None:
-        if isinstance(self.prompt, BoxPrompt):
-            box = self.prompt
-            AddBox(box.y0, box.x0, box.y1, box.x1, box.plane).apply(session)
-            return
-        self.prompt.check(session.shape)
-        _prompt(session, (*session.state.prompts, self.prompt))
+        _prompt(session, (*session.state.prompts, _checked(session, self.prompt)))
+
+
+@dataclass(frozen=True, slots=True)
+class ReplacePrompt(Action):
+    """Put another prompt in the place of one, by its place in the list: move or reshape it."""
+
+    index: int
+    prompt: Prompt
+
+    def apply(self, session: Session) -> None:
+        prompts = list(session.state.prompts)
+        _check_index(self.index, prompts)
+        prompts[self.index] = _checked(session, self.prompt)
+        _prompt(session, tuple(prompts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,28 +73,109 @@ class RemovePrompt(Action):
 
     def apply(self, session: Session) -> None:
         prompts = list(session.state.prompts)
-        if not -len(prompts) <= self.index < len(prompts):
-            raise PromptError(f"There is no prompt number {self.index}.", f"There are {len(prompts)} prompts.")
+        _check_index(self.index, prompts)
         del prompts[self.index]
         _prompt(session, tuple(prompts))
 
 
 @dataclass(frozen=True, slots=True)
 class Clear(Action):
-    """Take all prompts and the proposal away; committed objects stay."""
+    """Take all prompts and proposals away; committed objects stay."""
 
     def apply(self, session: Session) -> bool:
-        if not session.state.prompts and session.state.proposal is None:
+        state = session.state
+        if not state.prompts and not state.proposals and not state.target:
             return False
-        _prompt(session, ())
+        session.edit(replace(state, prompts=(), proposals=(), answered=True, target=0))
+        session.notice = Notice("")
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Segment(Action):
+    """Ask the model for an answer to the present prompts, also when there is one."""
+
+    def apply(self, session: Session) -> None:
+        if not session.state.prompts:
+            raise PromptError("There is nothing to segment.", "Click on an object, or draw a box around it.")
+        session.ask()
+
+
+@dataclass(frozen=True, slots=True)
+class Improve(Action):
+    """Take a committed object up again: its mask becomes a prompt; committing it keeps its number.
+
+    Raises LabelError without such an object, PromptError while another one is being worked on, or for an object
+    that reaches through several planes.
+    """
+
+    label: int
+
+    def apply(self, session: Session) -> None:
+        state = session.state
+        if state.prompts or state.proposals:
+            raise PromptError("Another object is being worked on.", "Commit it with C, or clear it with Shift-C.")
+        mask = session.labels.mask(self.label)
+        info = session.infos.get(self.label)
+        score = info.score if info is not None and info.score is not None else 1.0
+        found = Candidate(mask, score, "object")
+        session.edit(replace(state, prompts=(MaskPrompt(mask),), proposals=(found,), answered=True, target=self.label))
+        session.notice = Notice(
+            f"Object {self.label} is taken up: add points, or paint; C keeps the change, Shift-C leaves it as it was."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Suggest(Action):
+    """Show candidates, for example of an automatic segmentation, in place of those that are there."""
+
+    candidates: tuple[Candidate, ...]
+
+    def apply(self, session: Session) -> None:
+        _, height, width = session.shape
+        for one in self.candidates:
+            MaskPrompt(one.mask, (height, width)).check(session.shape)
+        session.edit(replace(session.state, candidates=self.candidates))
+
+
+@dataclass(frozen=True, slots=True)
+class TakeCandidate(Action):
+    """Make a candidate the proposal, by its place in the list; it is a candidate no longer."""
+
+    index: int
+
+    def apply(self, session: Session) -> None:
+        state = session.state
+        if not 0 <= self.index < len(state.candidates):
+            raise PromptError(f"There is no candidate {self.index}.", f"There are {len(state.candidates)}.")
+        if state.prompts or state.proposals:
+            raise PromptError("Another object is being worked on.", "Commit it with C, or clear it with Shift-C.")
+        one = state.candidates[self.index]
+        rest = state.candidates[: self.index] + state.candidates[self.index + 1 :]
+        session.edit(
+            replace(state, candidates=rest, prompts=(MaskPrompt(one.mask),), proposals=(one,), answered=True, target=0)
+        )
+        session.notice = Notice("C keeps this candidate as an object; add points to correct it.")
+
+
+def _checked(session: Session, prompt: Prompt) -> Prompt:
+    if isinstance(prompt, Stop):
+        raise PromptError("A stop belongs to objects of several planes.", "Use points, boxes or regions here.")
+    prompt.check(session.shape)
+    return prompt.clip(session.shape) if isinstance(prompt, BoxPrompt) else prompt
+
+
+def _check_index(index: int, prompts: list[Prompt]) -> None:
+    if not -len(prompts) <= index < len(prompts):
+        raise PromptError(f"There is no prompt number {index}.", f"There are {len(prompts)} prompts.")
 
 
 def _prompt(session: Session, prompts: tuple[Prompt, ...]) -> None:
     if len({p.plane for p in prompts}) > 1:
         raise PromptError("The prompts of one object lie in several planes.", "Commit or clear the object first.")
     state = session.state
-    # The old proposal stays on screen until the new answer comes.
-    proposal = state.proposal if prompts else None
-    session.edit(replace(state, prompts=prompts, proposal=proposal, answered=not prompts))
-    session.notice = Notice("")
+    # The old proposals stay on screen until the new answer comes.
+    kept = state.proposals if prompts else ()
+    target = state.target if prompts else 0
+    session.edit(replace(state, prompts=prompts, proposals=kept, answered=not prompts, target=target))
+    session.notice = Notice("" if state.browsing.live or not prompts else "S asks the model.")

@@ -1,0 +1,166 @@
+"""Changing committed objects."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core import Box, LabelError, Labels, Note, ObjectInfo, Overlap, PromptError, Scribble
+from ...core.editing import split
+from ...core.prompts import Vertices
+from ...core.raster import rasterise
+from ..state import Notice
+from .base import Action
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Merge(Action):
+    """Make objects parts of the first one. Raises LabelError for less than two objects, or one that is not there."""
+
+    labels: tuple[int, ...]
+    lasting: ClassVar[bool] = True
+
+    def apply(self, session: Session) -> None:
+        kept, *others = dict.fromkeys(self.labels) or (0,)
+        if not others:
+            raise LabelError("Two objects are needed for a merge.", "Pick two objects or more.")
+        for label in (kept, *others):
+            session.labels.box(label)
+        for label in others:
+            session.write(session.labels.renumber(label, kept))
+        old = session.infos.get(kept)
+        session.write(Note(kept, old, replace(old or ObjectInfo(), score=None)))
+        session.edit(session.state)
+        joined = ", ".join(str(n) for n in others)
+        session.notice = Notice(f"Object {joined} {'are' if len(others) > 1 else 'is'} now part of object {kept}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Split(Action):
+    """Cut objects along a line of (y, x) vertices: the picked ones, or all that the line cuts through.
+
+    The largest part keeps the number, the others get new ones. Raises PromptError when the line cuts through none.
+    """
+
+    points: Vertices
+    plane: int = 0
+    lasting: ClassVar[bool] = True
+
+    def apply(self, session: Session) -> None:
+        state, labels = session.state, session.labels
+        line = rasterise(Scribble(self.plane, self.points, 0.0), session.shape)
+        under = labels.volume[line.box.slices][line.bitmap]
+        crossed = [int(n) for n in np.unique(under) if n and (not session.selected or n in session.selected)]
+        label, cut = state.next_id, []
+        for number in crossed:
+            _, *rest = split(labels.mask(number), self.points, self.plane, session.shape)
+            if not rest:
+                continue
+            cut.append(number)
+            info = replace(session.infos.get(number, ObjectInfo()), score=None)
+            for part in rest:
+                session.write(labels.paint(part, label, Overlap.REPLACE))
+                session.write(Note(label, None, replace(info, name="")))
+                label += 1
+            session.write(Note(number, session.infos.get(number), info))
+        if not cut:
+            raise PromptError("The line cuts through no object.", "Draw it from one side of an object to the other.")
+        new = label - state.next_id
+        session.edit(replace(state, next_id=label))
+        whole = ", ".join(str(n) for n in cut)
+        session.notice = Notice(f"Object {whole} {'are' if len(cut) > 1 else 'is'} cut; {new} new.")
+
+
+@dataclass(frozen=True, slots=True)
+class Delete(Action):
+    """Remove objects. Raises LabelError without any, or for one that is not there."""
+
+    labels: tuple[int, ...]
+    lasting: ClassVar[bool] = True
+
+    def apply(self, session: Session) -> None:
+        gone = tuple(dict.fromkeys(self.labels))
+        if not gone:
+            raise LabelError("No object is chosen.", "Click on the object, or pick it first.")
+        for label in gone:
+            session.write(session.labels.erase(label))
+        session.edit(session.state)
+        names = f"Object {gone[0]} is" if len(gone) == 1 else f"{len(gone)} objects are"
+        session.notice = Notice(f"{names} deleted; undo brings {'it' if len(gone) == 1 else 'them'} back.")
+
+
+@dataclass(frozen=True, slots=True)
+class Describe(Action):
+    """Give an object a name or a class label; None leaves it. Raises LabelError when there is no such object."""
+
+    label: int
+    name: str | None = None
+    category: str | None = None
+
+    def apply(self, session: Session) -> bool:
+        session.labels.box(self.label)
+        old = session.infos.get(self.label)
+        new = old or ObjectInfo()
+        if self.name is not None:
+            new = replace(new, name=self.name.strip()[:200])
+        if self.category is not None:
+            new = replace(new, category=self.category.strip()[:200])
+        if new == (old or ObjectInfo()):
+            return False
+        session.write(Note(self.label, old, new))
+        session.edit(session.state)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class LoadLabels(Action):
+    """Put labels from elsewhere in the place of all objects; one step. ``data``: deflated uint32, base64.
+
+    Make it with ``LoadLabels.of(array)``.
+    """
+
+    data: str
+    shape: tuple[int, int, int]
+    source: str = ""
+    lasting: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, array: NDArray[np.generic], source: str = "") -> Self:
+        """Take an array (h, w) or (planes, h, w) of whole numbers, 0 = background. Raises LabelError."""
+        volume = Labels.of(array).volume
+        packed = zlib.compress(np.ascontiguousarray(volume).tobytes(), 1)
+        return cls(base64.b64encode(packed).decode("ascii"), volume.shape, source)
+
+    def array(self) -> NDArray[np.uint32]:
+        """Return the labels (planes, h, w). Raises ValueError when the data is damaged."""
+        try:
+            raw = zlib.decompress(base64.b64decode(self.data))
+        except zlib.error as error:
+            raise ValueError(f"the labels are damaged ({error})") from error
+        return np.frombuffer(raw, np.uint32).reshape(self.shape)
+
+    def apply(self, session: Session) -> None:
+        if tuple(self.shape) != session.shape:
+            raise LabelError(
+                f"The labels have shape {tuple(self.shape)}, the image {session.shape}.",
+                "Give labels made for this image, (y, x) or (plane, y, x).",
+            )
+        state, after = session.state, self.array()
+        whole = Box((0, 0, 0), session.shape)
+        old = dict(session.infos)
+        session.write(session.labels.change(whole, after))
+        for label, info in old.items():
+            if session.infos.get(label) is not None:
+                session.write(Note(label, info, None))
+        free = max(state.next_id, session.labels.free_id)
+        session.edit(replace(state, prompts=(), proposals=(), answered=True, target=0, next_id=free))
+        where = f" from {self.source}" if self.source else ""
+        session.notice = Notice(f"{session.labels.count()} objects are loaded{where}.")

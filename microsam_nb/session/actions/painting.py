@@ -1,0 +1,201 @@
+"""Drawing by hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ...core import Box, Candidate, LabelError, Mask, MaskPrompt, Note, ObjectInfo, Overlap, PromptError, Scribble
+from ...core.editing import gap_at, without_holes
+from ...core.prompts import Vertices
+from ...core.raster import rasterise, union
+from ..state import Notice, State
+from .base import Action
+from .committing import minus
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+#: The origin of proposals that were painted.
+HAND = "hand"
+
+
+@dataclass(frozen=True, slots=True)
+class Paint(Action):
+    """A stroke of the brush through (y, x) vertices, ``width`` pixels thick.
+
+    It adds to the one picked object where there is one and nothing is being worked on, else to the proposal, which
+    it begins if need be. Raises PromptError for a stroke outside the image, or over committed objects only.
+    """
+
+    points: Vertices
+    width: float
+    plane: int = 0
+
+    def apply(self, session: Session) -> None:
+        stroke = rasterise(Scribble(self.plane, self.points, self.width), session.shape)
+        state = session.state
+        if not state.proposals and not state.prompts and len(session.selected) == 1:
+            label = session.selected[0]
+            session.write(session.labels.paint(stroke, label, state.browsing.overlap))
+            _by_hand(session, label)
+            session.edit(state)
+            session.notice = Notice(f"Object {label} has {session.labels.area(label)} pixels.")
+            return
+        found = list(state.proposals)
+        place = _meant(found, stroke)
+        if place is None:
+            found.append(Candidate(stroke, 1.0, HAND))
+        else:
+            found[place] = Candidate(union([found[place].mask, stroke]), found[place].score, HAND)
+        session.edit(_proposed(state, found))
+        session.notice = Notice("C keeps what is painted as an object.")
+
+
+@dataclass(frozen=True, slots=True)
+class Erase(Action):
+    """A stroke of the eraser through (y, x) vertices, ``width`` pixels thick.
+
+    It takes from the proposals where there are some, else from the picked objects, else from all objects. Raises
+    PromptError when there is nothing under it.
+    """
+
+    points: Vertices
+    width: float
+    plane: int = 0
+
+    def apply(self, session: Session) -> None:
+        stroke = rasterise(Scribble(self.plane, self.points, self.width), session.shape)
+        state = session.state
+        if state.proposals:
+            found = []
+            for one in state.proposals:
+                try:
+                    left = minus(one.mask, [stroke])
+                except PromptError:
+                    continue  # all of it is gone
+                found.append(one if left.area == one.mask.area else Candidate(left, one.score, HAND))
+            if all(a is b for a, b in zip(found, state.proposals, strict=False)) and len(found) == len(state.proposals):
+                raise PromptError("The eraser met nothing of the proposal.", "Rub over the yellow area.")
+            session.edit(_proposed(state, found))
+            return
+        before = session.labels.volume[stroke.box.slices]
+        picked = session.selected
+        meant = np.isin(before, picked) if picked else before != 0
+        hit = stroke.bitmap & meant
+        if not hit.any():
+            what = "the picked objects" if picked else "any object"
+            raise PromptError(f"The eraser met nothing of {what}.", "Rub over an object, or pick another one.")
+        touched = [int(n) for n in np.unique(before[hit])]
+        session.write(session.labels.change(stroke.box, np.where(hit, np.uint32(0), before)))
+        for label in touched:
+            if label in session.labels:
+                _by_hand(session, label)
+        session.edit(state)
+        names = ", ".join(str(n) for n in touched[:5]) + (" ..." if len(touched) > 5 else "")
+        session.notice = Notice(f"Erased from object {names}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Fill(Action):
+    """Fill what is enclosed: of an object or proposal at (y, x) all holes, else the gap around (y, x).
+
+    A gap goes to the proposal, else to the one picked object, else to the object that it borders most. Raises
+    PromptError where there is nothing to fill.
+    """
+
+    y: float
+    x: float
+    plane: int = 0
+
+    def apply(self, session: Session) -> None:
+        _, height, width = session.shape
+        if not (0 <= self.y < height and 0 <= self.x < width):
+            raise PromptError("This place lies outside the image.", "Click into a hole or on an object.")
+        state = session.state
+        for place, one in enumerate(state.proposals):
+            if one.mask.holds(self.plane, self.y, self.x):
+                _fill_proposal(session, state, place, without_holes(one.mask))
+                return
+        label = session.labels.at(self.plane, self.y, self.x)
+        if label:
+            own = session.labels.mask(label)
+            _fill_object(session, label, without_holes(own), own)
+            return
+        blocked = session.labels.volume[self.plane] != 0
+        for one in state.proposals:
+            box = one.mask.box
+            if box.start[0] <= self.plane < box.stop[0]:
+                blocked[box.slices[1:]] |= one.mask.bitmap[self.plane - box.start[0]]
+        gap = gap_at(blocked, int(self.y), int(self.x))
+        gap = Mask((self.plane, *gap.start[1:]), gap.bitmap)
+        if state.proposals:
+            place = _meant(list(state.proposals), gap) or 0
+            _fill_proposal(session, state, place, union([state.proposals[place].mask, gap]))
+            return
+        label = session.selected[0] if len(session.selected) == 1 else _neighbour(session, gap)
+        _fill_object(session, label, gap, None)
+
+
+def _fill_proposal(session: Session, state: State, place: int, filled: Mask) -> None:
+    old = state.proposals[place]
+    if filled.area == old.mask.area:
+        raise PromptError("The proposal has no hole.", "Click into a gap that it encloses.")
+    found = list(state.proposals)
+    found[place] = Candidate(filled, old.score, HAND)
+    session.edit(_proposed(state, found))
+    session.notice = Notice(f"{filled.area - old.mask.area} pixels are filled.")
+
+
+def _fill_object(session: Session, label: int, filled: Mask, own: Mask | None) -> None:
+    if own is not None and filled.area == own.area:
+        raise PromptError(f"Object {label} has no hole.", "Click into a gap that objects enclose.")
+    before = session.labels.area(label)
+    # Other objects in the hole stay.
+    session.write(session.labels.paint(filled, label, Overlap.KEEP))
+    _by_hand(session, label)
+    session.edit(session.state)
+    session.notice = Notice(f"{session.labels.area(label) - before} pixels are filled into object {label}.")
+
+
+def _neighbour(session: Session, gap: Mask) -> int:
+    """Return the object that the gap borders most."""
+    (plane, y0, x0), (_, y1, x1) = gap.box.start, gap.box.stop
+    _, height, width = session.shape
+    a, c, b, d = max(0, y0 - 1), max(0, x0 - 1), min(height, y1 + 1), min(width, x1 + 1)
+    around = session.labels.volume[plane, a:b, c:d]
+    inside = gap.dense_in(Box((plane, a, c), (plane + 1, b, d)))[0]
+    rim = np.zeros_like(inside)
+    for axis in (0, 1):
+        for step in (-1, 1):
+            rim |= np.roll(inside, step, axis)
+    beside = around[rim & ~inside & (around != 0)]
+    if not beside.size:
+        raise LabelError("This gap borders no object.", "Draw around it with the brush.")
+    ids, counts = np.unique(beside, return_counts=True)
+    return int(ids[np.argmax(counts)])
+
+
+def _meant(found: list[Candidate], stroke: Mask) -> int | None:
+    """Return the proposal that a stroke adds to: the one that it touches most, else the newest."""
+    if not found:
+        return None
+    shared = [int((one.mask.dense_in(stroke.box) & stroke.bitmap).sum()) for one in found]
+    return len(found) - 1 if max(shared) == 0 else shared.index(max(shared))
+
+
+def _proposed(state: State, found: list[Candidate]) -> State:
+    """Return the state with proposals made by hand: from now on they are the prompts, and the answer."""
+    prompts = tuple(MaskPrompt(one.mask) for one in found if one.mask.bitmap.shape[0] == 1)
+    target = state.target if found else 0
+    return replace(state, proposals=tuple(found), prompts=prompts, answered=True, target=target)
+
+
+def _by_hand(session: Session, label: int) -> None:
+    """Note that an object is no longer what the model said: its score does not count."""
+    old = session.infos.get(label)
+    new = replace(old or ObjectInfo(), score=None)
+    if new != old:
+        session.write(Note(label, old, new))
