@@ -114,7 +114,7 @@ class Image:
     @property
     def large(self) -> bool:
         """Whether a plane is so large (more than 64 Mi values when shown) that only parts of it should be read."""
-        return math.prod(self.shown_shape) > LARGE
+        return is_large(self.shown_shape)
 
     @property
     def block(self) -> tuple[int, int]:
@@ -346,6 +346,11 @@ class Image:
         )
 
 
+def is_large(shown: tuple[int, ...]) -> bool:
+    """Whether a plane shown as (y, x) or (y, x, 3) is too large to be stretched as a whole."""
+    return math.prod(shown) > LARGE
+
+
 def spread(count: int, most: int) -> list[int]:
     """Return at most ``most`` of the indices below ``count``, the first and the last and evenly between."""
     return sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})
@@ -403,6 +408,8 @@ def _as_array(value: Any) -> PixelArray:
 def _indexed(value: Any) -> bool:
     """Whether ``value`` is a lazy array: not numpy's, but with a shape, one of numpy's dtypes, and indexing."""
     if isinstance(value, (np.ndarray, np.generic)) or not hasattr(value, "__getitem__"):
+        return False
+    if callable(getattr(value, "asarray", None)):  # a series of tifffile: its items are pages
         return False
     return isinstance(getattr(value, "dtype", None), np.dtype) and isinstance(getattr(value, "shape", None), tuple)
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Image
-from ..core.image import LARGE
+from ..core.image import is_large
 from .tiling import Window
 
 #: In a large plane, clicks alone are looked for in windows up to this side, in pixels.
@@ -115,11 +115,6 @@ class LargePlane:
         height, width = self.shape[:2]
         stops = min(height, bottom * step), min(width, right * step)
         return self._image.shown_region(self._index, top * step, left * step, *stops, step)
-
-
-def is_large(shape: tuple[int, ...]) -> bool:
-    """Whether a plane, shown as ``shape`` (y, x) or (y, x, 3), is looked at as a large one."""
-    return math.prod(shape) > LARGE
 
 
 def farthest(shape: tuple[int, ...]) -> int:
