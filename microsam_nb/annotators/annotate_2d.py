@@ -55,8 +55,9 @@ def _image(image: Any, axes: str, name: str) -> Image:
     if isinstance(image, (str, os.PathLike)):
         path = Path(image)
         return Image(open_image(path), axes, name or path.stem)
-    # A copy: what is shown and what the model sees must not change with the caller's array.
-    return Image(image.copy() if isinstance(image, np.ndarray) else image, axes, name or "image")
+    # A copy: what is shown and what the model sees must not change with the caller's array. A mapped file may not fit.
+    own = isinstance(image, np.ndarray) and not isinstance(image, np.memmap)
+    return Image(image.copy() if own else image, axes, name or "image")
 
 
 def _project(image: Image, project: str | os.PathLike[str] | bool | None, model: str) -> tuple[Project | None, str]:
