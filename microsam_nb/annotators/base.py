@@ -208,13 +208,11 @@ class Annotator:
 
     def _paint(self, change: Change, everything: bool) -> None:
         session = self.session
-        if everything or change.view:
-            self._interaction.announce(self._screen.viewport, self._controls.answers)
+        self._controls.show(everything=everything)
         drawn = replace(change, tool=False, notice=False, objects=False, work=False)
         if everything or drawn != Change():
             self._screen.paint(drawn, everything=everything)
         browsing = session.state.browsing
-        self._interaction.tool, self._interaction.positive = browsing.tool.value, browsing.positive
         if change.view and self._follows is not None:
             view = self._screen.viewport
             place = Embed(browsing.plane, *view.to_image(view.height / 2, view.width / 2))
