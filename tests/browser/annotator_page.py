@@ -21,10 +21,10 @@ annotator"""
 
 #: Kept in the kernel: what has arrived from the page.
 COUNT = """
-seen = globals().get("seen", [])
+seen, sent = globals().get("seen", []), globals().get("sent", [])
 if not getattr(annotator, "_counted", False):
     annotator._counted = True
-    annotator._interaction.on_msg(lambda _, message, __: seen.append(message["kind"]))
+    annotator._interaction.on_msg(lambda _, message, __: (seen.append(message["kind"]), sent.append(message)))
     annotator._screen.canvas.on_mouse_up(lambda x, y: seen.append("mouse_up"))
     annotator._screen.canvas.on_key_down(lambda *_: seen.append("key_down"))
     for one in annotator._toolbar.buttons.values():
@@ -64,14 +64,57 @@ class Screen:
             raise AssertionError(f"no {kind} reached the kernel")
         self.wait()
 
+    def places(self, *points: tuple[float, float]) -> list[tuple[float, float]]:
+        """The positions (x, y) on the canvas element of image positions (y, x)."""
+        y, x, zoom, width, height = self.book.kernel(
+            "v = annotator._screen.viewport\n[v.y, v.x, v.zoom, v.width, v.height]"
+        )
+        box = self.canvas.bounding_box()
+        return [((q - x) * zoom * box["width"] / width, (p - y) * zoom * box["height"] / height) for p, q in points]
+
     def place(self, y: float, x: float) -> dict[str, float]:
         """The position on the canvas element of an image position."""
-        view = self.book.kernel("v = annotator._screen.viewport\n[v.y, v.x, v.zoom, v.width, v.height]")
-        box = self.canvas.bounding_box()
-        return {
-            "x": (x - view[1]) * view[2] * box["width"] / view[3],
-            "y": (y - view[0]) * view[2] * box["height"] / view[4],
-        }
+        across, below = self.places((y, x))[0]
+        return {"x": across, "y": below}
+
+    def show(self, y: float, x: float, zoom: float) -> None:
+        """Let an image position be the corner of the screen, at a zoom in CSS pixels per image pixel."""
+        self.book.kernel(
+            "from microsam_nb.session import SetView\n"
+            f"annotator.session.handle(SetView({y}, {x}, {zoom} * annotator._screen._density))\nTrue"
+        )
+        self.wait()
+
+    def go(self, *points: tuple[float, float], button: str = "left", hold: bool = False) -> None:
+        """Press at the first of some image positions, move through all, and release at the last."""
+        box, mouse = self.canvas.bounding_box(), self.page.mouse
+        (x, y), *rest = [(box["x"] + u, box["y"] + v) for u, v in self.places(*points)]
+        mouse.move(x, y)
+        mouse.down(button=button)
+        for x, y in rest:
+            mouse.move(x, y, steps=6)
+        if not hold:
+            mouse.up(button=button)
+
+    def drag(self, kind: str, *points: tuple[float, float], button: str = "left") -> None:
+        """A drag through image positions that sends a message of a kind."""
+        with self.telling(kind):
+            self.go(*points, button=button)
+
+    def prompts(self) -> list[Any]:
+        """The prompts as plain values."""
+        return self.book.kernel(
+            "from microsam_nb.core.prompts import prompt_to_json\n"
+            "[prompt_to_json(p) for p in annotator.session.state.prompts]"
+        )
+
+    def ink(self) -> int:
+        """How many pixels of the local preview are drawn."""
+        return self.page.evaluate(
+            """() => { const c = document.querySelector('.msam-overlay');
+                const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+                let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n; }"""
+        )
 
     def click(self, y: float, x: float, kind: str = "click", **more: Any) -> None:
         where = self.place(y, x)
