@@ -63,7 +63,16 @@ def annotate_2d(
             warning = f"{warning} {left}Choose another project folder to begin with them.".strip()
         folder_of_embeddings = kept.folder if kept is not None else None
         service = EngineService(shown, model, device, folder_of_embeddings)
-        return Annotator(shown, service, kept, warning, session=session, settings=options, models=model_choices)
+        return Annotator(
+            shown,
+            service,
+            kept,
+            warning,
+            session=session,
+            settings=options,
+            models=model_choices,
+            follows=service.follows,
+        )
     except BaseException:
         if kept is not None:
             kept.close()

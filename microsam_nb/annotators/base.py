@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..core import Image, MicrosamError
 from ..files.labels import write_labels
-from ..session import Cancel, Change, Project, Runner, Session
+from ..session import Cancel, Change, Embed, Project, Runner, Session
 from ..session.runner import Service
 from ..view import Command
 from ..view.snapshot import snapshot
@@ -52,7 +52,7 @@ class Annotator:
     """An annotation on screen; show it as the last line of a cell.
 
     ``labels`` are the committed objects, ``session`` takes actions from scripts. ``models`` lists what can be chosen
-    in the panel of models.
+    in the panel of models; ``follows`` says whether a place that is looked at has to be prepared for prompts.
     """
 
     def __init__(
@@ -65,8 +65,10 @@ class Annotator:
         session: Session | None = None,
         settings: AnnotatorSettings | None = None,
         models: Callable[[], list[ModelChoice]] | None = None,
+        follows: Callable[[Embed], bool] | None = None,
     ) -> None:
         self.image, self.project = image, project
+        self._follows = follows
         self.session = session or Session(image.shape, project)
         self._closed = False
         hands = Hands(self._act, self._handle, lambda event: self._loop.post(event), self._go_to)
@@ -213,6 +215,11 @@ class Annotator:
             self._screen.paint(drawn, everything=everything)
         browsing = session.state.browsing
         self._interaction.tool, self._interaction.positive = browsing.tool.value, browsing.positive
+        if change.view and self._follows is not None:
+            view = self._screen.viewport
+            place = Embed(browsing.plane, *view.to_image(view.height / 2, view.width / 2))
+            if self._follows(place):
+                self._runner.submit(place)
         self._toolbar.show(session)
         self._status.show(session)
         self._panels.show(change)
