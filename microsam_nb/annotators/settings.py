@@ -16,7 +16,7 @@ class AnnotatorSettings(Settings):
 
     live: bool = option(True, "The model answers after every prompt; else when it is asked with S.")
     batched: bool = option(False, "Every positive point and every box is an object of its own.")
-    overlap: Overlap = option(Overlap.KEEP, "What happens where a new object meets committed ones.")  # noqa: RUF009
+    overlap: Overlap = option(Overlap.KEEP, "What happens where a new object meets committed ones.")
     brush: float = option(10.0, "Diameter of brush and eraser.", low=1, high=1000, unit="pixels of the image")
     height: int = option(640, "Largest height of the screen.", low=200, high=4000, unit="CSS pixels")
 
