@@ -61,6 +61,7 @@ def annotate_2d(
             folder = kept.folder.name
             left = f"The labels given were not loaded: {folder} holds work already. "
             warning = f"{warning} {left}Choose another project folder to begin with them.".strip()
+        warning = f"{warning} {session.recovered}".strip()
         folder_of_embeddings = kept.folder if kept is not None else None
         service = EngineService(shown, model, device, folder_of_embeddings)
         return Annotator(

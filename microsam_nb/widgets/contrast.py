@@ -10,7 +10,8 @@ import ipywidgets as widgets
 from ..core import Image
 from ..session import Change, Channel, Session, SetChannels
 from ..view.histogram import Histogram, histograms
-from .buttons import mark, plain_button, visible
+from .buttons import mark, plain_button
+from .closing import close_tree
 from .hands import Bound, Hands
 from .panels import title
 
@@ -69,11 +70,14 @@ class ContrastPanel:
         self.plot.show(self._histograms[self._chosen], low, high)
         for bound, value in zip(self._bound, (low, high), strict=True):
             bound.show(float(f"{value:.6g}"))
-        for line, channel in zip(self.lines, self._channels(), strict=True):
-            line.show(channel, line.index == self._chosen)
+        channels = self._channels()
+        for line in self.lines:
+            line.show(channels[line.index], line.index == self._chosen)
 
     def close(self) -> None:
         self.plot.close()
+        # A grey image does not show it.
+        close_tree(self.together)
 
     def name_of(self, index: int) -> str:
         """What a channel is called."""
@@ -165,4 +169,3 @@ class _Line:
         self._bound[0].show(channel.visible)
         self._bound[1].show(channel.colour or self._own)
         mark(self.chooser, chosen)
-        visible(self.box, True)

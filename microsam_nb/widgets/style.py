@@ -14,10 +14,10 @@ _CSS = """
   width: 100%; min-width: 0; color: var(--msam-text); overflow: hidden;
 }
 .msam-annotator .widget-html-content { line-height: 1.45; overflow-wrap: anywhere; }
-.msam-bar { display: flex; flex-flow: row wrap; gap: 3px 10px; overflow: visible; margin: 0 0 3px; }
+.msam-bar { display: flex; flex-flow: row wrap; gap: 3px 9px; overflow: visible; margin: 0 0 3px; }
 .msam-group { display: flex; flex-flow: row wrap; gap: 2px; overflow: visible; margin: 0; align-items: center; }
-.msam-annotator .msam-button { margin: 0; width: 30px; height: 28px; line-height: 26px; padding: 0; flex: 0 0 auto; }
-.msam-annotator .msam-button.msam-worded { width: auto; padding: 0 8px; }
+.msam-annotator .msam-button { margin: 0; width: 28px; height: 28px; line-height: 26px; padding: 0; flex: 0 0 auto; }
+.msam-annotator .msam-button.msam-worded { width: auto; padding: 0 6px; }
 .msam-annotator .msam-button.msam-worded i { margin-right: 4px; }
 .msam-annotator .msam-button:focus-visible { outline: 2px solid var(--msam-brand); outline-offset: -2px; }
 .msam-group .widget-dropdown, .msam-group .widget-slider { margin: 0; }

@@ -9,7 +9,7 @@ const STYLE = `
 .msam-table input { font: inherit; color: inherit; box-sizing: border-box; width: 100%; padding: 1px 4px;
   background: var(--msam-ground, #fff); border: 1px solid var(--msam-line, #ccc); border-radius: 2px; }
 .msam-table .head, .msam-table .row { display: grid; align-items: center; column-gap: 6px; padding: 0 4px; }
-.msam-table .head { border-bottom: 1px solid var(--msam-line, #ccc); margin-top: 4px; padding-right: 16px; }
+.msam-table .head { border-bottom: 1px solid var(--msam-line, #ccc); margin-top: 4px; }
 .msam-table .head button { all: unset; cursor: pointer; font-weight: 600; padding: 3px 0; white-space: nowrap;
   overflow: hidden; text-overflow: ellipsis; }
 .msam-table .head button:hover { color: var(--msam-brand, #1976d2); }
@@ -66,6 +66,7 @@ function render({ model, el }) {
   function drawRows() {
     floor.style.height = `${model.get("total") * HEIGHT}px`;
     summary.textContent = model.get("summary");
+    head.style.paddingRight = `${list.offsetWidth - list.clientWidth + 4}px`; // beside the scroll bar
     if (editing) return; // the row under the fingers stays; what has changed is drawn afterwards
     body.textContent = "";
     const first = model.get("first");

@@ -69,13 +69,14 @@ _GROUPS: dict[str, tuple[tuple[Command, str, str, str], ...]] = {
     ),
 }
 _FIRST_ROW = ("msam-prompting", "msam-painting", "msam-editing")
+_SECOND_ROW = ("msam-asking", "msam-history", "msam-picked", "msam-viewing", "msam-modes", "msam-brushing")
 _LARGEST_BRUSH = 300
 
 
 class Toolbar:
-    """Two rows: what a press on the image does, with its options, and what can be done with the object in hand.
+    """Two rows: what a press on the image does, and what can be done with the object in hand, with its options.
 
-    ``buttons`` has one for every command in the bars; ``more`` is put at the end, for the switches of the panels.
+    ``buttons`` has one for every command in the rows; ``more`` is put into the first, for the switches of the panels.
     """
 
     def __init__(self, hands: Hands, more: widgets.Widget | None = None) -> None:
@@ -94,15 +95,15 @@ class Toolbar:
         groups["msam-brushing"].children = (self.brush, smaller, larger)
         self._brushing = groups["msam-brushing"]
         self.overlap = widgets.Dropdown(
-            options=[("Keep existing objects", Overlap.KEEP), ("Replace where they meet", Overlap.REPLACE),
-                     ("Replace whole objects", Overlap.WHOLE)],
-            tooltip="What happens where a new object meets committed ones", layout={"width": "178px"},
+            options=[("Keep existing", Overlap.KEEP), ("Replace pixels", Overlap.REPLACE),
+                     ("Replace whole", Overlap.WHOLE)],
+            tooltip="What happens where a new object meets committed ones", layout={"width": "126px"},
         )  # fmt: skip
         self.overlap.add_class("msam-overlap")
         groups["msam-modes"].children += (self.overlap,)
-        first = [groups[name] for name in _FIRST_ROW] + [groups["msam-modes"], self._brushing]
-        second = [box for name, box in groups.items() if name not in _FIRST_ROW and box not in first]
-        self.box = widgets.VBox([_bar(first), _bar(second + ([more] if more is not None else []))])
+        ends = ([more] if more is not None else []) + [groups["msam-keeping"]]
+        first = [groups[name] for name in _FIRST_ROW] + ends
+        self.box = widgets.VBox([_bar(first), _bar([groups[name] for name in _SECOND_ROW])])
         self._brush = Bound(self.brush, hands, lambda size: hands.handle(SetBrush(float(size))))
         self._overlap = Bound(self.overlap, hands, lambda policy: hands.handle(SetOverlap(policy)))
 
