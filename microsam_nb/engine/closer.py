@@ -10,6 +10,7 @@ from .answer import answer, best
 from .embedding import Embedding
 from .looks import around, ladder, look, window_at
 from .models import Model
+from .pixels import farthest
 from .prompting import Gathered, box_of
 from .tiling import Window
 
@@ -48,11 +49,13 @@ def _some(
 
 def _windows(model: Model, embedding: Embedding, asked: Gathered, previous: Mask | None) -> list[Window]:
     shape = embedding.original_size
+    assert embedding.pixels is not None
     region = asked.mask is not None and asked.mask.area > 0
     # A region says what is meant, whatever was answered before.
     earlier = [box_of(previous, shape)] if not region and previous is not None and previous.area else []
     if asked.box is None and not region and not earlier:
-        return ladder(shape, asked.points)
+        # Up to the whole plane, which is far more than any object where that is large.
+        return ladder(shape, asked.points, farthest(embedding.pixels.shape))
     extent, least = asked.extent(earlier), model.frame / model.enlargement
     near = around(shape, extent, least)
     if previous is None:
