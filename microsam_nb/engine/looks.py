@@ -27,6 +27,8 @@ from .tiling import Window
 MARGIN = 2.3
 #: The smallest window tried around a click of unknown scale, in pixels, and the step to the next larger one.
 _FIRST, _STEP = 40.0, 1.7
+#: How large a window may be beside the last one.
+_DISTINCT = 0.75
 #: What a sharp outline counts beside the predicted IoU; chosen on the validation split, as are the other numbers here.
 _SHARP = 0.5
 #: What part of a window an object may fill, as shares of its side.
@@ -93,7 +95,8 @@ def ladder(shape: tuple[int, int], points: Sequence[Point], largest: int | None 
         if window not in windows:
             windows.append(window)
     last = window_at(shape, (float(middle[0]), float(middle[1])), end)
-    return [*(one for one in windows if one != last), last]
+    # One that is almost the last shows nothing more.
+    return [*(one for one in windows if max(one.shape) <= _DISTINCT * max(last.shape)), last]
 
 
 def window_at(shape: tuple[int, int], middle: tuple[float, float], side: float) -> Window:
