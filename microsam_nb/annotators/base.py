@@ -7,7 +7,6 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +43,7 @@ class Annotator:
         self._status = Status(note)
         self._toolbar = Toolbar(lambda command: self._controls.act(command))
         width, height = _size(image)
-        self._screen = Screen(image.shown, self.session, width, height)
+        self._screen = Screen(image, self.session, width, height)
         self._interaction = Interaction(self._screen.canvas)
         self.widget = widgets.VBox([self._toolbar.box, self._status.box, self._screen.box, self._interaction])
         self.widget.add_class("msam-annotator")
@@ -107,9 +106,7 @@ class Annotator:
         session = self.session
         if everything or change.view:
             self._interaction.announce(self._screen.viewport, self._controls.answers)
-        drawn = replace(change, tool=False, notice=False, objects=False, work=False)
-        if everything or drawn != Change():
-            self._screen.paint(drawn, everything=everything)
+        self._screen.paint(change, everything=everything)
         browsing = session.state.browsing
         self._interaction.tool, self._interaction.positive = browsing.tool.value, browsing.positive
         self._toolbar.show(
