@@ -82,7 +82,7 @@ class Annotator:
         stage = widgets.Box([self._screen.box, self._panels.side])
         stage.add_class("msam-stage")
         self.widget = widgets.VBox(
-            [style_sheet(), self._status.warning, self._toolbar.box, stage, self._status.box, self._interaction]
+            [style_sheet(), self._status.warning, self._toolbar.box, self._status.box, stage, self._interaction]
         )
         self.widget.add_class("msam-annotator")
         self._still = Still(lambda: snapshot(self.image, self.session))
