@@ -7,7 +7,6 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -76,7 +75,7 @@ class Annotator:
         self._panels = Panels(self._makers(hands, models), hands)
         self._toolbar = Toolbar(hands, self._panels.bar)
         width, height = _size(image, (settings or AnnotatorSettings()).height)
-        self._screen = Screen(image.shown, self.session, width, height)
+        self._screen = Screen(image, self.session, width, height)
         self._screen.box.layout.flex, self._screen.box.layout.max_width = "1 1 480px", f"{width}px"
         self._interaction = Interaction(self._screen.canvas)
         stage = widgets.Box([self._screen.box, self._panels.side])
@@ -208,13 +207,9 @@ class Annotator:
 
     def _paint(self, change: Change, everything: bool) -> None:
         session = self.session
-        if everything or change.view:
-            self._interaction.announce(self._screen.viewport, self._controls.answers)
-        drawn = replace(change, tool=False, notice=False, objects=False, work=False)
-        if everything or drawn != Change():
-            self._screen.paint(drawn, everything=everything)
+        self._controls.show(everything=everything)
+        self._screen.paint(change, everything=everything)
         browsing = session.state.browsing
-        self._interaction.tool, self._interaction.positive = browsing.tool.value, browsing.positive
         if change.view and self._follows is not None:
             view = self._screen.viewport
             place = Embed(browsing.plane, *view.to_image(view.height / 2, view.width / 2))

@@ -84,7 +84,9 @@ class EngineService:
         found: dict[Group, Candidate] = {}
         if missing:
             asked = [_without_begin(one) if model.is_nano else one for one in missing]
-            found = dict(zip(missing, predict_many(model, store, asked, previous=previous), strict=True))
+            found = dict(
+                zip(missing, predict_many(model, store, asked, previous=previous, size=request.size), strict=True)
+            )
         with self._lock:
             if store is self._store:
                 self._answers.update(found)

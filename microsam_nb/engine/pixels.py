@@ -23,7 +23,7 @@ from .tiling import Window
 _FARTHEST = 4096
 #: Windows of a large plane are thinned to at most this side, or twice the model's frame if that is more.
 _READ = 1024
-#: Blocks of thinned pixels are at least this wide.
+#: Blocks that would be thinned to less than this side are not kept.
 _THIN = 256
 #: Bytes of stretched blocks that one large plane keeps: what the windows around a few clicks share.
 _KEPT = 48 << 20
@@ -71,9 +71,10 @@ class LargePlane:
     def __getitem__(self, key: tuple[slice, slice]) -> NDArray[np.uint8]:
         """Return a part, uint8 (y, x) or (y, x, 3); steps must be at least 1 and the same in y and x."""
         (y0, y1, step), (x0, x1, _) = (one.indices(side) for one, side in zip(key, self.shape, strict=False))
-        if y0 % step or x0 % step:
+        # Far thinned windows are larger than any that clicks share, and blocks of a sensible size too many.
+        if y0 % step or x0 % step or step * _THIN > min(self._sides):
             return self._image.shown_region(self._index, y0, x0, y1, x1, step)
-        tall, wide = (max(_THIN, -(-side // step)) for side in self._sides)
+        tall, wide = (-(-side // step) for side in self._sides)
         # From here on in thinned pixels.
         top, left, bottom, right = y0 // step, x0 // step, -(-y1 // step), -(-x1 // step)
         wanted = [

@@ -4,7 +4,7 @@ from .canvas import Screen
 from .closing import close_tree
 from .contrast import ContrastPanel
 from .hands import Hands
-from .interaction import Interaction
+from .interaction import Interaction, gesture_of
 from .layers import LayersPanel
 from .loop import Loop
 from .model_menu import ModelChoice, ModelsPanel
@@ -31,5 +31,6 @@ __all__ = [
     "Still",
     "Toolbar",
     "close_tree",
+    "gesture_of",
     "style_sheet",
 ]

@@ -68,7 +68,7 @@ class Lab:
             ],
             env=environment, stdout=self.log, stderr=self.log,
         )  # fmt: skip
-        self._until(lambda: self.get("/api/status"), 90)
+        self.until(lambda: self.get("/api/status"), 90)
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=5) as answer:
@@ -100,9 +100,10 @@ class Lab:
             found = self.session(name)
             return found["kernel"]["id"] if found and found["kernel"]["execution_state"] == "idle" else None
 
-        return self._until(ready, seconds)
+        return self.until(ready, seconds)
 
-    def _until(self, check: Any, seconds: float) -> Any:
+    def until(self, check: Any, seconds: float = 30) -> Any:
+        """Wait until a function returns something true, and return it."""
         end = time.monotonic() + seconds
         while True:
             try:
@@ -162,6 +163,12 @@ class Notebook:
         page.goto(self.address + ("?reset" if "/lab/" in self.address else ""), timeout=90_000)
         self._until_open(page)
         return page
+
+    def save(self) -> None:
+        """Save the notebook with what its cells show; wait until the file has it."""
+        file = self.lab.work / self.name
+        self.page.locator('[data-command="docmanager:save"]').first.click()
+        self.lab.until(lambda: "widget-view+json" in file.read_text())
 
     def _until_open(self, page: Any) -> None:
         page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)

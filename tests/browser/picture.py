@@ -29,19 +29,22 @@ Place = tuple[float, float]
 class Picture:
     """``name`` is the annotator's variable in the kernel; ``number`` says which picture of the page it is."""
 
-    def __init__(self, book: Any, name: str = "annotator", number: int = 0, page: Any = None) -> None:
+    def __init__(
+        self, book: Any, name: str = "annotator", number: int = 0, page: Any = None, *, settled: bool = True
+    ) -> None:
         self.book, self.name, self.number = book, name, number
         self.page = page or book.page
         self.canvas = self.page.locator(".msam-canvas").nth(number).locator("canvas").first
         self.canvas.wait_for(timeout=60_000)
         self.until_drawn()
+        if settled:
+            self.settle()
 
     def until_drawn(self) -> None:
         """Wait until the picture is there, the model is ready, and the layer over it answers the pointer."""
         self.book.until(f"bool({self.name}.session.model)", 60)
         self.until([(0.5, 0.5)], "now[0][3] === 255", shares=True)
         self.page.locator(".msam-canvas").nth(self.number).locator("canvas.msam-overlay").wait_for(state="attached")
-        self.settle()
 
     def settle(self) -> None:
         """Wait until the kernel has nothing left to do for this annotator."""

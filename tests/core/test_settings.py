@@ -40,7 +40,7 @@ def test_bounds_belong_to_the_range(values):
         ({"heat": "hot"}, "Give a number, for example 180.0."),
         ({"fan": 1}, "The default is True."),
         ({"name": 5}, "The default is 'cake'."),
-        ({"overlap": "keep existing"}, "Use one of: keep existing, replace."),
+        ({"overlap": "keep existing"}, "Use one of: keep existing, replace, whole object."),
     ],
 )
 def test_a_wrong_value_names_the_right_ones(values, remedy):

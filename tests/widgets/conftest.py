@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from ipycanvas.canvas import _CanvasManager
 from ipywidgets.widgets.widget import _instances
+
+from page import Page
 
 from microsam_nb.core import MicrosamError
 from microsam_nb.session import LoadLabels, Session
@@ -58,3 +61,15 @@ def desk():
             one.panel.close()
             close_tree(one.panel.box)
     assert set(_instances) <= before, "a panel leaves widgets behind"
+
+
+@pytest.fixture
+def page(monkeypatch):
+    """A page that every canvas command reaches at once."""
+    made = Page()
+
+    def send(self, commands, buffers=()):
+        made.receive(commands, buffers)
+
+    monkeypatch.setattr(_CanvasManager, "_send_custom", send)
+    return made
