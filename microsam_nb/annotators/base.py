@@ -19,7 +19,6 @@ from ..files.labels import write_labels
 from ..session import Cancel, Change, Embed, Project, Runner, Session
 from ..session.runner import Service
 from ..view import Command
-from ..view.snapshot import snapshot
 from ..widgets import (
     ContrastPanel,
     Hands,
@@ -45,6 +44,9 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 _log = logging.getLogger("microsam_nb")
+
+#: Width in pixels of the picture that stays in a saved notebook: it is part of the file.
+_STILL = 720
 
 
 class Annotator:
@@ -81,10 +83,10 @@ class Annotator:
         stage = widgets.Box([self._screen.box, self._panels.side])
         stage.add_class("msam-stage")
         self.widget = widgets.VBox(
-            [style_sheet(), self._status.warning, self._toolbar.box, stage, self._status.box, self._interaction]
+            [style_sheet(), self._status.warning, self._toolbar.box, self._status.box, stage, self._interaction]
         )
         self.widget.add_class("msam-annotator")
-        self._still = Still(lambda: snapshot(self.image, self.session))
+        self._still = Still(self._picture)
         self._loop = Loop(self._paint, self._failed)
         self.session.changed.connect(self._loop.repaint)
         extra: dict[Command, Callable[[], object]] = {Command.SAVE: self.save, Command.HELP: self._status.toggle_help}
@@ -150,7 +152,10 @@ class Annotator:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """Return the widget, and a picture for pages that cannot show it."""
-        return {**self._view(), "image/png": snapshot(self.image, self.session)}
+        return {**self._view(), "image/png": self._picture()}
+
+    def _picture(self) -> bytes:
+        return self._screen.snapshot(_STILL)
 
     def _view(self) -> dict[str, Any]:
         bundle = self.widget._repr_mimebundle_() or {}

@@ -29,9 +29,11 @@ class HistogramPlot:
         self._axis = bqplot.Axis(scale=self._x, num_ticks=5, grid_lines="none")
         self.selector = BrushIntervalSelector(scale=self._x, color="orange")
         self.figure = bqplot.Figure(
-            marks=[self._line], axes=[self._axis], interaction=self.selector, animation_duration=0,
+            marks=[self._line], axes=[self._axis], interaction=self.selector,
+            animation_duration=0, display_toolbar=False,
             fig_margin={"top": 4, "bottom": 22, "left": 14, "right": 14}, padding_x=0.0, padding_y=0.02,
-            min_aspect_ratio=0.2, max_aspect_ratio=20.0, layout={"height": "120px", "width": "auto", "min_width": "0"},
+            min_aspect_ratio=0.2, max_aspect_ratio=20.0,
+            layout={"height": "120px", "width": "auto", "min_width": "0"},
         )  # fmt: skip
         self._bound = Bound(self.selector, hands, lambda found: dragged(_pair(found)), "selected")
         self._shown: Histogram | None = None

@@ -14,7 +14,7 @@ from .progress import Progress
 
 
 class Status:
-    """A line below the image, so that a long sentence does not move it; under that a table of keys.
+    """Two lines above the image, so that no common sentence moves it; under them a table of keys.
 
     ``warning`` stays on screen whatever else happens. ``cancel`` is called by the button beside the progress.
     """
@@ -30,7 +30,10 @@ class Status:
         self.warning = widgets.HTML(_alert(warning) if warning else "")
         self.warning.add_class("msam-warning")
         visible(self.warning, bool(warning))
-        self.box = widgets.VBox([self.line, self.progress.box, self.help])
+        # Side by side: work that begins or ends must not move the image under the pointer.
+        news = widgets.Box([self.line, self.progress.box])
+        news.add_class("msam-news")
+        self.box = widgets.VBox([news, self.help])
 
     def show(self, session: Session) -> None:
         """Show the session's notice, marked when it is an error, whether the model is working, and other work."""

@@ -32,11 +32,12 @@ _CSS = """
 .msam-panel .widget-checkbox .widget-label-basic { min-width: 0; }
 .msam-panel .widget-slider { margin: 0; flex: 1 1 90px; min-width: 80px; width: auto; }
 .msam-note { color: var(--msam-faint); font-size: var(--jp-ui-font-size1, 13px); }
-.msam-status { min-height: 1.5em; margin: 2px 0; }
+.msam-news { display: flex; flex-flow: row wrap; gap: 0 12px; overflow: hidden; min-height: 2.9em; margin: 0; }
+.msam-status { flex: 10 1 200px; margin: 0; min-width: 0; }
 .msam-alert { color: var(--msam-error); }
 .msam-late { opacity: 0; animation: msam-appear 0.15s 0.4s forwards; font-style: italic; color: var(--msam-faint); }
 @keyframes msam-appear { to { opacity: 1; } }
-.msam-progress { gap: 8px; align-items: center; margin: 0; }
+.msam-progress { flex: 1 0 250px; max-width: 420px; gap: 8px; align-items: center; margin: 0; height: 2.9em; }
 .msam-progress .msam-work { flex: 1 1 auto; min-width: 0; margin: 0; }
 .msam-track { height: 5px; border-radius: 3px; overflow: hidden; background: var(--msam-raised); max-width: 480px; }
 .msam-track > div { height: 100%; background: var(--msam-brand); transition: width 0.2s; }

@@ -112,11 +112,14 @@ function render({ model, el }) {
     editing = { label, key: cell.dataset.key, text, input };
     input.focus();
     input.select();
-    // The annotator's guard keeps key presses from everything below it; Enter still makes the browser say "change".
-    input.onchange = () => finish(true);
-    input.onblur = () => finish(true);
-    input.onkeyup = (e) => { if (e.key === "Escape") finish(false); else if (e.key === "Enter") finish(true); };
+    input.onchange = input.onblur = () => finish(true);
   }
+  // Before the annotator's guard of keys, which gives the focus back to the image and so ends the edit.
+  const strike = (e) => {
+    if (!editing || e.target !== editing.input || e.isComposing) return;
+    if (e.key === "Escape" || e.key === "Enter") finish(e.key === "Enter");
+  };
+  window.addEventListener("keydown", strike, true);
   body.onclick = (e) => {
     const row = e.target.closest(".row");
     if (!row || e.target.tagName === "INPUT") return;
@@ -152,6 +155,7 @@ function render({ model, el }) {
   model.on("change:reveal", reveal);
   drawAll();
   return () => {
+    window.removeEventListener("keydown", strike, true);
     clearTimeout(asked);
     clearTimeout(typed);
     model.off("change:columns change:sorting", drawAll);
