@@ -7,5 +7,7 @@ from page import Page
 def page(monkeypatch):
     """A page that every canvas command reaches at once."""
     made = Page()
-    monkeypatch.setattr(_CanvasManager, "_send_custom", lambda self, commands, buffers=(): made.receive(commands, buffers))
+    monkeypatch.setattr(
+        _CanvasManager, "_send_custom", lambda self, commands, buffers=(): made.receive(commands, buffers)
+    )
     return made
