@@ -105,9 +105,12 @@ class Lab:
 class Notebook:
     """An open notebook: its page, and a second client that talks to its kernel without disturbing the page."""
 
-    def __init__(self, lab: Lab, browser: Any, name: str, *, density: float = 1, block: str = "") -> None:
+    def __init__(
+        self, lab: Lab, browser: Any, name: str, *, density: float = 1, block: str = "", app: str = "lab"
+    ) -> None:
         self.lab, self.browser, self.name = lab, browser, name
         self.density, self.block = density, block
+        self.place = "lab/tree" if app == "lab" else "notebooks"
         self.errors: list[str] = []
         self._client: Any = None
         self.load()
@@ -118,7 +121,7 @@ class Notebook:
         if self.block:
             self.page.route(self.block, lambda route: route.abort())
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.goto(f"{self.lab.url}/lab/tree/{self.name}?reset")
+        self.page.goto(f"{self.lab.url}/{self.place}/{self.name}?reset")
         self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
         self.lab.idle(self.name)
 
