@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from typing import Any
 
 import numpy as np
@@ -38,9 +40,7 @@ def corners(prompt: dict[str, Any]) -> list[float]:
 
 @pytest.fixture
 def screen(open_notebook: Any, request: pytest.FixtureRequest) -> Screen:
-    book = open_notebook(
-        f"{request.node.name[:12]}.ipynb", CELL, "import time\ntime.sleep(8)", density=getattr(request, "param", 1)
-    )
+    book = open_notebook(f"{request.node.name[:12]}.ipynb", CELL, density=getattr(request, "param", 1))
     book.run(0)
     made = Screen(book)
     made.drawn()
@@ -291,22 +291,28 @@ def test_the_hand_never_waits_for_the_kernel(screen: Screen) -> None:
     screen.show(0, 0, 2)
     screen.press("w")
     # While the kernel sleeps everything is drawn at once, and stays until the kernel has it.
-    book.run(1)
-    screen.canvas.scroll_into_view_if_needed()
-    page.wait_for_timeout(500)
-    told = page.evaluate(FEEDBACK)
-    print("\nfeedback ms:", [round(t, 1) for t in told["times"]], "in handlers:", [round(t, 2) for t in told["work"]])
+    pid = book.kernel("__import__('os').getpid()")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        told = page.evaluate(FEEDBACK)
+        page.keyboard.press("b")
+        frame = screen.canvas.bounding_box()
+        page.mouse.move(frame["x"] + 100, frame["y"] + 300)
+        page.mouse.down()
+        page.mouse.move(frame["x"] + 200, frame["y"] + 350)
+        page.mouse.up()
+        page.wait_for_timeout(100)
+        assert screen.ink() > 200, "the stroke and the box are drawn though the kernel sleeps"
+        page.locator(".msam-veil").first.wait_for(state="visible", timeout=10_000)
+        assert "done in its turn" in page.locator(".msam-veil").first.inner_text()
+        assert screen.ink() > 200
+        screen.shot("t6_busy_kernel")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    print(
+        "\nfirst feedback, ms:", [round(t, 1) for t in told["times"]], "handlers:", [round(t, 2) for t in told["work"]]
+    )
     assert all(t < 1000 for t in told["times"]), told
-    page.keyboard.press("b")
-    screen_box = screen.canvas.bounding_box()
-    page.mouse.move(screen_box["x"] + 100, screen_box["y"] + 300)
-    page.mouse.down()
-    page.mouse.move(screen_box["x"] + 200, screen_box["y"] + 350)
-    page.mouse.up()
-    waiting = screen.ink()
-    assert waiting > 200, "the stroke and the box are drawn though the kernel sleeps"
-    page.locator(".msam-veil").first.wait_for(state="visible", timeout=10_000)
-    screen.shot("t6_busy_kernel")
     page.locator(".msam-veil").first.wait_for(state="hidden", timeout=20_000)
     screen.wait()
     page.mouse.move(5, 5)
@@ -369,3 +375,129 @@ def test_the_hand_never_waits_for_the_kernel(screen: Screen) -> None:
     screen.press("p")
     screen.click(*NUCLEUS)
     assert len(screen.prompts()) == 1
+
+
+#: Further widgets in the annotator, as its panels have them.
+PANEL = """import ipywidgets as w
+panel = [w.IntSlider(5, 0, 10), w.Text(), w.Dropdown(options=["ant", "bee"]), w.Checkbox(), w.ToggleButton()]
+annotator.widget.children = (w.HBox(panel, layout={"flex_flow": "row wrap"}), *annotator.widget.children)
+annotator"""
+
+NOTEBOOK_KEYS = [
+    *"abddxzmyrj001",
+    *("Enter", "Escape", "Control+s", "Shift+Enter", "Alt+Enter", "ArrowDown", "ArrowUp", "Backspace", "Delete"),
+    *("Control+Shift+-", "Control+b"),
+]
+
+
+@pytest.mark.parametrize("app", ["lab", "notebook"])
+def test_no_key_reaches_the_notebook(open_notebook: Any, app: str) -> None:
+    """In JupyterLab and in Notebook 7, whatever in the annotator has the focus; fields are typed into as ever."""
+    book = open_notebook(f"keys_{app}.ipynb", CELL[: CELL.rindex("annotator")] + PANEL, "1 + 1", app=app)
+    book.run(0)
+    screen = Screen(book)
+    screen.drawn()
+    screen.wait()
+    book.kernel(QUIET)
+    page = screen.page
+    page.evaluate(
+        """() => { window.leaked = []; document.addEventListener('keydown', (e) => { window.leaked.push(e.key); }); }"""
+    )
+    asked = "() => [...document.querySelectorAll('.jp-Notebook .jp-Cell')].map((c) => c.matches('.jp-CodeCell'))"
+    cells = page.evaluate(asked)
+    assert cells == [True, True]
+    places = {
+        "canvas": lambda: screen.canvas.focus(),
+        "button": lambda: page.locator("button.msam-help").focus(),
+        "slider": lambda: page.locator(".noUi-handle").first.focus(),
+        "text": lambda: page.locator(".msam-annotator input[type=text]").first.focus(),
+        "dropdown": lambda: page.locator(".msam-annotator select").first.focus(),
+        "checkbox": lambda: page.locator(".msam-annotator input[type=checkbox]").first.focus(),
+        "an empty place": lambda: page.locator(".msam-status").first.click(),
+    }
+    for name, focus in places.items():
+        for key in NOTEBOOK_KEYS:
+            focus()
+            page.keyboard.press(key)
+        screen.wait()
+        assert page.evaluate(asked) == cells, f"{key} on {name} changed the notebook"
+        assert page.evaluate("() => window.leaked.splice(0)") == [], f"keys on {name} went on"
+        assert screen.canvas.is_visible(), name
+    screen.shot(f"t7_keys_{app}")
+
+    # Fields keep their keys.
+    places["text"]()
+    page.keyboard.type("baddxc [w]")
+    tool = book.kernel("annotator.session.state.browsing.tool")
+    page.keyboard.press("Escape")
+    assert page.evaluate("() => document.activeElement.tagName") == "CANVAS"
+    slid = book.kernel("panel[0].value")
+    places["slider"]()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    places["dropdown"]()
+    page.keyboard.press("b")
+    places["checkbox"]()
+    page.keyboard.press("Space")
+    for _ in range(20):
+        values = book.kernel("[one.value for one in panel]")
+        if values[3]:
+            break
+        page.wait_for_timeout(100)
+    assert "baddxc [w]" in values[1]
+    assert values[2:4] == ["bee", True]
+    assert values[0] == slid + 2
+    assert book.kernel("annotator.session.state.browsing.tool") == tool
+
+    # Other keyboards: digits with shift, brackets with AltGr, another script, and the caps lock.
+    screen.canvas.focus()
+    for event, text in (
+        ({"key": "5", "shiftKey": True}, "annotator.session.state.browsing.layers.prompts.visible"),
+        (
+            {"key": "[", "ctrlKey": True, "altKey": True, "modifierAltGraph": True},
+            "annotator.session.state.browsing.brush",
+        ),
+        ({"key": "\u0438", "code": "KeyB"}, "str(annotator.session.state.browsing.tool)"),
+        ({"key": "E"}, "str(annotator.session.state.browsing.tool)"),
+    ):
+        before = book.kernel(text)
+        with screen.telling("key"):
+            page.evaluate(
+                "(e) => document.activeElement.dispatchEvent(new KeyboardEvent('keydown', e))",
+                {"bubbles": True, "cancelable": True, **event},
+            )
+        assert book.kernel(text) != before, event
+    assert book.kernel("str(annotator.session.state.browsing.tool)") == "ellipse"
+    # Tab goes on to the next field; the notebook is left alone when the annotator has no focus.
+    page.keyboard.press("Tab")
+    assert page.evaluate("() => document.activeElement !== document.querySelector('.msam-canvas canvas')")
+
+
+def test_without_the_interaction_layer_the_tools_still_work(open_notebook: Any) -> None:
+    book = open_notebook("plain_tools.ipynb", CELL, block="**/extensions/anywidget/**")
+    book.run(0)
+    screen = Screen(book)
+    screen.drawn()
+    screen.wait()
+    book.kernel(QUIET)
+    screen.canvas.focus()
+    screen.press("b", kind="key_down")
+    screen.drag("mouse_up", (60, 80), (90, 110))
+    (box,) = screen.prompts()
+    assert corners(box) == pytest.approx([60, 80, 90, 110], abs=0.6)
+    screen.press("g", kind="key_down")
+    for place in ((100, 80), (100, 110), (130, 100)):
+        screen.click(*place, kind="mouse_up")
+    assert "Enter closes" in screen.status()
+    screen.press("Enter", kind="key_down")
+    polygon = screen.prompts()[1]
+    assert np.array(polygon["points"]) == pytest.approx(np.array([(100, 80), (100, 110), (130, 100)]), abs=0.6)
+    screen.press("w", kind="key_down")
+    screen.drag("mouse_up", (150, 80), (150, 120))
+    mask = np.array(book.kernel("annotator.session.state.proposal.mask.dense((1, 256, 320))[0].tolist()"))
+    assert mask[147:153, 80:120].all()
+    before = book.kernel("annotator._screen.viewport.y")
+    screen.press("h", kind="key_down")
+    screen.drag("mouse_up", (150, 80), (130, 80))
+    assert book.kernel("annotator._screen.viewport.y") == pytest.approx(before + 20, abs=0.6)
+    book.errors.clear()  # the page complains about the file that was kept from it
