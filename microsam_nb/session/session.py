@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -22,6 +24,9 @@ from .requests import Embed, Predict, Request
 from .signal import Signal
 from .state import Change, Notice, Outcome, State, Work
 from .stored import Stamp, StoredLabels
+
+#: Of how many committed objects the usual size is taken, and how many it needs.
+_NEWEST, _FEW = 32, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,7 +304,15 @@ class Session:
 
     def _question(self, ticket: int) -> Predict:
         state = self.state
-        return Predict(ticket, group(state.prompts, batched=state.browsing.batched))
+        return Predict(ticket, group(state.prompts, batched=state.browsing.batched), self._usual_size())
+
+    def _usual_size(self) -> float | None:
+        """Return the median diameter of the newest objects in their planes, None when they are few."""
+        newest = sorted(self.labels)[-_NEWEST:]
+        if len(newest) < _FEW:
+            return None
+        areas = [self.labels.area(one) / self.labels.box(one).shape[0] for one in newest]
+        return math.sqrt(statistics.median(areas) * 4 / math.pi)
 
     def _do(self, one: Write) -> None:
         if isinstance(one, Delta):

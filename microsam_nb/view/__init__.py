@@ -1,9 +1,28 @@
 """The eyes: pixels and places computed, without a browser and without a widget."""
 
-from .gestures import Click, Drag, Gesture, Press, action_for, gestures
+from .channels import Stain, compose
+from .gestures import (
+    Click,
+    Corners,
+    Drag,
+    Gesture,
+    Handle,
+    Outline,
+    Pan,
+    Press,
+    Removal,
+    Shift,
+    Stroke,
+    action_for,
+    gestures,
+    handles,
+)
 from .keys import KEYS, TOOLS, Command, Key, command_for, help_rows, key_of
-from .paint import Patch, encode_image, label_patch, mask_patch, outline
+from .paint import Patch, encode_entries, encode_image
 from .palette import colour_of, palette
+from .pictures import Look, Pictures
+from .raster import Raster
+from .snapshot import snapshot
 from .viewport import Viewport
 
 __all__ = [
@@ -11,21 +30,33 @@ __all__ = [
     "TOOLS",
     "Click",
     "Command",
+    "Corners",
     "Drag",
     "Gesture",
+    "Handle",
     "Key",
+    "Outline",
+    "Pan",
+    "Look",
     "Patch",
+    "Pictures",
     "Press",
+    "Removal",
+    "Shift",
+    "Stroke",
+    "Raster",
+    "Stain",
     "Viewport",
     "action_for",
     "colour_of",
     "command_for",
+    "compose",
+    "encode_entries",
     "encode_image",
     "gestures",
+    "handles",
     "help_rows",
     "key_of",
-    "label_patch",
-    "mask_patch",
-    "outline",
     "palette",
+    "snapshot",
 ]

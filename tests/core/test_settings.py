@@ -11,7 +11,7 @@ class Oven(Settings):
     eggs: int = option(2, "Eggs in the dough.", low=0, high=12)
     fan: bool = option(True, "Blow the air around.")
     name: str = option("cake", "What is baked.")
-    overlap: Overlap = option(Overlap.KEEP, "What stays.")  # noqa: RUF009
+    overlap: Overlap = option(Overlap.KEEP, "What stays.")
 
 
 def test_the_defaults_are_valid_and_frozen():
