@@ -82,16 +82,22 @@ class Journal:
     def begin_again(self, first: Action, kept: Path) -> None:
         """Begin a new journal with one action; the old one is kept beside it. Raises OSError with nothing changed."""
         part = self.path.with_name(self.path.name + ".part")
-        with part.open("wb") as file:
-            file.write(encode(first))
-            file.flush()
-            os.fsync(file.fileno())
-        if self.path.exists():
-            try:
-                os.link(self.path, kept)
-            except OSError:  # not every file system can
-                shutil.copy2(self.path, kept)
-        os.replace(part, self.path)
+        try:
+            with part.open("wb") as file:
+                file.write(encode(first))
+                file.flush()
+                os.fsync(file.fileno())
+            if self.path.exists():
+                try:
+                    os.link(self.path, kept)
+                except OSError:  # not every file system can
+                    shutil.copy2(self.path, kept)
+            os.replace(part, self.path)
+        except OSError:
+            for left in (part, kept):
+                if left != self.path:
+                    left.unlink(missing_ok=True)
+            raise
         self._whole, self.lines = None, 1
 
     def _decode(self, number: int, line: bytes) -> Action | Damage:

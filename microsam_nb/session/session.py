@@ -25,7 +25,6 @@ from .signal import Signal
 from .state import Change, Notice, Outcome, State, Work
 from .stored import Stamp, StoredLabels
 
-
 #: Of how many committed objects the usual size is taken, and how many it needs.
 _NEWEST, _FEW = 32, 3
 

@@ -8,15 +8,30 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Mask, MaskPrompt, Prompt
+from ..core import Box, Mask, MaskPrompt, Prompt
 from .edges import Pen, edge_entries
 from .ids import label_ids, mask_ids
 from .paint import Patch, encode_entries
 from .palette import POSITIVE, PROPOSAL, entries, palette, single
 from .raster import Raster
 
-#: Gives the numbers of objects at the pixels of a raster, uint32 (h, w), 0 for none.
-Source = Callable[[Raster], NDArray[np.uint32]]
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where objects come from: ``ids`` gives their numbers at the pixels of a raster, uint32 (h, w), 0 for none.
+
+    There is none outside ``extent``, where that is known.
+    """
+
+    ids: Callable[[Raster], NDArray[np.uint32]]
+    extent: Box | None = None
+
+    def within(self, raster: Raster, parts: list[Raster], margin: int = 0) -> list[Raster]:
+        """Return what of the parts of a raster may hold objects, or their outlines ``margin`` pixels beyond."""
+        if self.extent is None:
+            return parts
+        inner = raster.around(self.extent, margin)
+        return [found for part in parts if inner is not None and (found := part.common(inner))]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +68,16 @@ def objects(contours: bool) -> Style:
 
 def label_source(volume: NDArray[np.uint32], plane: int, hidden: int = 0) -> Source:
     """Return the committed labels of a plane as a source, without the object ``hidden``."""
-    return lambda raster: label_ids(volume[plane], raster, hidden)
+    return Source(lambda raster: label_ids(volume[plane], raster, hidden))
 
 
 def mask_source(masks: Collection[Mask], plane: int) -> Source:
     """Return masks as a source; the last one lies on top."""
     kept = tuple(masks)
-    return lambda raster: mask_ids(kept, plane, raster)
+    extent = kept[0].box if kept else None
+    for mask in kept[1:]:
+        extent = mask.box if extent is None else extent.union(mask.box)
+    return Source(lambda raster: mask_ids(kept, plane, raster), extent)
 
 
 def mask_prompts(prompts: Iterable[Prompt]) -> tuple[Mask, ...]:
@@ -69,9 +87,14 @@ def mask_prompts(prompts: Iterable[Prompt]) -> tuple[Mask, ...]:
 
 def fill_patch(source: Source, part: Raster, corner: tuple[int, int], style: Style) -> Patch:
     """Return the filled objects of ``part`` of the raster that begins at ``corner`` (top, left)."""
-    crop = source(part)
-    filled = entries(crop) if style.colour is None else (crop > 0).astype(np.uint8)
-    return encode_entries(filled, style.table, part.top - corner[0], part.left - corner[1])
+    found = fill_entries(source, part, style)
+    return encode_entries(found, style.table, part.top - corner[0], part.left - corner[1])
+
+
+def fill_entries(source: Source, part: Raster, style: Style) -> NDArray[np.uint8]:
+    """Return the palette entries of the filled objects in a part of a raster, uint8 (h, w)."""
+    ids = source.ids(part)
+    return entries(ids) if style.colour is None else (ids > 0).astype(np.uint8)
 
 
 def edge_patch(
@@ -85,7 +108,7 @@ def edge_patch(
 def edges(source: Source, part: Raster, pen: Pen, marked: Collection[int] = ()) -> NDArray[np.uint8]:
     """Return the palette entries of the outlines in a part of a raster, uint8 (h, w)."""
     more = part.grown(pen.reach)
-    found = edge_entries(source(more), pen, marked, (more.top, more.left))
+    found = edge_entries(source.ids(more), pen, marked, (more.top, more.left))
     return found[pen.reach : -pen.reach, pen.reach : -pen.reach]
 
 

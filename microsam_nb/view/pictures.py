@@ -17,7 +17,7 @@ from .raster import Raster, overview
 
 #: Pixels of the plane that are read at a time for an overview.
 _STRIP = 4 << 20
-#: Bytes of an overview that are kept, so that another contrast need not read the plane again.
+#: Bytes of an overview, and of a part, that are kept, so that another contrast need not read the plane again.
 _KEPT = 256 << 20
 
 
@@ -45,12 +45,13 @@ def is_rgb(image: Image) -> bool:
 
 
 class Pictures:
-    """Makes pictures of one image; as slow as it is to read. What an overview has read is kept for the next one."""
+    """Makes pictures of one image; as slow as it is to read. What was read last is kept for another contrast."""
 
     def __init__(self, image: Image) -> None:
         self._image = image
         self._windows: dict[int, tuple[tuple[float, float], ...]] = {}
         self._raw: dict[tuple[int, Raster], NDArray[np.generic]] = {}
+        self._last: tuple[int, Raster, NDArray[np.generic]] | None = None
         self._rgb: bool | None = None
 
     def windows(self, plane: int) -> tuple[tuple[float, float], ...]:
@@ -93,7 +94,12 @@ class Pictures:
         """Return the picture of a part of a plane, uint8 (h, w) or (h, w, 3); steps are whole. Raises ImageError."""
         if look.as_model:
             return self._image.shown_region(look.plane, *self._rectangle(raster), int(raster.step))
+        last = self._last
+        if last is not None and last[:2] == (look.plane, raster):
+            return self._compose(look, last[2])
         pixels = self._read(look.plane, raster)
+        if pixels.nbytes <= _KEPT:
+            self._last = look.plane, raster, pixels
         return self._compose(look, pixels)
 
     def overview(self, look: Look) -> Iterator[tuple[Raster, NDArray[np.uint8]]]:
@@ -174,7 +180,8 @@ def _strips(full: Raster, image: Image) -> Iterator[Raster]:
         # A smaller copy is quick to read: fewer, larger parts.
         shrink = max((one.shrink for one in image.levels if one.shrink <= max(1, step // 2)), default=1)
     else:
-        shrink = 1
+        # Out of memory only what is wanted is read; of a file, whole chunks.
+        shrink = 1 if image.lazy else max(1, step // 2)
     tall = max(1, image.block[0] * shrink // step)
     wide = min(full.width, max(1, _STRIP * shrink**2 // (tall * step * step)))
     if wide * step > image.block[1]:

@@ -23,13 +23,14 @@ from .overlays import (
     Style,
     edge_opacity,
     edges,
+    fill_entries,
     label_source,
     mask_prompts,
     mask_source,
     objects,
 )
 from .paint import SHADE
-from .palette import RIM, entries
+from .palette import RIM
 from .pictures import Look, Pictures
 from .raster import Raster, overview, whole
 
@@ -102,8 +103,7 @@ def _overlay(
     pen = Pen(*(math.ceil(value * scale) for value in (pen.width, pen.rim, pen.dashes, pen.mark)))
     out = Picture.new("RGBA", (raster.width, raster.height))
     if style.filled:
-        found = entries(source(raster)) if style.colour is None else (source(raster) > 0).astype(np.uint8)
-        out = _coloured(found, style, opacity)
+        out = _coloured(fill_entries(source, raster, style), style, opacity)
     lines = _coloured(edges(source, raster, pen, marked), style, edge_opacity(opacity))
     return Picture.alpha_composite(out, lines).resize(size, Picture.Resampling.BOX)
 

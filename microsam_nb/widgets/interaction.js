@@ -181,6 +181,8 @@ function moved({ one, part }, dx, dy) {
 function trace(ink, points, toScreen) {
   ink.beginPath();
   points.forEach((p, i) => { const [u, v] = toScreen(p); i ? ink.lineTo(u, v) : ink.moveTo(u, v); });
+  // A line without length leaves no ink, not even with round ends.
+  if (points.length === 1) { const [u, v] = toScreen(points[0]); ink.lineTo(u + 0.01, v); }
 }
 
 function paint(ink, shape, sight) {
@@ -201,7 +203,7 @@ function paint(ink, shape, sight) {
   if (kind === "stroke") {
     ink.globalAlpha = shape.width ? 0.5 : 1;
     ink.lineWidth = shape.width ? Math.max(1, shape.width * sight.scale()) : 2;
-    trace(ink, points.length > 1 ? points : [points[0], points[0]], toScreen);
+    trace(ink, points, toScreen);
     ink.stroke();
     return;
   }

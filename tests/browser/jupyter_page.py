@@ -57,6 +57,10 @@ class Lab:
             "JUPYTER_RUNTIME_DIR": "runtime",
             "IPYTHONDIR": "ipython",
         }
+        # No question whether to fetch news, which would lie over the page.
+        told = folder / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+        told.mkdir(parents=True)
+        (told / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
         environment = dict(os.environ, **{k: str(folder / v) for k, v in places.items()})
         self.runtime = folder / "runtime"
         self.log = (folder / "server.log").open("w")
@@ -145,6 +149,8 @@ class Notebook:
         self.density, self.block, self.script = density, block, script
         self.address = f"{address or lab.url}/{place}/{name}"
         self.errors: list[str] = []
+        #: Pictures of annotators with nothing but the image on them, by name; see picture.py.
+        self.bare: dict[str, Any] = {}
         self._client: Any = None
         self.load()
 

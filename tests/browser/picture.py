@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from typing import Any
+
+import numpy as np
+from PIL import Image as Bitmap
 
 #: Pixels inside the proposal, none of them under the dot of a click at (y, x).
 INSIDE = """
@@ -39,6 +44,7 @@ class Picture:
         self.until_drawn()
         if settled:
             self.settle()
+            self.remember()
 
     def until_drawn(self) -> None:
         """Wait until the picture is there, the model is ready, and the layer over it answers the pointer."""
@@ -83,9 +89,8 @@ class Picture:
         self.book.until(f"len({self.name}.session.state.prompts) == {prompts} and {self.name}.session.state.answered")
         places = [tuple(p) for p in self.book.kernel(INSIDE.format(name=self.name, y=y, x=x))]
         assert len(places) > 5, "the answer is too small to be seen"
-        plain = self.plain(places)
         # Yellow over any colour leaves less blue than there was.
-        self.until(places, "now.every((p, i) => p[2] < 0.85 * before[i][2] && p[0] >= p[2])", plain)
+        self.until(places, "now.every((p, i) => p[2] < 0.85 * before[i][2] && p[0] >= p[2])", self.plain(places))
         return places
 
     def until_shown(self, places: list[Place], objects: bool) -> None:
@@ -98,9 +103,20 @@ class Picture:
         self.until(places, test, self.plain(places))
 
     def plain(self, places: list[Place]) -> list[list[int]]:
-        """RGBA of the image itself."""
-        inside = ", ".join(f"[*(int(v) for v in shown[{int(y)}, {int(x)}]), 255]" for y, x in places)
-        return self.book.kernel(f"shown = {self.name}.image.shown(0)\n[{inside}]")
+        """RGBA of the picture when nothing but the image was on it; the view must be the same now."""
+        bare = self.book.bare[self.name]
+        size = self.canvas.evaluate("(c) => [c.height, c.width]")
+        assert size == list(bare.shape[:2]), "the canvas has another size than when it was bare"
+        shares = [self.share(*p) for p in places]
+        return [bare[int(v * size[0]), int(u * size[1])].tolist() for u, v in shares]
+
+    def remember(self) -> None:
+        """Keep what is on the canvas when nothing but the image is."""
+        found = self.book.kernel(f"s = {self.name}.session\n[len(s.state.prompts), int({self.name}.labels.max())]")
+        if found == [0, 0] and self.book.kernel(f"{self.name}.session.state.browsing.view is None"):
+            url = self.canvas.evaluate("(c) => c.toDataURL('image/png')")
+            picture = Bitmap.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+            self.book.bare[self.name] = np.asarray(picture.convert("RGBA"))
 
     def status(self) -> str:
         return self.page.locator(".msam-status").nth(self.number).inner_text()

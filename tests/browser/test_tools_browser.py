@@ -38,7 +38,9 @@ def corners(prompt: dict[str, Any]) -> list[float]:
 
 @pytest.fixture
 def screen(open_notebook: Any, request: pytest.FixtureRequest) -> Screen:
-    book = open_notebook(f"{request.node.name[:12]}.ipynb", CELL, density=getattr(request, "param", 1))
+    book = open_notebook(
+        f"{request.node.name[:12]}.ipynb", CELL, "import time\ntime.sleep(8)", density=getattr(request, "param", 1)
+    )
     book.run(0)
     made = Screen(book)
     made.drawn()
@@ -75,7 +77,7 @@ def test_prompts_by_hand(screen: Screen) -> None:
     screen.page.keyboard.press("Backspace")
     with screen.telling("outline"):
         screen.page.keyboard.press("Enter")
-    assert np.array(screen.prompts()[-1]["points"]) == pytest.approx(np.array(outline) + [10, 0], abs=0.12)
+    assert np.array(screen.prompts()[-1]["points"]) == pytest.approx(np.add(outline, (10, 0)), abs=0.12)
     for y, x in outline:
         screen.canvas.click(position=screen.place(y, x + 40))
     screen.page.wait_for_timeout(400)  # no double click
@@ -289,11 +291,9 @@ def test_the_hand_never_waits_for_the_kernel(screen: Screen) -> None:
     screen.show(0, 0, 2)
     screen.press("w")
     # While the kernel sleeps everything is drawn at once, and stays until the kernel has it.
-    page.evaluate(
-        """() => { const kernel = window.jupyterapp?.shell?.currentWidget?.context?.sessionContext?.session?.kernel;
-            if (!kernel) throw new Error('no kernel'); kernel.requestExecute({ code: 'import time; time.sleep(5)' }); }"""
-    )
-    page.wait_for_timeout(300)
+    book.run(1)
+    screen.canvas.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
     told = page.evaluate(FEEDBACK)
     print("\nfeedback ms:", [round(t, 1) for t in told["times"]], "in handlers:", [round(t, 2) for t in told["work"]])
     assert all(t < 1000 for t in told["times"]), told

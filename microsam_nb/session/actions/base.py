@@ -50,7 +50,9 @@ def from_json(data: dict[str, Any]) -> Action:
     """
     values = dict(data)
     name = values.pop("do")
-    if not isinstance(name, str) or name not in _KINDS:
+    if not isinstance(name, str):
+        raise ValueError(f"{name!r} is no action")
+    if name not in _KINDS:
         raise Unknown(f"there is no action {name!r}")
     made: Action = read_fields(_KINDS[name], values)
     return made
