@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
+import numpy as np
 
 from ..core import Image
 from ..session import Change, Channel, Session, SetChannels
@@ -52,7 +53,7 @@ class ContrastPanel:
         self.together.layout.flex = "0 0 auto"
         self.lines = [_Line(self, index, hands) for index in range(self._count)] if self._count > 1 else []
         children = [
-            title("Contrast"), self.plot.figure, widgets.HBox([self.low, self.high]),
+            title("Contrast", "drag the edges of the range"), self.plot.figure, widgets.HBox([self.low, self.high]),
             widgets.HBox([self.auto, self.full, self.reset]), *(line.box for line in self.lines),
         ]  # fmt: skip
         if self.lines:
@@ -117,8 +118,17 @@ class ContrastPanel:
         if found is None:
             self.show(Change(layers=True))
             return
-        if found[1] > found[0]:
-            self.change(self._chosen, low=found[0], high=found[1])
+        if not found[1] > found[0]:
+            return
+        # The range may reach beyond the histogram: an end that stayed where it is drawn has not been dragged.
+        edges = self._histograms[self._chosen].edges
+        reach = (edges[-1] - edges[0]) / 200
+        old = self._window(self._chosen)
+        drawn = np.clip(old, edges[0], edges[-1])
+        low, high = (
+            o if abs(f - d) < reach and o != d else f for f, o, d in zip(found, old, drawn.tolist(), strict=True)
+        )
+        self.change(self._chosen, low=low, high=high)
 
     def _set_range(self, low: float | None, high: float | None) -> None:
         old = self._window(self._chosen)
