@@ -13,6 +13,8 @@ from .errors import ImageError, SettingsError
 
 #: Percentiles are read from at most this many pixels, taken at a regular stride that meets all channels.
 _SAMPLE = 1_000_000
+#: Values stretched at a time.
+_PART = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,27 +49,43 @@ class Contrast:
             low, high = (whole.min(), whole.max()) if whole.size else (0.0, 1.0)
         return float(low), float(high)
 
-    def stretch(self, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+    def stretch(self, pixels: NDArray[np.generic], window: tuple[float, float] | None = None) -> NDArray[np.uint8]:
         """Map intensities of any real dtype, also lazy ones, to uint8 of the same shape.
 
-        A constant image becomes 0. NaN and masked pixels become 0, +inf 255 and -inf 0. Raises ImageError for
-        anything but real numbers.
+        ``window`` are the intensities of black and white, by default those of ``pixels``: pass that of a plane to
+        stretch a part of it. A constant image becomes 0. NaN and masked pixels become 0, +inf 255 and -inf 0. Raises
+        ImageError for anything but real numbers.
         """
-        real = _real(pixels)
-        low, high = self.window(real)
+        plain = pixels if isinstance(pixels, np.ndarray) else np.asarray(pixels)
+        low, high = self.window(plain) if window is None else window
+        out = np.zeros(plain.shape, np.uint8)
         if high <= low:
-            return np.zeros(real.shape, np.uint8)
-        # Wider types may hold a small range on a large offset, which float32 would round away.
-        kind = np.float32 if real.dtype.itemsize <= 2 else np.float64
-        with np.errstate(over="ignore", invalid="ignore"):
-            values: NDArray[np.floating[Any]] = real.astype(kind)
-            if math.isfinite(high - low):
-                values = (values - low) * (255.0 / (high - low))
-            else:  # a window wider than the largest float
-                values = (values / 2 - low / 2) * (255.0 / (high / 2 - low / 2))
-        values = np.nan_to_num(values, nan=0.0, posinf=255.0, neginf=0.0)
-        out: NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+            return out
+        # A few rows at a time: the floats of a whole plane would take many times its own memory.
+        rows = max(1, _PART // max(1, math.prod(plain.shape[1:])))
+        given, made = (plain, out) if plain.ndim else (plain.reshape(1), out.reshape(1))
+        for start in range(0, len(given), rows):
+            _scale(given[start : start + rows], low, high, made[start : start + rows])
         return out
+
+
+def _scale(pixels: NDArray[np.generic], low: float, high: float, out: NDArray[np.uint8]) -> None:
+    """Write the stretched pixels to ``out``. Every pixel by itself: a part becomes what it is in the whole."""
+    real = _real(pixels)
+    # Wider types may hold a small range on a large offset, which float32 would round away.
+    kind = np.float32 if pixels.dtype.itemsize <= 2 else np.float64
+    with np.errstate(over="ignore", invalid="ignore"):
+        values: NDArray[np.floating[Any]] = real.astype(kind)
+        if math.isfinite(high - low):
+            values -= low
+            values *= 255.0 / (high - low)
+        else:  # a window wider than the largest float
+            values = (values / 2 - low / 2) * (255.0 / (high / 2 - low / 2))
+    if real.dtype.kind == "f":
+        values = np.nan_to_num(values, copy=False, nan=0.0, posinf=255.0, neginf=0.0)
+    np.rint(values, out=values)
+    np.clip(values, 0, 255, out=values)
+    out[...] = values
 
 
 def _step(shape: tuple[int, ...]) -> int:

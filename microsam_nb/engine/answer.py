@@ -70,11 +70,18 @@ def _meant(model: Model, asked: Sequence[Gathered], scores: Tensor) -> Tensor:
 
 def best(model: Model, asked: Gathered, answers: Sequence[Answer], plane_size: tuple[int, int]) -> Candidate:
     """Return the best mask of all answers to one question, which differ in the window they were looked at in."""
+    return rated(model, asked, answers, plane_size)[0]
+
+
+def rated(
+    model: Model, asked: Gathered, answers: Sequence[Answer], plane_size: tuple[int, int]
+) -> tuple[Candidate, float]:
+    """Return the best mask, and what speaks for it; less than 0 where none is plausible in its window."""
     chosen, row, highest = answers[0], 0, -math.inf
     for one in answers:
         for index in range(len(one.scores) if asked.ambiguous else 1):
             quality = float(one.scores[index])
-            if len(answers) > 1:
+            if len(answers) > 1 or asked.ambiguous:
                 quality += plausible(one.look, plane_size, model.frame, one.logits[index])
                 quality -= _missed(one, model.frame, index, asked)
             if quality > highest:
@@ -84,7 +91,7 @@ def best(model: Model, asked: Gathered, answers: Sequence[Answer], plane_size: t
     if model.is_nano:
         mask = _connected(_within(mask, asked), asked)
     origin = "region" if asked.mask is not None else "box" if asked.box is not None else "points"
-    return Candidate(mask, float(chosen.scores[row].clamp(0, 1)), origin)
+    return Candidate(mask, float(chosen.scores[row].clamp(0, 1)), origin), highest
 
 
 def _missed(one: Answer, frame: int, index: int, asked: Gathered) -> int:

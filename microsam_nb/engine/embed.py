@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..core import Image, StoreError
@@ -27,12 +27,14 @@ def embed(
     first_plane: int = 0,
     *,
     first_tile: int = 0,
+    planes: Iterable[int] | None = None,
     batch: int | None = None,
 ) -> Iterator[Encoded]:
     """Fill ``store`` plane by plane outward from ``first_plane``, in it tile by tile outward from ``first_tile``.
 
-    What is there is skipped. Stop iterating to cancel; begin again to go on. ``batch`` tiles are encoded together, by
-    default 1 on a processor (so that the features do not depend on what was there before) and 8 on a GPU.
+    ``planes``: only these. What is there is skipped. Stop iterating to cancel; begin again to go on. ``batch`` tiles
+    are encoded together, by default 1 on a processor (so that the features do not depend on what was there before)
+    and 8 on a GPU.
     """
     store.check(model, image)
     if not (0 <= first_plane < store.shape[0] and 0 <= first_tile < store.tiles):
@@ -41,9 +43,11 @@ def embed(
             f"Planes end at {store.shape[0] - 1}, tiles at {store.tiles - 1}.",
         )
     size = max(1, batch or (1 if model.device.type == "cpu" else 8))
-    total = store.shape[0] * store.tiles
+    wanted = None if planes is None else set(planes)
+    items = [i for i in _order(store, first_plane, first_tile) if wanted is None or i.plane in wanted]
+    total = len(items)
     store.refresh()
-    missing = [item for item in _order(store, first_plane, first_tile) if not store.has(*item)]
+    missing = [item for item in items if not store.has(*item)]
     done = total - len(missing)
     for start in range(0, len(missing), size):
         some = missing[start : start + size]

@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor
 
+from .pixels import Pixels
 from .tiling import Window
 
 #: Closer looks that are kept per plane; nano's take half a megabyte each.
@@ -23,13 +22,13 @@ class Embedding:
 
     ``original_size`` (height, width) of the plane, ``input_size`` after scaling it to the model's frame and
     before padding. ``pixels`` uint8 (y, x) or (y, x, 3), the plane itself, lets a model look closer at a part of it;
-    ``looks`` remembers the latest of these.
+    those of a large plane are read when they are asked for. ``looks`` remembers the latest closer looks.
     """
 
     features: Tensor
     original_size: tuple[int, int]
     input_size: tuple[int, int]
-    pixels: NDArray[np.uint8] | None = field(default=None, repr=False)
+    pixels: Pixels | None = field(default=None, repr=False)
     looks: dict[Window, Embedding] = field(default_factory=dict, repr=False)
 
     @property

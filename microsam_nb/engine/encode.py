@@ -14,24 +14,37 @@ from torch.nn import functional as F
 from ..core import ImageError
 from .embedding import Embedding
 from .models import Model
+from .pixels import Pixels, thinned
 from .precision import inference
+from .tiling import Window
 
 #: Planes encoded at once on a GPU at most, and the memory one of them needs at most: vit_h at 1024 px.
 _MOST = 16
 _NEED = 1 << 30
 
 
-def encode(model: Model, pixels: NDArray[np.uint8]) -> Embedding:
+def encode(model: Model, pixels: Pixels) -> Embedding:
     """Encode one plane, uint8 (y, x) or (y, x, 3), as ``Image.shown`` returns it."""
     return encode_many(model, [pixels])[0]
 
 
-def encode_many(model: Model, planes: Sequence[NDArray[np.uint8]]) -> list[Embedding]:
-    """Encode planes or tiles of any sizes; see ``encode``. As many go through the network together as memory allows."""
+def encode_many(model: Model, planes: Sequence[Pixels]) -> list[Embedding]:
+    """Encode planes or tiles of any sizes; see ``encode``. As many go through the network together as memory allows.
+
+    Planes of more than 64 Mi values are thinned before they are scaled.
+    """
     for pixels in planes:
-        _check(pixels)
+        if isinstance(pixels, np.ndarray):
+            _check(pixels)
     step = _together(model)
     return [one for i in range(0, len(planes), step) for one in _encode(model, planes[i : i + step])]
+
+
+def encode_window(model: Model, pixels: Pixels, window: Window) -> Embedding:
+    """Encode a part of a plane, as ``thinned`` gives it; without its pixels, which could keep the plane in memory."""
+    size = window.shape
+    scaled = scaled_size(size, model.frame, model.enlargement)
+    return Embedding(_features(model, [_framed(model, _part(model, pixels, window), scaled)]), size, scaled)
 
 
 def _check(pixels: NDArray[np.uint8]) -> None:
@@ -53,17 +66,28 @@ def _together(model: Model) -> int:
     return max(1, min(_MOST, free // (2 * _NEED)))
 
 
-def _encode(model: Model, planes: Sequence[NDArray[np.uint8]]) -> Iterator[Embedding]:
+def _encode(model: Model, planes: Sequence[Pixels]) -> Iterator[Embedding]:
     sizes = [(int(pixels.shape[0]), int(pixels.shape[1])) for pixels in planes]
     scaled = [scaled_size(size, model.frame, model.enlargement) for size in sizes]
-    ready = [_framed(model, pixels, size) for pixels, size in zip(planes, scaled, strict=True)]
-    x = torch.cat(ready).contiguous(memory_format=torch.channels_last)
-    with inference(model.device, model.precision):
-        features = model.sam.image_encoder(x).float().contiguous()
+    parts = (_part(model, pixels, Window(0, 0, *size)) for pixels, size in zip(planes, sizes, strict=True))
+    features = _features(model, [_framed(model, part, size) for part, size in zip(parts, scaled, strict=True)])
     for i, (pixels, original, size) in enumerate(zip(planes, sizes, scaled, strict=True)):
         # A copy, so that one plane's embedding does not keep the whole batch in memory.
         own = features if len(planes) == 1 else features[i : i + 1].clone()
         yield Embedding(own, original, size, pixels)
+
+
+def _features(model: Model, ready: Sequence[Tensor]) -> Tensor:
+    x = torch.cat(list(ready)).contiguous(memory_format=torch.channels_last)
+    with inference(model.device, model.precision):
+        return model.sam.image_encoder(x).float().contiguous()
+
+
+def _part(model: Model, pixels: Pixels, window: Window) -> NDArray[np.uint8]:
+    """Return a part of a plane, read at the step that suits its size."""
+    step = thinned(window, pixels.shape, model.frame)[1]
+    rows, columns = window.slices
+    return pixels[rows.start : rows.stop : step, columns.start : columns.stop : step]
 
 
 def _framed(model: Model, pixels: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from ..core import BoxPrompt, Mask, Point
 from .embedding import Embedding
-from .encode import encode
+from .encode import encode_window
 from .models import Model
+from .pixels import thinned
 from .prompting import Gathered
 from .tiling import Window
 
@@ -26,6 +27,8 @@ from .tiling import Window
 MARGIN = 2.3
 #: The smallest window tried around a click of unknown scale, in pixels, and the step to the next larger one.
 _FIRST, _STEP = 40.0, 1.7
+#: How large a window may be beside the last one.
+_DISTINCT = 0.75
 #: What a sharp outline counts beside the predicted IoU; chosen on the validation split, as are the other numbers here.
 _SHARP = 0.5
 #: What part of a window an object may fill, as shares of its side.
@@ -50,16 +53,20 @@ class Look:
 
 
 def look(model: Model, embedding: Embedding, windows: Sequence[Window]) -> list[Look]:
-    """Encode windows of the plane of ``embedding``, which must hold its pixels; earlier looks are remembered."""
+    """Encode windows of the plane of ``embedding``, which must hold its pixels; earlier looks are remembered.
+
+    Large windows of a large plane are thinned, and grow a little for that.
+    """
     pixels = embedding.pixels
     assert pixels is not None
     found = []
-    for window in windows:
+    for wanted in windows:
+        window = thinned(wanted, pixels.shape, model.frame)[0]
         known = embedding.looks.get(window)
         if window == Window(0, 0, *embedding.original_size) and embedding.features.numel():
             known = embedding
         elif known is None:
-            known = encode(model, pixels[window.slices])
+            known = encode_window(model, pixels, window)
             embedding.remember(window, known)
         found.append(Look(window, known))
     return found
@@ -71,19 +78,25 @@ def around(shape: tuple[int, int], box: BoxPrompt, least: float) -> Window:
     return window_at(shape, ((box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2), max(side, least))
 
 
-def ladder(shape: tuple[int, int], points: Sequence[Point]) -> list[Window]:
-    """Return windows of growing size around clicks, the last one the whole plane; all hold every positive click."""
+def ladder(shape: tuple[int, int], points: Sequence[Point], largest: int | None = None) -> list[Window]:
+    """Return windows of growing size around clicks; all hold every positive click.
+
+    The last one is the whole plane or, where that is longer, ``largest`` pixels wide.
+    """
     inside = np.array([(p.y, p.x) for p in points if p.positive] or [(p.y, p.x) for p in points])
     low, high = inside.min(0), inside.max(0)
     middle = (low + high) / 2
     side = max(_FIRST, float((high - low).max()) * 1.5)
+    end = max(shape) if largest is None else min(max(shape), max(largest, side))
     windows: list[Window] = []
-    while side < max(shape):
+    while side < end:
         window = window_at(shape, (float(middle[0]), float(middle[1])), side)
         side *= _STEP
         if window not in windows:
             windows.append(window)
-    return [*windows, Window(0, 0, *shape)]
+    last = window_at(shape, (float(middle[0]), float(middle[1])), end)
+    # One that is almost the last shows nothing more.
+    return [*(one for one in windows if max(one.shape) <= _DISTINCT * max(last.shape)), last]
 
 
 def window_at(shape: tuple[int, int], middle: tuple[float, float], side: float) -> Window:

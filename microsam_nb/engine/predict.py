@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -26,6 +27,7 @@ def predict(
     prompts: Sequence[Prompt],
     *,
     previous: Mask | None = None,
+    size: float | None = None,
     use: RegionUse | None = None,
 ) -> Candidate:
     """Segment one object from prompts of any kinds, all in one plane.
@@ -33,11 +35,12 @@ def predict(
     ``source`` is the embedding of that plane, or a store; of a tiled store the tile that fits best answers, and an
     object larger than a tile is still segmented whole. A lone positive point is ambiguous: of three answers (four by
     nano) that with the highest predicted IoU is given. nano looks closer at the object when the plane's pixels are
-    there; ``previous``, the mask that the user is correcting, tells it where. ``use`` says how regions (ellipse,
+    there; ``previous``, the mask that the user is correcting, tells it where, and ``size``, the usual diameter of
+    objects in pixels, how close it need look at what is only clicked at. ``use`` says how regions (ellipse,
     polygon, mask) are put to the model. The mask may be empty when nothing is found. Raises PromptError as
     ``prompting.gather`` does, and StoreError when an embedding is missing and cannot be computed.
     """
-    return predict_many(model, source, [prompts], previous=[previous], use=use)[0]
+    return predict_many(model, source, [prompts], previous=[previous], size=size, use=use)[0]
 
 
 def predict_many(
@@ -46,6 +49,7 @@ def predict_many(
     objects: Sequence[Sequence[Prompt]],
     *,
     previous: Sequence[Mask | None] | None = None,
+    size: float | None = None,
     use: RegionUse | None = None,
 ) -> list[Candidate]:
     """Segment one object per set of prompts; see ``predict``. Sets of the same form are answered together."""
@@ -55,12 +59,14 @@ def predict_many(
             f"There are {len(before)} previous masks for {len(objects)} objects.",
             "Give one for each object, None where there is none.",
         )
-    size = source.shape[1:] if isinstance(source, EmbeddingStore) else source.original_size
-    asked = [gather(prompts, size, use) for prompts in objects]
+    if size is not None and not 0 < size < math.inf:
+        raise PromptError(f"Objects cannot be {size} pixels wide.", "Give their usual diameter, above 0, or None.")
+    shape = source.shape[1:] if isinstance(source, EmbeddingStore) else source.original_size
+    asked = [gather(prompts, shape, use) for prompts in objects]
     if isinstance(source, Embedding):
         _check(model, source)
-        return _in_plane(model, source, asked, before)
-    return _in_store(model, source, asked, before)
+        return _in_plane(model, source, asked, before, size)
+    return _in_store(model, source, asked, before, size)
 
 
 def predict_logits(
@@ -94,7 +100,11 @@ def _check(model: Model, embedding: Embedding) -> None:
 
 
 def _in_store(
-    model: Model, store: EmbeddingStore, asked: Sequence[Gathered], previous: Sequence[Mask | None]
+    model: Model,
+    store: EmbeddingStore,
+    asked: Sequence[Gathered],
+    previous: Sequence[Mask | None],
+    size: float | None,
 ) -> list[Candidate]:
     store.key.check_model(model, "The store")
     planes = store.shape[0]
@@ -109,16 +119,20 @@ def _in_store(
         # nano answers from windows: a plane that is not stored need not be encoded as a whole.
         windows = model.is_nano and store.has_image and (store.tiling is not None or not store.has(plane))
         embedding = store.pixels_only(plane) if windows else readable(model, store.plane(plane))
-        answers = _in_plane(model, embedding, [asked[i] for i in some], [previous[i] for i in some])
+        answers = _in_plane(model, embedding, [asked[i] for i in some], [previous[i] for i in some], size)
         found.update(zip(some, answers, strict=True))
     return [found[i] for i in range(len(asked))]
 
 
 def _in_plane(
-    model: Model, embedding: Embedding, asked: Sequence[Gathered], previous: Sequence[Mask | None]
+    model: Model,
+    embedding: Embedding,
+    asked: Sequence[Gathered],
+    previous: Sequence[Mask | None],
+    size: float | None,
 ) -> list[Candidate]:
     if model.is_nano and embedding.pixels is not None:
-        return list(look_closer(model, embedding, asked, previous))
+        return list(look_closer(model, embedding, asked, previous, size))
     whole = Look(Window(0, 0, *embedding.original_size), embedding)
     answers = answer(model, [(whole, own) for own in asked])
     return [best(model, own, [one], embedding.original_size) for own, one in zip(asked, answers, strict=True)]

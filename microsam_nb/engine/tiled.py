@@ -2,8 +2,8 @@
 
 The tile that has most room around the prompts answers. When they do not fit into any, or the mask reaches a border
 of the tile that is none of the plane, the object is larger than the tile: it is looked at again in a window of twice
-the size, and so on up to the whole plane. Such windows are encoded when they are needed, from the image, and
-remembered.
+the size, and so on up to the whole plane, or some thousand pixels of a large one. Such windows are encoded when they
+are needed, from the image, and remembered.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from .answer import answer, best
 from .embedding import Embedding
 from .looks import Look, window_at
 from .models import Model
+from .pixels import farthest, thinned
 from .prompting import Gathered, box_of
 from .store import EmbeddingStore
 from .tiling import Tile, Tiling, Window
@@ -114,14 +115,20 @@ def _rank(window: Window, size: tuple[int, int], extent: BoxPrompt) -> tuple[boo
 
 
 def _whole(model: Model, store: EmbeddingStore, asked: Gathered, found: Candidate | None, window: Window) -> Candidate:
-    size = store.shape[1:]
-    while found is None or (store.has_image and _outgrows(window, size, found.mask)):
+    size, shown = store.shape[1:], store.key.shown_shape
+    most = max(farthest(shown), _longest(asked.extent()) * _GROWTH)
+    while found is None or (store.has_image and max(window.shape) < most and _outgrows(window, size, found.mask)):
         known = asked.extent([box_of(found.mask, size)] if found is not None and found.mask.area else [])
-        side = max(known.y1 - known.y0, known.x1 - known.x0, max(window.shape)) * _GROWTH
-        window = window_at(size, ((known.y0 + known.y1) / 2, (known.x0 + known.x1) / 2), side)
-        shown = Look(window, store.window(asked.plane, window))
-        found = best(model, asked, answer(model, [(shown, asked)]), size)
+        side = min(max(_longest(known), max(window.shape)) * _GROWTH, most)
+        grown = window_at(size, ((known.y0 + known.y1) / 2, (known.x0 + known.x1) / 2), side)
+        window = thinned(grown, shown, model.frame)[0]
+        look = Look(window, store.window(asked.plane, window))
+        found = best(model, asked, answer(model, [(look, asked)]), size)
     return found
+
+
+def _longest(extent: BoxPrompt) -> float:
+    return max(extent.y1 - extent.y0, extent.x1 - extent.x0)
 
 
 def _outgrows(window: Window, size: tuple[int, int], mask: Mask) -> bool:

@@ -69,6 +69,12 @@ class Tiling:
         )
         return Tile(index, inner, outer)
 
+    def tile_of(self, shape: tuple[int, int], y: float, x: float) -> int:
+        """Return the tile whose inner window holds the pixel at (y, x), the nearest one for places outside."""
+        rows, columns = self.grid(shape)
+        row, column = min(max(int(y // self.tile[0]), 0), rows - 1), min(max(int(x // self.tile[1]), 0), columns - 1)
+        return row * columns + column
+
     def tiles(self, shape: tuple[int, int]) -> Iterator[Tile]:
         """Yield every tile of a plane of ``shape`` (height, width), row by row."""
         rows, columns = self.grid(shape)

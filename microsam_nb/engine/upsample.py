@@ -11,6 +11,9 @@ from torch import Tensor
 from ..core import Mask
 from .embedding import Embedding
 
+#: Pixels of the plane computed at a time.
+_PART = 1 << 20
+
 
 def upsample(logits: Tensor, embedding: Embedding, frame: int, plane: int) -> Mask:
     """Scale low-resolution logits (h, w) to the plane and threshold at 0, only where the object is.
@@ -20,25 +23,37 @@ def upsample(logits: Tensor, embedding: Embedding, frame: int, plane: int) -> Ma
     rows, cols = (_reach((logits > 0).any(1 - axis)) for axis in range(2))
     if rows is None or cols is None:
         return Mask((plane, 0, 0), np.zeros((0, 0, 0), bool))
-    x = logits
-    start = []
-    for axis, (first, last) in enumerate((rows, cols)):
-        low = _Stretch(logits.shape[axis], frame)
-        full = _Stretch(embedding.input_size[axis], embedding.original_size[axis])
-        # Linear interpolation reaches one source pixel beyond the object on each side.
-        out0, out1 = full.covered(*low.covered(first - 1, last + 1))
-        mid0, mid1 = full.needed(out0, out1)
-        low0, low1 = low.needed(mid0, mid1)
-        x = x.narrow(axis, low0, low1 - low0)
-        x = low.sample(x, axis, low0, mid0, mid1)
-        x = full.sample(x, axis, mid0, out0, out1)
-        start.append(out0)
-    return Mask.crop((x > 0).cpu().numpy(), (plane, start[0], start[1]))
+    down, right = (
+        _Enlargement(logits.shape[axis], frame, embedding.input_size[axis], embedding.original_size[axis], span)
+        for axis, span in enumerate((rows, cols))
+    )
+    x = down(logits, 0)
+    # A few rows at a time, which depend on nothing but themselves: as numbers a large object takes far more memory.
+    step = max(1, _PART // (right.stop - right.start))
+    found = [(right(some, 1) > 0).cpu().numpy() for some in x.split(step)]
+    return Mask.crop(np.concatenate(found), (plane, down.start, right.start))
 
 
 def _reach(flags: Tensor) -> tuple[int, int] | None:
     hits = torch.nonzero(flags)
     return (int(hits[0]), int(hits[-1])) if len(hits) else None
+
+
+class _Enlargement:
+    """Both scalings of one axis, low resolution to frame to plane, of what old pixels ``span`` (both ends) become."""
+
+    def __init__(self, low: int, frame: int, scaled: int, full: int, span: tuple[int, int]) -> None:
+        self._low, self._full = _Stretch(low, frame), _Stretch(scaled, full)
+        # Linear interpolation reaches one source pixel beyond the object on each side.
+        self.start, self.stop = self._full.covered(*self._low.covered(span[0] - 1, span[1] + 1))
+        self._middle = self._full.needed(self.start, self.stop)
+        self._needed = self._low.needed(*self._middle)
+
+    def __call__(self, x: Tensor, axis: int) -> Tensor:
+        """Return new pixels [start, stop) of an axis."""
+        first, end = self._needed
+        x = self._low.sample(x.narrow(axis, first, end - first), axis, first, *self._middle)
+        return self._full.sample(x, axis, self._middle[0], self.start, self.stop)
 
 
 class _Stretch:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,12 @@ def is_zarr(path: Path) -> bool:
 
 
 def open_image(path: Path, key: str = "") -> Any:
-    """Open an image or volume of any size: an array, or something that is read by indexing its planes.
+    """Open an image or volume of any size: an array, or something that is read by indexing planes or parts of them.
 
-    TIFF and .npy files of more than 64 MiB are mapped into memory or read page by page; a zarr folder is read chunk
-    by chunk. ``key`` names the array in a zarr group; of OME-Zarr it is the full resolution by default, its axes of
-    length 1 are dropped. Where the file names its axes the result has them as ``axes``, channels last. Raises
-    FileError.
+    TIFF and .npy files of more than 64 MiB are mapped into memory or read tile by tile; a zarr folder is read chunk
+    by chunk. The lower resolutions of OME-Zarr and of such a TIFF are its ``levels``. ``key`` names the array in a
+    zarr group; of OME-Zarr it is the full resolution by default, its axes of length 1 are dropped. Where the file
+    names its axes the result has them as ``axes``, channels last. Raises FileError.
     """
     if path.is_dir() and is_zarr(path):
         return _open_zarr(path, key)
@@ -64,13 +64,14 @@ class Named(np.ndarray[Any, Any]):
 
 
 class Lazy:
-    """An array elsewhere; ``lazy[i]`` reads one plane.
+    """An array elsewhere; ``lazy[i]`` reads one plane, ``lazy[i, y0:y1, x0:x1:step]`` a part of it.
 
     Where its ``axes`` are known, those of length 1 are left out (but y and x), and channels come last unless
-    ``moved`` is False.
+    ``moved`` is False. ``levels`` are smaller copies of the same, where the file has them, the largest first.
+    ``chunks`` are the sides of what the file stores in one piece, () where that is not known.
     """
 
-    def __init__(self, source: Any, axes: str = "", *, moved: bool = True) -> None:
+    def __init__(self, source: Any, axes: str = "", *, moved: bool = True, levels: Sequence[Lazy] = ()) -> None:
         shape = tuple(int(side) for side in source.shape)
         names = axes or "?" * len(shape)
         kept = [i for i, name in enumerate(names) if shape[i] > 1 or name in "yx?"]
@@ -84,10 +85,14 @@ class Lazy:
         self.shape = tuple(shape[i] for i in self._order)
         self.dtype = np.dtype(source.dtype)
         self.ndim = len(self.shape)
+        self.levels = tuple(levels)
+        chunks = getattr(source, "chunks", None)
+        self.chunks: tuple[int, ...] = tuple(int(chunks[i]) for i in self._order) if chunks else ()
 
     def stored(self) -> Lazy:
         """Return the same with the channels where the file has them."""
-        out = Lazy(self._source, self._names, moved=False)
+        levels = [one.stored() for one in self.levels]
+        out = Lazy(self._source, self._names, moved=False, levels=levels)
         out._owner = self  # its file stays open as long as this one
         return out
 
@@ -104,17 +109,36 @@ class Lazy:
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> NDArray[np.generic]:
-        picked, order, kept = list(self._picked), self._order, self._kept
-        single = isinstance(key, (int, np.integer))
-        if single:
-            if not 0 <= key < len(self):
-                raise IndexError(f"there is no plane {key}")
-            picked[order[0]] = int(key)
-            kept = [i for i in kept if i != order[0]]
-            order = order[1:]
+        keys = self._spelt_out(key)
+        if keys is None:  # numpy knows many more ways to pick
+            out: NDArray[np.generic] = self[...][key]
+            return out
+        picked, kept = list(self._picked), []
+        for axis, one in zip(self._order, keys, strict=True):
+            picked[axis] = one
+            if isinstance(one, slice):
+                kept.append(axis)
         found = np.asarray(self._source[tuple(picked)])
-        out: NDArray[np.generic] = found.transpose([kept.index(i) for i in order])
-        return out if single else out[key]
+        stored = sorted(kept)
+        return found.transpose([stored.index(axis) for axis in kept])
+
+    def _spelt_out(self, key: Any) -> list[Any] | None:
+        """Return one number or slice forward per axis, or None for other ways to index. Raises IndexError."""
+        keys = list(key) if isinstance(key, tuple) else [key]
+        if not all(one is ... or isinstance(one, (int, np.integer, slice)) for one in keys):
+            return None
+        if keys.count(...) == 0:
+            keys.append(...)
+        gap = keys.index(...)
+        keys[gap : gap + 1] = [slice(None)] * (self.ndim - len(keys) + 1)
+        if len(keys) != self.ndim or any(isinstance(one, slice) and (one.step or 1) < 1 for one in keys):
+            return None
+        for place, one in enumerate(keys):
+            if isinstance(one, (int, np.integer)):
+                if not 0 <= one < self.shape[place]:
+                    raise IndexError(f"there is no {'plane' if place == 0 else 'pixel'} {one}")
+                keys[place] = int(one)
+        return keys
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[...], dtype)
@@ -129,6 +153,7 @@ def _open_tiff(path: Path) -> Any:
         small = series is None or series.nbytes <= _SMALL
         # Whether all pixels lie in one piece.
         whole = series is not None and series.dataoffset is not None and not series.is_pyramidal
+        count = len(series.levels) if series is not None else 1
     if {"t", "z"} <= long:
         raise _times_and_planes(path, names)
     if small:
@@ -137,7 +162,13 @@ def _open_tiff(path: Path) -> Any:
     if whole:
         mapped = tifffile.memmap(path, mode="r")
         return Lazy(mapped, names) if names else mapped
-    store = tifffile.imread(path, aszarr=True, level=0)
+    lazy, *smaller = (_tiff_level(path, names, level) for level in range(count))
+    lazy.levels = tuple(smaller)
+    return lazy
+
+
+def _tiff_level(path: Path, names: str, level: int) -> Lazy:
+    store = tifffile.imread(path, aszarr=True, level=level)
     lazy = Lazy(zarr.open_array(store, mode="r"), names)
     weakref.finalize(lazy, store.close)
     return lazy
@@ -162,7 +193,7 @@ def _open_zarr(path: Path, key: str) -> Any:
     try:
         found: Any = zarr.open(path, mode="r")
         scales = _scales(found)
-        axes = ""
+        axes, smaller = "", []
         if isinstance(found, zarr.Group):
             if not key and scales is None:
                 names = sorted(name for name, _ in found.arrays())
@@ -172,11 +203,15 @@ def _open_zarr(path: Path, key: str) -> Any:
                 key = names[0]
             elif scales is not None:
                 axes = _names(scales.get("axes"))
-                key = key or str(scales["datasets"][0]["path"])
+                first, *others = (str(one["path"]) for one in scales["datasets"])
+                # A pyramid may lack levels that it lists.
+                smaller = [] if key else [one for one in map(found.get, others) if isinstance(one, zarr.Array)]
+                key = key or first
             found = found.get(key)
         if not isinstance(found, zarr.Array):
             raise FileError(f"{path} holds no array {key!r}.", "Check the key.")
-        lazy = Lazy(found, axes if len(axes) == found.ndim else "")
+        axes = axes if len(axes) == found.ndim else ""
+        lazy = Lazy(found, axes, levels=[Lazy(one, axes) for one in smaller if one.ndim == found.ndim])
     except FileError:
         raise
     except Exception as error:  # stores and codecs have no common base error

@@ -1,5 +1,6 @@
 """The eyes: pixels and places computed, without a browser and without a widget."""
 
+from .channels import Stain, compose
 from .gestures import (
     Click,
     Corners,
@@ -17,8 +18,11 @@ from .gestures import (
     handles,
 )
 from .keys import KEYS, TOOLS, Command, Key, command_for, help_rows, key_of
-from .paint import Patch, encode_image, label_patch, mask_patch, outline
+from .paint import Patch, encode_entries, encode_image
 from .palette import colour_of, palette
+from .pictures import Look, Pictures
+from .raster import Raster
+from .snapshot import snapshot
 from .viewport import Viewport
 
 __all__ = [
@@ -33,22 +37,26 @@ __all__ = [
     "Key",
     "Outline",
     "Pan",
+    "Look",
     "Patch",
+    "Pictures",
     "Press",
     "Removal",
     "Shift",
     "Stroke",
+    "Raster",
+    "Stain",
     "Viewport",
     "action_for",
     "colour_of",
     "command_for",
+    "compose",
+    "encode_entries",
     "encode_image",
     "gestures",
     "handles",
     "help_rows",
     "key_of",
-    "label_patch",
-    "mask_patch",
-    "outline",
     "palette",
+    "snapshot",
 ]

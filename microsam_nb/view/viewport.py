@@ -68,5 +68,11 @@ class Viewport:
         return (y - self.y) * self.zoom, (x - self.x) * self.zoom
 
     @property
+    def visible(self) -> tuple[float, float, float, float]:
+        """The part of the plane on screen: y0, x0, y1, x1 in image coordinates."""
+        y1, x1 = self.to_image(self.height, self.width)
+        return max(0.0, self.y), max(0.0, self.x), min(float(self.shape[0]), y1), min(float(self.shape[1]), x1)
+
+    @property
     def view(self) -> View:
         return View(self.y, self.x, self.zoom)

@@ -1,44 +1,64 @@
-"""The canvas: pixels travel once, views and edits as small commands."""
+"""The screen: what a session holds, on a canvas. Pixels travel once, views and edits as small commands."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import ipywidgets as widgets
-import numpy as np
 from ipycanvas import Canvas, MultiCanvas
-from numpy.typing import NDArray
 
-from ..core import Box, BoxPrompt, Candidate, Point
-from ..session import Change, Session
-from ..view import Patch, Viewport, encode_image, label_patch, mask_patch, outline
-from ..view.paint import shrinkage
-from ..view.palette import NEGATIVE, POSITIVE, PROPOSAL
-from .batch import batch, number, put
+from ..core import Box, Candidate, Image, Mask, MicrosamError, Prompt
+from ..session import Change, Layers, Session
+from ..view import Look, Pictures, Viewport, snapshot
+from ..view.marks import marks
+from ..view.overlays import CANDIDATES, MASKS, PROPOSALS, label_source, mask_prompts, mask_source, objects
+from .batch import batch, number
 from .closing import close_tree
+from .overlay import Overlay
+from .picture import Picture
+from .prompts import draw_marks
 
-_IMAGE, _OBJECTS, _LINES, _TOP = range(4)
+_log = logging.getLogger("microsam_nb")
+
+_IMAGE, _OBJECTS, _PROMPTS, _TOP = range(4)
+_MANY = 64  # boxes that are drawn one by one
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Scene:
+    """All that decides about what is on screen, but for the pixels of image and labels."""
+
+    view: Viewport
+    density: float
+    look: Look
+    layers: Layers
+    selected: tuple[int, ...]
+    target: int
+    proposals: tuple[Candidate, ...]
+    candidates: tuple[Candidate, ...]
+    prompts: tuple[Prompt, ...]
 
 
 class Screen:
-    """Draws a session on a MultiCanvas: image, objects, outlines and prompts; the top layer stays clear.
+    """Draws a session on a MultiCanvas: image, objects and proposals, prompts; the top layer stays clear.
 
-    Image and labels lie on hidden canvases at their own resolution, so that another view costs two commands.
-    ``pixels`` gives the shown plane, uint8 (y, x) or (y, x, 3). Only one thread may call ``paint``.
+    Image and objects lie on hidden canvases at their own resolution, so that another view costs a few commands.
     """
 
-    def __init__(self, pixels: Callable[[int], NDArray[np.uint8]], session: Session, width: int, height: int) -> None:
-        self._pixels, self._session = pixels, session
-        _, rows, columns = session.shape
-        self._plane_size = (rows, columns)
-        self._shrink = shrinkage(self._plane_size)
-        small = [-(-side // self._shrink) for side in self._plane_size]
-        self._image, self._labels, self._proposal = (Canvas(width=small[1], height=small[0]) for _ in range(3))
-        self._encoded: Patch | None = None
-        self._outlined: Candidate | None = None
-        self._rings: list[NDArray[np.float32]] = []
+    def __init__(self, image: Image, session: Session, width: int, height: int) -> None:
+        self._session = session
+        self._image = image
+        self._plane_size = image.shape[1:]
+        self._lock = threading.RLock()
         self._density = 1.0
-        self.opacity = 0.45
+        #: What the browser shows; None when that is not known.
+        self._drawn: _Scene | None = None
+        self.pictures = Pictures(image)
+        self._picture = Picture(self.pictures, self._plane_size, self._lock, self._arrived, self._failed)
+        self._objects, self._candidates, self._proposals, self._masks = (Overlay() for _ in range(4))
         self.canvas = MultiCanvas(4, width=width, height=height)
         self.canvas.layout.width = self.canvas.layout.height = "100%"
         self.box = widgets.Box(
@@ -54,101 +74,186 @@ class Screen:
         """The visible part of the plane, in pixels of the canvas."""
         return Viewport.of(self.canvas.width, self.canvas.height, self._plane_size, self._session.state.browsing.view)
 
+    @property
+    def idle(self) -> bool:
+        """Whether no part of the image is still to come."""
+        return self._picture.idle
+
+    def wait(self, timeout: float = 30.0) -> None:
+        """Return when all of the image that can be seen is drawn. Raises TimeoutError."""
+        if not self._picture.wait(timeout):
+            raise TimeoutError(f"The image is still being read after {timeout:g} s; wait longer.")
+
     def resize(self, width: float, height: float, density: float) -> bool:
-        """Take the size in CSS pixels and the device pixels per CSS pixel; return whether anything changed."""
+        """Take the size in CSS pixels and the device pixels per CSS pixel; return whether anything changed.
+
+        What was drawn is gone then: paint a change of the view.
+        """
         density = min(max(number(density), 0.5), 4.0)
         size = (max(50, round(number(width) * density)), max(50, round(number(height) * density)))
-        self._density = density
-        if size == (self.canvas.width, self.canvas.height):
-            return False
-        with batch():
+        with self._lock, batch():
+            if size == (self.canvas.width, self.canvas.height) and density == self._density:
+                return False
+            self._density = density
             self.canvas.width, self.canvas.height = size
         return True
 
     def paint(self, change: Change, *, everything: bool = False) -> None:
-        """Draw what changed; with ``everything``, on a page that has nothing yet."""
-        state = self._session.state
-        with batch():
-            if everything:
-                put(self._image, self._picture())
-            where = self._whole() if everything else change.labels
-            if where is not None:
-                put(self._labels, label_patch(self._session.labels.volume[0], where, self._shrink))
-            if everything or change.proposal:
-                self._proposal.clear_rect(0, 0, self._proposal.width, self._proposal.height)
-                if state.proposal is not None:
-                    put(self._proposal, mask_patch(state.proposal.mask, PROPOSAL, self._shrink))
-            view = self.viewport
-            moved = everything or change.view
-            if moved:
-                self._show(self.canvas[_IMAGE], [self._image], view, 1.0)
-            if moved or change.proposal or where is not None:
-                self._show(self.canvas[_OBJECTS], [self._labels, self._proposal], view, self.opacity)
-            if moved or change.proposal or change.prompts:
-                self._draw_lines(view)
-            # The browser waits for this layer to know that a new picture is complete.
-            self.canvas[_TOP].clear_rect(0, 0, 1, 1)
+        """Draw what changed as one message; with ``everything``, on a page that has nothing yet."""
+        with self._lock:
+            now, old = self._scene(), None if everything else self._drawn
+            try:
+                with batch():
+                    self._paint(now, old, change)
+            except BaseException:
+                # Nothing was sent: what the browser holds is not what was meant to be there.
+                self._drawn = None
+                raise
+            self._drawn = now
+
+    def snapshot(self, width: int = 900) -> bytes:
+        """Return a PNG of the whole plane with all that lies on it, without asking the browser."""
+        return snapshot(self._image, self._session, width, self.pictures)
 
     def close(self) -> None:
-        for one in (self._image, self._labels, self._proposal, *(self.canvas[i] for i in range(4))):
+        self._picture.close()
+        overlays = (self._objects, self._candidates, self._proposals, self._masks)
+        sheets = [self._picture.overview, self._picture.detail, *(s for o in overlays for s in (o.fill, o.lines))]
+        for one in (*(sheet.canvas for sheet in sheets), *(self.canvas[i] for i in range(4))):
             close_tree(one)
         close_tree(self.box)
 
-    def _picture(self) -> Patch:
-        if self._encoded is None:
-            self._encoded = encode_image(self._pixels(self._session.state.browsing.plane), self._shrink)
-        return self._encoded
+    def _scene(self) -> _Scene:
+        state = self._session.state
+        return _Scene(
+            view=self.viewport,
+            density=self._density,
+            look=Look.of(state.browsing),
+            layers=state.browsing.layers,
+            selected=self._session.selected,
+            target=state.target,
+            proposals=state.proposals,
+            candidates=state.candidates,
+            prompts=state.prompts,
+        )
 
-    def _whole(self) -> Box:
-        return Box((0, 0, 0), (1, *self._plane_size))
+    def _paint(self, now: _Scene, old: _Scene | None, change: Change) -> None:
+        if old is None:
+            for overlay in (self._objects, self._candidates, self._proposals, self._masks):
+                overlay.forget()
+        plane = old is None or now.look.plane != old.look.plane
+        moved = plane or old is None or now.view != old.view or now.density != old.density
+        layered = old is None or now.layers != old.layers
+        pictured = self._picture.look(now.look, now.view, everything=old is None)
+        if plane:
+            for overlay in (self._objects, self._candidates, self._proposals, self._masks):
+                overlay.empty()
+        drawn = self._update(now, old, change.labels)
+        if moved or pictured or old is None or now.layers.image != old.layers.image:
+            self._show_image(now)
+        if moved or layered or drawn:
+            self._show_objects(now)
+        prompted = moved or layered or old is None or now.prompts is not old.prompts
+        if prompted:
+            self._show_prompts(now)
+        told = change.view or change.prompts or change.proposal or change.candidates or change.layers or change.labels
+        if prompted or pictured or drawn or told:
+            # The browser waits for this layer to know that a new picture is complete.
+            self.canvas[_TOP].clear_rect(0, 0, 1, 1)
 
-    def _show(self, layer: Canvas, sources: list[Canvas], view: Viewport, opacity: float) -> None:
+    def _update(self, now: _Scene, old: _Scene | None, written: Box | None) -> bool:
+        """Bring the overlays up to date; return whether any of them changed."""
+        plane, layers = now.look.plane, now.layers
+        drawn = False
+        if layers.objects.visible and any(True for _ in self._session.labels):
+            changed = [] if old is None else [now.target, old.target] if now.target != old.target else []
+            picked = [] if old is None else sorted(set(now.selected) ^ set(old.selected))
+            boxes = [] if written is None or not written.start[0] <= plane < written.stop[0] else [written]
+            source = label_source(self._session.labels.volume, plane, now.target)
+            drawn |= self._objects.update(
+                now.view,
+                source,
+                objects(layers.contours),
+                now.density,
+                boxes + self._boxes(changed),
+                self._boxes(picked),
+                now.selected,
+            )
+        else:
+            drawn |= self._objects.empty()
+        for overlay, layer, style, masks, before in (
+            (self._candidates, layers.candidates, CANDIDATES, _masks(now.candidates), old and _masks(old.candidates)),
+            (self._proposals, layers.proposal, PROPOSALS, _masks(now.proposals), old and _masks(old.proposals)),
+            (self._masks, layers.prompts, MASKS, mask_prompts(now.prompts), old and mask_prompts(old.prompts)),
+        ):
+            if not layer.visible or not masks:
+                drawn |= overlay.empty()
+                continue
+            drawn |= overlay.update(
+                now.view, mask_source(masks, plane), style, now.density, _changed(masks, before or ()), ()
+            )
+        return drawn
+
+    def _boxes(self, labels: list[int]) -> list[Box]:
+        found = []
+        for label in labels:
+            try:
+                found.append(self._session.labels.box(label))
+            except (MicrosamError, KeyError):
+                continue  # it is gone: what was written tells where
+        return _together(found)
+
+    def _show_image(self, now: _Scene) -> None:
+        layer = self._cleared(_IMAGE, now.view)
+        if now.layers.image.visible:
+            self._picture.show(layer, now.view, now.layers.image.opacity)
+
+    def _show_objects(self, now: _Scene) -> None:
+        layer, layers = self._cleared(_OBJECTS, now.view), now.layers
+        self._objects.show(layer, now.view, layers.objects.opacity)
+        self._candidates.show(layer, now.view, layers.candidates.opacity)
+        self._proposals.show(layer, now.view, layers.proposal.opacity)
+        self._masks.show(layer, now.view, layers.prompts.opacity)
+
+    def _show_prompts(self, now: _Scene) -> None:
+        layer = self._cleared(_PROMPTS, now.view)
+        if now.layers.prompts.visible:
+            shown = marks(now.prompts, now.look.plane)
+            draw_marks(layer, shown, now.view, now.density, now.layers.prompts.opacity)
+
+    def _cleared(self, number_: int, view: Viewport) -> Canvas:
+        layer = self.canvas[number_]
         layer.clear_rect(0, 0, view.width, view.height)
-        zoom = number(view.zoom * self._shrink)
-        layer.image_smoothing_enabled = zoom < 1
-        layer.global_alpha = opacity
-        layer.set_transform(zoom, 0, 0, zoom, number(-view.x * view.zoom), number(-view.y * view.zoom))
-        for source in sources:
-            layer.draw_image(source, 0, 0)
-        layer.reset_transform()
+        return layer
 
-    def _draw_lines(self, view: Viewport) -> None:
-        layer, state, thick = self.canvas[_LINES], self._session.state, self._density
-        layer.clear_rect(0, 0, view.width, view.height)
-        if state.proposal is not None:
-            if self._outlined is not state.proposal:
-                self._outlined, self._rings = state.proposal, outline(state.proposal.mask)
-            corner = np.array([view.y, view.x])
-            rings = [(r - corner) * view.zoom for r in self._rings]
-            layer.line_width = 1.5 * thick
-            layer.stroke_style = _css(PROPOSAL)
-            for ring in rings:
-                layer.stroke_polygon(np.ascontiguousarray(ring[:, ::-1], np.float32))
-        for prompt in state.prompts:
-            if isinstance(prompt, Point):
-                row, column = view.to_screen(prompt.y, prompt.x)
-                _dot(layer, number(row), number(column), prompt.positive, thick)
-            elif isinstance(prompt, BoxPrompt):
-                row, column = view.to_screen(prompt.y0, prompt.x0)
-                size = ((prompt.x1 - prompt.x0) * view.zoom, (prompt.y1 - prompt.y0) * view.zoom)
-                layer.line_width = 2 * thick
-                layer.stroke_style = _css(POSITIVE)
-                layer.stroke_rect(number(column), number(row), number(size[0]), number(size[1]))
+    def _arrived(self) -> None:
+        # The view that is on screen: a newer one comes with its own picture, and the browser is told when.
+        if self._drawn is not None:
+            self._show_image(self._drawn)
+
+    def _failed(self, error: Exception) -> None:
+        _log.error("The picture of the image failed.", exc_info=error)
+        text = str(error) if isinstance(error, MicrosamError) else f"({error.__class__.__name__}: {error})"
+        self._session.say(f"A part of the image cannot be shown. {text}", error=True)
 
 
-def _dot(layer: Canvas, row: float, column: float, positive: bool, thick: float) -> None:
-    """Draw a point; a plus or minus tells its kind without colour."""
-    arm = 3.5 * thick
-    layer.fill_style = _css(POSITIVE if positive else NEGATIVE)
-    layer.fill_circle(column, row, 6 * thick)
-    layer.line_width = 1.5 * thick
-    layer.stroke_style = "#ffffff"
-    layer.stroke_circle(column, row, 6 * thick)
-    layer.stroke_style = "#000000"
-    layer.stroke_line(column - arm, row, column + arm, row)
-    if positive:
-        layer.stroke_line(column, row - arm, column, row + arm)
+def _masks(found: tuple[Candidate, ...]) -> tuple[Mask, ...]:
+    return tuple(one.mask for one in found)
 
 
-def _css(colour: tuple[int, int, int]) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+def _changed(now: Sequence[Mask], before: Sequence[Mask]) -> list[Box]:
+    """Return where masks came or went."""
+    if now is before:
+        return []
+    ours, theirs = {id(mask): mask for mask in now}, {id(mask): mask for mask in before}
+    return _together([{**ours, **theirs}[one].box for one in ours.keys() ^ theirs.keys()])
+
+
+def _together(boxes: list[Box]) -> list[Box]:
+    """Return the boxes, or one around them where they are many."""
+    if len(boxes) <= _MANY:
+        return boxes
+    around = boxes[0]
+    for box in boxes[1:]:
+        around = around.union(box)
+    return [around]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from microsam_nb.core import BoxPrompt, Mask, Point
-from microsam_nb.engine import closer, encode, predict, predict_many
+from microsam_nb.core import BoxPrompt, Mask, Point, PromptError
+from microsam_nb.engine import closer, encode, load_model, predict, predict_many
 from microsam_nb.engine.embedding import Embedding
 from microsam_nb.engine.looks import MARGIN, Look, around, ladder, look, plausible, window_at
 from microsam_nb.engine.tiling import Window
@@ -193,3 +193,48 @@ def test_islands_without_a_click_are_left_out():
     assert _connected(mask, gather([Point(0, 105, 205), Point(0, 115, 225, False)], SIZE)) == one
     assert _connected(mask, gather([Point(0, 10, 10)], SIZE)) is mask
     assert _connected(mask, gather([Point(0, 105, 205), BoxPrompt(0, 100, 200, 120, 230)], SIZE)) is mask
+
+
+@pytest.fixture(scope="module")
+def nano():
+    return load_model("nano", "cpu")
+
+
+@pytest.fixture(scope="module")
+def discs():
+    """Two bright discs, of 12 and of 90 pixels, on a dark ground (256, 320)."""
+    yy, xx = np.indices((256, 320)) + 0.5
+    inside = (np.hypot(yy - 40, xx - 40) < 6) | (np.hypot(yy - 150, xx - 200) < 45)
+    return np.where(inside, 180, 30).astype(np.uint8) + np.random.default_rng(0).integers(0, 12, (256, 320), np.uint8)
+
+
+def looked_at(monkeypatch, model, pixels, point, size):
+    """What a click finds, and the windows that were looked at for it."""
+    seen = []
+    real = closer.look
+    monkeypatch.setattr(closer, "look", lambda m, e, windows: (seen.append(list(windows)), real(m, e, windows))[1])
+    found = predict(model, encode(model, pixels), [point], size=size)
+    return found.mask, seen
+
+
+def test_a_usual_size_spares_windows(monkeypatch, nano, discs):
+    everything, all_windows = looked_at(monkeypatch, nano, discs, Point(0, 40, 40), None)
+    mask, windows = looked_at(monkeypatch, nano, discs, Point(0, 40, 40), 12.0)
+    assert len(windows) == 1
+    assert len(windows[0]) < len(all_windows[0])
+    assert set(windows[0]) < set(all_windows[0])
+    assert 60 < mask.area < 200
+    assert 60 < everything.area < 200
+
+
+def test_an_object_of_another_size_is_found_nevertheless(monkeypatch, nano, discs):
+    mask, windows = looked_at(monkeypatch, nano, discs, Point(0, 150, 200), 12.0)
+    assert len(windows) == 2, "what is found close by is not usual: all windows are looked at"
+    expected = np.pi * 45**2
+    assert 0.7 * expected < mask.area < 1.3 * expected
+
+
+@pytest.mark.parametrize("size", [0.0, -3.0, float("nan"), float("inf")])
+def test_no_object_has_such_a_size(nano, discs, size):
+    with pytest.raises(PromptError, match="above 0"):
+        predict(nano, encode(nano, discs), [Point(0, 40, 40)], size=size)

@@ -207,8 +207,8 @@ def test_windows_around_large_objects_are_encoded_once(plain, image, monkeypatch
     from microsam_nb.engine.store import source
 
     seen = []
-    encode = source.encode
-    monkeypatch.setattr(source, "encode", lambda *args: seen.append(args) or encode(*args))
+    encode = source.encode_window
+    monkeypatch.setattr(source, "encode_window", lambda *args: seen.append(args) or encode(*args))
     monkeypatch.setattr(tiled, "best", thing(SIZE, Window(20, 30, 180, 240)))
     store = open_store(None, plain, image, TILING)
     first = predict(plain, store, [Point(0, 100, 100)])

@@ -8,12 +8,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import xxhash
 
 from ...core import Image, StoreError
-from ...core.image import raw_bytes
+from ...core.image import spread
+from ...core.pixels import raw_bytes
 from ..encode import scaled_size
 from ..models import Model
 from ..tiling import Tiling
@@ -21,6 +23,10 @@ from ..tiling import Tiling
 #: The fingerprint reads at most this many planes and this many bytes of each.
 _PLANES = 8
 _BYTES = 1 << 20
+#: Pixels of a large plane that the signature reads at a time, or one row of its chunks if that is more.
+_ROWS = 16 << 20
+#: What was read need not be read again: opening a store asks more than once.
+_fingerprints: WeakKeyDictionary[Image, str] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,11 @@ class EmbeddingKey:
         }  # fmt: skip
 
     @property
+    def shown_shape(self) -> tuple[int, ...]:
+        """Shape of a plane as the network sees it: (y, x) or (y, x, 3)."""
+        return self.shape[1:] + ((3,) if self.channels > 1 else ())
+
+    @property
     def tiles(self) -> int:
         """Tiles of one plane, 1 without tiling."""
         return 1 if self.tiling is None else math.prod(self.tiling.grid(self.shape[1:]))
@@ -131,12 +142,22 @@ def fingerprint(image: Image) -> str:
     """Return a hash of a sample of the pixels: whole rows at regular steps of up to 8 planes spread evenly.
 
     Never reads more than 8 planes, so that it is quick for volumes of any size; up to 1 MiB of each is hashed. An
-    image of no more than that is covered fully. A change is missed when it lies only in planes or rows between
-    those of the sample; ``signature`` sees everything.
+    image of no more than that is covered fully. Of large planes (``Image.large``) it is blocks instead of rows, and
+    no more than these are read. A change is missed when it lies only in planes, rows or blocks between those of the
+    sample; ``signature`` sees everything. Found once for each image and remembered.
     """
+    found = _fingerprints.get(image)
+    if found is None:
+        found = _fingerprints[image] = _fingerprint(image)
+    return found
+
+
+def _fingerprint(image: Image) -> str:
     digest = xxhash.xxh128()
-    planes = image.shape[0]
-    for index in sorted({round(i * (planes - 1) / (_PLANES - 1)) for i in range(_PLANES)}):
+    for index in spread(image.shape[0], _PLANES):
+        if image.large:
+            digest.update(image.trace(index).encode())
+            continue
         plane = image.plane(index)
         row = plane.nbytes // plane.shape[0]
         step = max(1, math.ceil(plane.nbytes / max(row, _BYTES)))
@@ -145,10 +166,19 @@ def fingerprint(image: Image) -> str:
 
 
 def signature(image: Image) -> str:
-    """Return the SHA-1 of the raw bytes of all pixels, read plane by plane: micro-sam's ``data_signature``."""
+    """Return the SHA-1 of the raw bytes of all pixels, read plane by plane: micro-sam's ``data_signature``.
+
+    Of large planes a part at a time.
+    """
     digest = hashlib.sha1(usedforsecurity=False)
-    for index in range(image.shape[0]):
-        digest.update(np.ascontiguousarray(np.ma.filled(image.plane(index), 0)).tobytes())
+    planes, height, width = image.shape
+    # Rows that make a whole plane one after the other give the same hash.
+    tall = image.block[0]
+    rows = max(tall, _ROWS // width // tall * tall) if image.large else height
+    for index in range(planes):
+        for y in range(0, height, rows):
+            part = image.region(index, y, 0, min(height, y + rows), width) if image.large else image.plane(index)
+            digest.update(np.ascontiguousarray(np.ma.filled(part, 0)).tobytes())
     return digest.hexdigest()
 
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import dataclass, field
 
 from ...core import Image
 from ..embedding import Embedding
-from ..encode import encode, encode_many
+from ..encode import encode_many, encode_window
 from ..models import Model
+from ..pixels import LargePlane, Pixels
 from ..tiling import Tiling, Window
 from .shelf import Item
 
@@ -23,7 +21,7 @@ class Source:
     model: Model
     image: Image
     tiling: Tiling | None
-    _last: list[tuple[int, NDArray[np.uint8]]] = field(default_factory=list)
+    _last: list[tuple[int, Pixels]] = field(default_factory=list)
 
     @property
     def features_shape(self) -> tuple[int, int, int, int]:
@@ -35,11 +33,11 @@ class Source:
         return encode_many(self.model, [self.pixels(item) for item in items])
 
     def encode_window(self, plane: int, window: Window) -> Embedding:
-        """Encode a window of a plane; without its pixels, which would keep the whole plane in memory."""
-        return replace(encode(self.model, self.shown(plane)[window.slices]), pixels=None)
+        """Encode a window of a plane; without its pixels."""
+        return encode_window(self.model, self.shown(plane), window)
 
-    def pixels(self, item: Item) -> NDArray[np.uint8]:
-        """Return what the network sees: a crop of the plane as it is shown, so that tiles share its contrast."""
+    def pixels(self, item: Item) -> Pixels:
+        """Return what the network sees: a part of the plane as it is shown, so that tiles share its contrast."""
         shown = self.shown(item.plane)
         if self.tiling is None:
             return shown
@@ -47,11 +45,14 @@ class Source:
         # A copy, so that a tile does not keep its whole plane in memory.
         return shown[window.slices].copy()
 
-    def shown(self, plane: int) -> NDArray[np.uint8]:
-        """Return a stretched plane; the last one is kept, since its tiles are asked for one after the other."""
-        for index, pixels in tuple(self._last):
+    def shown(self, plane: int) -> Pixels:
+        """Return a stretched plane; the last one is kept, since its tiles are asked for one after the other.
+
+        Of a large plane nothing is read before a part of it is asked for.
+        """
+        for index, kept in tuple(self._last):
             if index == plane:
-                return pixels
-        pixels = self.image.shown(plane)
+                return kept
+        pixels: Pixels = LargePlane(self.image, plane) if self.image.large else self.image.shown(plane)
         self._last[:] = [(plane, pixels)]
         return pixels

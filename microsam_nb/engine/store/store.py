@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ...core import Image, SettingsError, StoreError
 from ..embedding import Embedding
 from ..models import Model
+from ..pixels import Pixels
 from ..tiling import Tiling, Window
 from .key import EmbeddingKey, signature
 from .layout import ZarrShelf
@@ -94,8 +94,11 @@ class EmbeddingStore:
         """Whether the store was opened with its image, so that it can look at more than what is stored."""
         return self._source is not None
 
-    def shown(self, plane: int) -> NDArray[np.uint8]:
-        """Return a plane as the network sees it, uint8 (y, x) or (y, x, 3). Raises StoreError without the image."""
+    def shown(self, plane: int) -> Pixels:
+        """Return a plane as the network sees it, uint8 (y, x) or (y, x, 3); a large one is read when it is indexed.
+
+        Raises StoreError without the image.
+        """
         if self._source is None:
             raise StoreError("The store was opened for reading.", "Open it with the model and the image.")
         return self._source.shown(self._item(plane, 0).plane)

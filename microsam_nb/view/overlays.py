@@ -1,0 +1,117 @@
+"""How objects, candidates, proposals and mask prompts look on a raster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import Box, Mask, MaskPrompt, Prompt
+from .edges import Pen, edge_entries
+from .ids import label_ids, mask_ids
+from .paint import Patch, encode_entries
+from .palette import POSITIVE, PROPOSAL, entries, palette, single
+from .raster import Raster
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where objects come from: ``ids`` gives their numbers at the pixels of a raster, uint32 (h, w), 0 for none.
+
+    There is none outside ``extent``, where that is known.
+    """
+
+    ids: Callable[[Raster], NDArray[np.uint32]]
+    extent: Box | None = None
+
+    def within(self, raster: Raster, parts: list[Raster], margin: int = 0) -> list[Raster]:
+        """Return what of the parts of a raster may hold objects, or their outlines ``margin`` pixels beyond."""
+        if self.extent is None:
+            return parts
+        inner = raster.around(self.extent, margin)
+        return [found for part in parts if inner is not None and (found := part.common(inner))]
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How the objects of a layer look: filled or not, ``colour`` None for one each, rims and dashes of outlines."""
+
+    colour: tuple[int, int, int] | None = None
+    filled: bool = True
+    rim: bool = True
+    dashed: bool = False
+
+    @property
+    def table(self) -> NDArray[np.uint8]:
+        return palette() if self.colour is None else single(self.colour)
+
+    def pen(self, density: float) -> Pen:
+        """Return the pen for a screen of ``density`` device pixels per CSS pixel, about as fine as the raster."""
+        unit = max(1, round(density))
+        return Pen(2 * unit, unit if self.rim else 0, 5 * unit if self.dashed else 0, 4 * unit)
+
+
+#: Committed objects, filled and as outlines.
+OBJECTS = Style(rim=False)
+CONTOURS = Style(filled=False)
+CANDIDATES = Style(dashed=True)
+PROPOSALS = Style(PROPOSAL)
+MASKS = Style(POSITIVE, filled=False, dashed=True)
+
+
+def objects(contours: bool) -> Style:
+    """Return the style of committed objects."""
+    return CONTOURS if contours else OBJECTS
+
+
+def label_source(volume: NDArray[np.uint32], plane: int, hidden: int = 0) -> Source:
+    """Return the committed labels of a plane as a source, without the object ``hidden``."""
+    return Source(lambda raster: label_ids(volume[plane], raster, hidden))
+
+
+def mask_source(masks: Collection[Mask], plane: int) -> Source:
+    """Return masks as a source; the last one lies on top."""
+    kept = tuple(masks)
+    extent = kept[0].box if kept else None
+    for mask in kept[1:]:
+        extent = mask.box if extent is None else extent.union(mask.box)
+    return Source(lambda raster: mask_ids(kept, plane, raster), extent)
+
+
+def mask_prompts(prompts: Iterable[Prompt]) -> tuple[Mask, ...]:
+    """Return the masks among prompts."""
+    return tuple(one.mask for one in prompts if isinstance(one, MaskPrompt))
+
+
+def fill_patch(source: Source, part: Raster, corner: tuple[int, int], style: Style) -> Patch:
+    """Return the filled objects of ``part`` of the raster that begins at ``corner`` (top, left)."""
+    found = fill_entries(source, part, style)
+    return encode_entries(found, style.table, part.top - corner[0], part.left - corner[1])
+
+
+def fill_entries(source: Source, part: Raster, style: Style) -> NDArray[np.uint8]:
+    """Return the palette entries of the filled objects in a part of a raster, uint8 (h, w)."""
+    ids = source.ids(part)
+    return entries(ids) if style.colour is None else (ids > 0).astype(np.uint8)
+
+
+def edge_patch(
+    source: Source, part: Raster, corner: tuple[int, int], style: Style, pen: Pen, marked: Collection[int] = ()
+) -> Patch:
+    """Return the outlines of ``part`` of the raster that begins at ``corner`` (top, left)."""
+    found = edges(source, part, pen, marked)
+    return encode_entries(found, style.table, part.top - corner[0], part.left - corner[1])
+
+
+def edges(source: Source, part: Raster, pen: Pen, marked: Collection[int] = ()) -> NDArray[np.uint8]:
+    """Return the palette entries of the outlines in a part of a raster, uint8 (h, w)."""
+    more = part.grown(pen.reach)
+    found = edge_entries(source.ids(more), pen, marked, (more.top, more.left))
+    return found[pen.reach : -pen.reach, pen.reach : -pen.reach]
+
+
+def edge_opacity(opacity: float) -> float:
+    """Return how opaque outlines are in a layer of an opacity: enough to be seen where the fill is faint."""
+    return min(1.0, 2 * opacity)

@@ -1,0 +1,191 @@
+"""The image in the browser: an overview of the plane, and the part that is looked at in detail.
+
+Reading, stretching and encoding run on a thread of their own, so that a slow file never holds up the drawing.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from ipycanvas import Canvas
+from numpy.typing import NDArray
+
+from ..view import Look, Patch, Pictures, Raster, Viewport, encode_image
+from ..view.paint import LOSSLESS
+from ..view.raster import DETAIL, overview, plan
+from .batch import batch
+from .sheet import Sheet
+
+_log = logging.getLogger("microsam_nb")
+
+
+class Picture:
+    """Two sheets and the thread that fills them.
+
+    ``lock`` guards the screen; ``arrived`` is called under it, within ``batch``, when there is more to show, and
+    ``failed`` without it.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        shape: tuple[int, int],
+        lock: threading.RLock,
+        arrived: Callable[[], None],
+        failed: Callable[[Exception], None],
+    ) -> None:
+        self.overview, self.detail = Sheet(), Sheet()
+        self._pictures, self._arrived, self._failed = pictures, arrived, failed
+        self._full = overview(shape)
+        self._look: Look | None = None
+        #: What of the overview is still to come; what has come, for pages that are opened later.
+        self._parts: Iterator[tuple[Raster, NDArray[np.uint8]]] | None = None
+        self._sent: list[Patch] = []
+        #: The detail to show, and whether the sheet's is of another look.
+        self._wanted: Raster | None = None
+        self._stale = True
+        self._busy = self._closed = False
+        self._wake = threading.Condition(lock)
+        self._thread: threading.Thread | None = None
+
+    def look(self, look: Look, view: Viewport, *, everything: bool) -> bool:
+        """Say what is to be seen; return whether what can be shown has changed already. Only within ``batch``."""
+        changed = everything
+        if everything:
+            self.overview.forget()
+            self.detail.forget()
+            self.overview.hold(self._full)
+            for patch in self._sent:
+                self.overview.put(patch)
+        if look != self._look:
+            if self._look is None or look.plane != self._look.plane:
+                # Nothing is better than the wrong plane under the right objects.
+                self.overview.wipe()
+                self.detail.wipe()
+                changed = True
+            self._look, self._parts, self._sent = look, self._pictures.overview(look), []
+            self._stale = True
+        if self.overview.raster is None:
+            self.overview.hold(self._full)
+        # In between, what is held will do and may be wanted again.
+        if view.zoom * self._full.step > DETAIL:
+            self._wanted = plan(view, None if self._stale else self.detail.raster)
+        else:
+            self._wanted = None
+            if self._stale and self.detail.raster is not None:
+                self.detail.wipe()
+                changed = True
+        if self._job():
+            self._start()
+        return changed
+
+    def show(self, layer: Canvas, view: Viewport, opacity: float) -> None:
+        """Draw the picture on a layer of the screen."""
+        complete = self.detail.raster is not None and self.detail.raster.covers(view)
+        if not complete:
+            self.overview.show(layer, view, opacity, sharp=True)
+        # Through a faint layer both would be seen.
+        if complete or opacity == 1:
+            self.detail.show(layer, view, opacity, sharp=True)
+
+    def wait(self, timeout: float) -> bool:
+        """Return when nothing is left to be read, and whether that was before ``timeout`` seconds."""
+        with self._wake:
+            return self._wake.wait_for(lambda: self._closed or not (self._busy or self._job()), timeout)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to be read."""
+        return self.wait(0)
+
+    def close(self) -> None:
+        with self._wake:
+            self._closed = True
+            self._wake.notify_all()
+        atexit.unregister(self.close)
+        if self._thread is not None and threading.current_thread() is not self._thread:
+            self._thread.join(10.0)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            atexit.register(self.close)
+            self._thread = threading.Thread(target=self._run, name="microsam-picture", daemon=True)
+            self._thread.start()
+        self._wake.notify_all()
+
+    def _job(self) -> bool:
+        return self._parts is not None or self._lacking() is not None
+
+    def _lacking(self) -> Raster | None:
+        """Return the detail to read, if any."""
+        wanted = self._wanted
+        return wanted if wanted is not None and (self._stale or wanted != self.detail.raster) else None
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                self._busy = False
+                self._wake.notify_all()
+                self._wake.wait_for(lambda: self._closed or self._job())
+                if self._closed:
+                    return
+                self._busy = True
+                look, parts, wanted = self._look, self._parts, self._lacking()
+                held = None if self._stale else self.detail.raster
+                missing = [] if wanted is None else [wanted] if held is None else self.detail.missing(wanted)
+            assert look is not None
+            try:
+                # What the user looks at comes first; the overview goes on in between.
+                if wanted is not None:
+                    self._fetch_detail(look, wanted, held, missing)
+                elif parts is not None:
+                    self._fetch_part(look, parts)
+            except Exception as error:  # noqa: BLE001 - the thread must live; the failure is shown
+                with self._wake:
+                    if wanted is not None and self._wanted == wanted:
+                        self._wanted = None
+                    elif self._parts is parts:
+                        self._parts = None
+                self._failed(error)
+
+    def _fetch_detail(self, look: Look, wanted: Raster, held: Raster | None, missing: list[Raster]) -> None:
+        lossless = wanted.area <= LOSSLESS
+        patches = [
+            encode_image(
+                self._pictures.part(look, part), part.top - wanted.top, part.left - wanted.left, lossless=lossless
+            )
+            for part in missing
+        ]
+        with self._wake:
+            now = None if self._stale else self.detail.raster
+            if self._closed or look != self._look or now != held:
+                return
+            with batch():
+                if held is None:
+                    self.detail.wipe()
+                self.detail.hold(wanted)
+                for patch in patches:
+                    self.detail.put(patch)
+                self._stale = False
+                self._arrived()
+
+    def _fetch_part(self, look: Look, parts: Iterator[tuple[Raster, NDArray[np.uint8]]]) -> None:
+        found = next(parts, None)
+        patch = None
+        if found is not None:
+            raster, pixels = found
+            patch = encode_image(pixels, raster.top, raster.left, lossless=self._full.area <= LOSSLESS)
+        with self._wake:
+            if self._closed or parts is not self._parts:
+                return
+            if patch is None:
+                self._parts = None
+                return
+            self._sent.append(patch)
+            with batch():
+                self.overview.put(patch)
+                self._arrived()
