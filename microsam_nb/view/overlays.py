@@ -36,26 +36,30 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How the objects of a layer look: filled or not, ``colour`` None for one each, rims and dashes of outlines."""
+    """How the objects of a layer look: filled or not, ``colour`` None for one each.
+
+    Their outlines: ``width`` in CSS pixels, dark rim, dashes.
+    """
 
     colour: tuple[int, int, int] | None = None
     filled: bool = True
     rim: bool = True
     dashed: bool = False
+    width: int = 2
 
     @property
     def table(self) -> NDArray[np.uint8]:
         return palette() if self.colour is None else single(self.colour)
 
     def pen(self, density: float) -> Pen:
-        """Return the pen for a screen of ``density`` device pixels per CSS pixel, about as fine as the raster."""
+        """Return the pen for a raster about as fine as a screen of ``density`` device pixels per CSS pixel."""
         unit = max(1, round(density))
-        return Pen(2 * unit, unit if self.rim else 0, 5 * unit if self.dashed else 0, 4 * unit)
+        return Pen(self.width * unit, unit if self.rim else 0, 5 * unit if self.dashed else 0, 4 * unit)
 
 
 #: Committed objects, filled and as outlines.
 OBJECTS = Style(rim=False)
-CONTOURS = Style(filled=False)
+CONTOURS = Style(filled=False, width=3)
 CANDIDATES = Style(dashed=True)
 PROPOSALS = Style(PROPOSAL)
 MASKS = Style(POSITIVE, filled=False, dashed=True)

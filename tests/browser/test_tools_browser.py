@@ -389,7 +389,12 @@ NOTEBOOK_KEYS = [
 @pytest.mark.parametrize("app", ["lab", "notebook"])
 def test_no_key_reaches_the_notebook(open_notebook: Any, app: str) -> None:
     """In JupyterLab and in Notebook 7, whatever in the annotator has the focus; fields are typed into as ever."""
-    book = open_notebook(f"keys_{app}.ipynb", CELL[: CELL.rindex("annotator")] + PANEL, "1 + 1", app=app)
+    book = open_notebook(
+        f"keys_{app}.ipynb",
+        CELL[: CELL.rindex("annotator")] + PANEL,
+        "1 + 1",
+        place="lab/tree" if app == "lab" else "notebooks",
+    )
     book.run(0)
     screen = Screen(book)
     screen.drawn()
