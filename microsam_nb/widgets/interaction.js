@@ -660,6 +660,7 @@ function attach(model, target, view) {
     if (!button) return;
     const meant = model.get("shortcuts").find((k) => button.classList.contains(`msam-${k.command}`));
     if (meant) choose(meant.tool, meant.command);
+    if (meant?.command === "escape") corners = [];
     if (e.detail > 0) canvas.focus({ preventScroll: true });
     else setTimeout(() => { if (document.activeElement === document.body) canvas.focus({ preventScroll: true }); }, 300);
   });

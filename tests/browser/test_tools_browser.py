@@ -229,7 +229,7 @@ def test_painting_and_objects_on_a_dense_screen(screen: Screen) -> None:
     screen.click(65, 65)
     assert np.unique(labels(book)).tolist() == sorted({0, int(right)})
     screen.click(120, 150)
-    assert "Click on the object" in screen.status()
+    screen.says("Click on the object")
     screen.press("Control+z")
     assert set(np.unique(labels(book))) == {0, 1, 3}
 
@@ -243,7 +243,7 @@ def test_painting_and_objects_on_a_dense_screen(screen: Screen) -> None:
     screen.press("v")
     screen.click(114, 74)
     assert book.kernel("annotator.session.state.proposal.mask.area") == 81
-    assert screen.ink() == 0
+    screen.clean()
 
 
 #: Dispatch moves at 1000 per second, then a click; the times are those of the page.
@@ -315,9 +315,7 @@ def test_the_hand_never_waits_for_the_kernel(screen: Screen) -> None:
     assert all(t < 1000 for t in told["times"]), told
     page.locator(".msam-veil").first.wait_for(state="hidden", timeout=20_000)
     screen.wait()
-    page.mouse.move(5, 5)
-    page.wait_for_timeout(100)
-    assert screen.ink() == 0, "what the kernel has drawn is not drawn twice"
+    screen.clean()  # what the kernel has drawn is not drawn twice
     assert book.kernel("annotator.session.state.proposal is not None")
     (box,) = [p for p in screen.prompts() if p["kind"] == "box"]
     assert corners(box) == close_to(150, 50, 175, 100)
@@ -330,7 +328,8 @@ def test_the_hand_never_waits_for_the_kernel(screen: Screen) -> None:
     page.wait_for_function("() => true")
     screen.wait()
     assert book.kernel("[m['kind'] for m in sent] + [s for s in seen if s.startswith('mouse')]") == ["click"]
-    print("1000 moves took", round(got["storm"]), "ms")
+    late = book.kernel("[m['arrived'] - m['time'] for m in sent]")
+    print("1000 moves in", round(got["storm"]), "ms; the click after them reached the kernel in", round(late[0]), "ms")
     (point,) = screen.prompts()
     assert (point["y"], point["x"]) == close_to(100, 100)
 
@@ -347,8 +346,7 @@ def test_the_hand_never_waits_for_the_kernel(screen: Screen) -> None:
         page.wait_for_timeout(200)
     assert len(screen.prompts()) == 301
     screen.wait()
-    page.wait_for_timeout(200)
-    assert screen.ink() == 0
+    screen.clean()
 
     # What is refused disappears, and is told.
     screen.press("Shift+C")
@@ -358,10 +356,8 @@ def test_the_hand_never_waits_for_the_kernel(screen: Screen) -> None:
         screen.canvas.click(position=screen.place(y, x))
     with screen.telling("outline"):
         page.keyboard.press("Enter")
-    assert "outside the image" in screen.status()
-    page.mouse.move(5, 5)
-    page.wait_for_timeout(100)
-    assert screen.ink() == 0
+    screen.says("outside the image")
+    screen.clean()
     # An exception of the program is shown too, and the canvas lives on.
     book.kernel(
         "annotator.session._real = annotator.session.handle\n"
@@ -370,7 +366,7 @@ def test_the_hand_never_waits_for_the_kernel(screen: Screen) -> None:
     )
     screen.press("p")
     book.kernel("annotator.session.handle = annotator.session._real\nTrue")
-    assert "out of order" in screen.status()
+    screen.says("out of order")
     screen.show(0, 0, 2)
     screen.press("p")
     screen.click(*NUCLEUS)
@@ -473,9 +469,135 @@ def test_no_key_reaches_the_notebook(open_notebook: Any, app: str) -> None:
             )
         assert book.kernel(text) != before, event
     assert book.kernel("str(annotator.session.state.browsing.tool)") == "ellipse"
+    # Notebook 7 misses parts of JupyterLab, and says so by itself.
+    book.errors[:] = [one for one in book.errors if "schema" not in one and "not registered" not in one]
     # Tab goes on to the next field; the notebook is left alone when the annotator has no focus.
     page.keyboard.press("Tab")
     assert page.evaluate("() => document.activeElement !== document.querySelector('.msam-canvas canvas')")
+
+
+#: Events of fingers and pens: [type, kind of pointer, its id, button, x, y] on the canvas.
+POINTERS = """(events) => {
+    const box = document.querySelector('.msam-canvas'), at = box.getBoundingClientRect();
+    for (const [type, pointerType, pointerId, button, u, v] of events)
+        box.querySelector('canvas').dispatchEvent(new PointerEvent(type, { bubbles: true, cancelable: true,
+            pointerType, pointerId, button, clientX: at.left + u, clientY: at.top + v }));
+}"""
+
+TWO = """from microsam_nb import annotate_2d
+from microsam_nb.files import samples
+import ipywidgets
+annotator, other = (annotate_2d(samples.tissue(), project=False) for _ in range(2))
+place = ipywidgets.VBox([annotator.widget])
+ipywidgets.VBox([place, other.widget])"""
+
+
+def test_the_layer_lives_with_its_canvas(open_notebook: Any) -> None:
+    """Fingers, a pen, a release outside, a border; two annotators; taken away and shown again."""
+    book = open_notebook("lives.ipynb", TWO)
+    book.run(0)
+    screen = Screen(book)
+    screen.drawn()
+    screen.wait()
+    page = screen.page
+    book.kernel(QUIET)
+    book.kernel("other.session.handle(SetLive(False))\nTrue")
+    screen.show(30, 40, 3)
+
+    # The right button opens no menu, and a release outside of the canvas ends the drag there.
+    screen.click(100, 100, button="right")
+    assert page.locator(".lm-Menu:visible, .jp-ContextMenu:visible").count() == 0
+    screen.canvas.focus()
+    screen.press("b")
+    screen.drag("drag", (60, 80), (20, 60))
+    box = screen.prompts()[-1]
+    assert corners(box) == close_to(20, 60, 60, 80)
+    screen.press("Shift+C")
+
+    # Two fingers zoom and move, one alone uses the tool; what the first had begun is dropped.
+    before = book.kernel("v = annotator._screen.viewport\n[v.y, v.x, v.zoom]")
+    with screen.telling("view"):
+        page.evaluate(
+            POINTERS,
+            [
+                *(["pointerdown", "touch", i, 0, 300 + 20 * i, 200] for i in (1, 2)),
+                ["pointermove", "touch", 1, 0, 220, 230],
+                ["pointermove", "touch", 2, 0, 440, 230],
+                *(["pointerup", "touch", i, 0, 220, 230] for i in (1, 2)),
+            ],
+        )
+    y, x, zoom = book.kernel("v = annotator._screen.viewport\n[v.y, v.x, v.zoom]")
+    assert zoom == pytest.approx(before[2] * 11, rel=0.01)
+    assert x + 330 / zoom == pytest.approx(before[1] + 330 / before[2], abs=0.1)
+    assert y + 230 / zoom == pytest.approx(before[0] + 200 / before[2], abs=0.1)
+    assert screen.prompts() == []
+    screen.show(30, 40, 3)
+    with screen.telling("drag"):
+        page.evaluate(
+            POINTERS,
+            [
+                ["pointerdown", "touch", 5, 0, 90, 90],
+                ["pointermove", "touch", 5, 0, 150, 120],
+                ["pointerup", "touch", 5, 0, 180, 150],
+            ],
+        )
+    assert corners(screen.prompts()[-1]) == close_to(60, 70, 80, 100)
+    # A pen draws like the mouse, and its other end rubs out.
+    screen.press("Shift+C")
+    screen.press("w")
+    for button, kind in ((0, "Paint"), (5, "Erase")):
+        with screen.telling("stroke"):
+            page.evaluate(
+                POINTERS,
+                [
+                    [kind, "pen", 7, button, 90 + 60 * i, 90]
+                    for i, kind in enumerate(("pointerdown", "pointermove", "pointerup"))
+                ],
+            )
+        holds = book.kernel("any(one.mask.holds(0, 60, 85) for one in annotator.session.state.proposals)")
+        assert holds == (kind == "Paint")
+    screen.press("Shift+C")
+    screen.press("p")
+
+    # The other annotator on the page hears nothing of all this, and the other way round.
+    assert book.kernel("other.session.state.prompts == () and not other.session.can_undo")
+    second = page.locator(".msam-canvas").nth(1)
+    second.scroll_into_view_if_needed()
+    second.click(position={"x": 300, "y": 200})
+    for _ in range(50):
+        if book.kernel("len(other.session.state.prompts)") == 1:
+            break
+        page.wait_for_timeout(100)
+    assert book.kernel("len(other.session.state.prompts)") == 1
+    assert screen.prompts() == []
+
+    # A border and padding from the page's style do not shift anything.
+    page.add_style_tag(
+        content=".msam-canvas { border: 9px solid #888; padding: 7px; } .msam-canvas canvas { margin: 5px; }"
+    )
+    screen.canvas.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)
+    screen.show(30, 40, 3)
+    screen.click(80.5, 90.5)
+    point = screen.prompts()[-1]
+    assert (point["y"], point["x"]) == close_to(80.5, 90.5)
+    shape = "() => { const c = document.querySelector('.msam-canvas canvas'); return [c.width, c.height]; }"
+    (width, height), box = page.evaluate(shape), screen.canvas.bounding_box()
+    ratio = width / height * box["height"] / box["width"]
+    assert ratio == pytest.approx(1, abs=0.01), "the picture is not stretched"
+
+    # Taken away and shown again.
+    book.kernel("place.children = ()\nTrue")
+    page.wait_for_function("() => document.querySelectorAll('.msam-canvas').length === 1")
+    book.kernel("place.children = (annotator.widget,)\nTrue")
+    page.wait_for_function("() => document.querySelectorAll('.msam-overlay').length === 2")
+    again = Screen(book)
+    again.drawn()
+    again.wait()
+    again.click(85.5, 95.5)
+    assert len(again.prompts()) == 2
+    assert (again.prompts()[-1]["y"], again.prompts()[-1]["x"]) == close_to(85.5, 95.5)
+    again.clean()
 
 
 def test_without_the_interaction_layer_the_tools_still_work(open_notebook: Any) -> None:
@@ -493,7 +615,7 @@ def test_without_the_interaction_layer_the_tools_still_work(open_notebook: Any) 
     screen.press("g", kind="key_down")
     for place in ((100, 80), (100, 110), (130, 100)):
         screen.click(*place, kind="mouse_up")
-    assert "Enter closes" in screen.status()
+    screen.says("Enter closes")
     screen.press("Enter", kind="key_down")
     polygon = screen.prompts()[1]
     assert np.array(polygon["points"]) == pytest.approx(np.array([(100, 80), (100, 110), (130, 100)]), abs=0.6)
