@@ -165,7 +165,7 @@ class Notebook:
             page.add_init_script(self.script)
         if self.block:
             page.route(self.block, lambda route: route.abort())
-        page.on("pageerror", lambda error: str(error) in FOREIGN or self.errors.append(str(error)))
+        page.on("pageerror", lambda error: str(error) in FOREIGN or self.errors.append(error.stack or str(error)))
         page.goto(self.address + ("?reset" if "/lab/" in self.address else ""), timeout=90_000)
         self._until_open(page)
         return page
@@ -219,6 +219,19 @@ class Notebook:
             if time.monotonic() > end:
                 raise AssertionError(f"{expression} stayed {value!r} for {seconds} s")
             self.page.wait_for_timeout(30)
+
+    def until_new_kernel(self, old: int) -> None:
+        """Wait until the notebook has another kernel than that of process ``old``."""
+
+        def another() -> bool:
+            self.forget_kernel()
+            try:
+                return self.kernel("__import__('os').getpid()") != old
+            except (RuntimeError, AssertionError, FileNotFoundError):  # it is still on its way
+                return False
+
+        self.lab.idle(self.name)
+        self.lab.until(another, 60)
 
     def forget_kernel(self) -> None:
         if self._client is not None:
