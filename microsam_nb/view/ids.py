@@ -22,10 +22,15 @@ def label_ids(plane: NDArray[np.uint32], raster: Raster, hidden: int = 0) -> NDA
     columns, across = _places(raster.left, raster.right, raster.step, 0, plane.shape[1], clip=True)
     if not rows.size or not columns.size:
         return out
-    if raster.step == 1:
-        out[down, across] = plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    else:
+    if raster.step > 1:
         out[down, across] = plane[np.ix_(rows, columns)]
+    else:
+        few = plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        times = round(1 / raster.step)
+        if times > 1:  # repeating is faster than looking up
+            few = few.repeat(times, 1).repeat(times, 0)
+        top, left = raster.top + down.start - rows[0] * times, raster.left + across.start - columns[0] * times
+        out[down, across] = few[top : top + rows.size, left : left + columns.size]
     if hidden:
         out[out == hidden] = 0
     return out
