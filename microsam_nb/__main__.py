@@ -147,7 +147,11 @@ def _add_embed(commands: Any) -> None:
 
 def _lab(options: argparse.Namespace) -> int:
     notebook = _notebook(Path.cwd())
-    command = [sys.executable, "-m", "jupyter", "lab", f"--LabApp.default_url=/lab/tree/{notebook.name}", *options.rest]
+    command = [
+        sys.executable, "-m", "jupyter", "lab", f"--LabApp.default_url=/lab/tree/{notebook.name}",
+        # What the kernel says reaches the browser without delay.
+        "--ServerApp.jpserver_extensions=microsam_nb.server=True", *options.rest,
+    ]  # fmt: skip
     return subprocess.call(command, cwd=notebook.parent)  # noqa: S603
 
 

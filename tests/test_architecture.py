@@ -25,6 +25,8 @@ RULES = {
     "session": ({"core"}, TORCH + WIDGETS),
     "view": ({"core", "session"}, TORCH + WIDGETS),
     "widgets": ({"core", "session", "view"}, TORCH),
+    # Runs in the Jupyter server, not in a kernel.
+    "server": (set(), TORCH + WIDGETS),
 }
 FREE = {"annotators", "__main__", "__init__"}
 #: The only name of the top level that is no door to a folder.

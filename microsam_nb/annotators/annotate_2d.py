@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..core import Image, ImageError, ProjectError
+from ..engine.download import cached_files
 from ..engine.load import find_weights
 from ..engine.models import Model
-from ..files.volumes import open_image
-from ..session import Project
+from ..engine.registry import MODELS
+from ..session import LoadLabels, Project, Session
+from ..widgets import ModelChoice
 from .base import Annotator, stem
+from .inputs import read_input, read_labels
 from .service import EngineService
+from .settings import AnnotatorSettings
 
 
 def annotate_2d(
@@ -24,39 +27,65 @@ def annotate_2d(
     name: str = "",
     model: Model | str | os.PathLike[str] = "nano",
     device: str = "auto",
+    labels: Any = None,
     project: str | os.PathLike[str] | bool | None = None,
+    settings: AnnotatorSettings | Mapping[str, Any] | None = None,
 ) -> Annotator:
     """Show ``image`` and segment what is clicked.
 
-    ``image``: an array (y, x) or (y, x, channel) of any real dtype, a path, or an ``Image``. ``axes``: "yx" or
-    "yxc" where the guess is wrong. ``model``: "nano", a checkpoint file, or a loaded model. ``project``: the folder
-    that keeps the work, opened again if it is there; by default NAME-HASH.msam in the working folder, False for none.
-    Raises ImageError, FileError, ModelError or ProjectError with the remedy.
+    ``image``: the path of a file or zarr folder, an array (y, x) or (y, x, channel) of any real dtype (numpy, dask,
+    zarr, a TIFF of tifffile, a picture of PIL), or an ``Image``. ``axes``: "yx" or "yxc" where the guess is wrong.
+    ``model``: a name such as "nano" or "vit_b_lm", a checkpoint file, or a loaded model. ``labels``: objects to begin
+    with, an array or the path of one; a project that holds work already keeps its own. ``project``: the folder that
+    keeps the work, opened again if it is there; by default NAME-HASH.msam in the working folder, False for none.
+    ``settings``: how a new annotation begins, ``AnnotatorSettings`` or a dict of some of them.
+    Raises ImageError, FileError, LabelError, ModelError, SettingsError or ProjectError with the remedy.
     """
-    shown = _image(image, axes, name)
+    options = AnnotatorSettings.of(settings)
+    shown = read_input(image, axes, name)
     if shown.shape[0] != 1 or shown.axes[0] != "y":
         raise ImageError(
             f"annotate_2d shows one plane, but the image has axes {shown.axes!r} and shape {shown.pixels.shape}.",
             "Pass one plane, for example annotate_2d(volume[0]), or say axes='yxc' if the last axis is colour.",
         )
+    first = None if labels is None else LoadLabels.of(*read_labels(labels, shown))
     model_name = model.spec.name if isinstance(model, Model) else find_weights(model)[1]
-    kept, note = _project(shown, project, model_name)
+    kept, warning = _project(shown, project, model_name)
     try:
-        return Annotator(shown, EngineService(shown, model, device), kept, note)
+        session = Session(shown.shape, kept)
+        new = not (session.can_undo or session.can_redo or session.labels.count())
+        if new:
+            for action in [*options.actions(), *([first] if first is not None else [])]:
+                session.handle(action)
+        elif first is not None and kept is not None:
+            folder = kept.folder.name
+            left = f"The labels given were not loaded: {folder} holds work already. "
+            warning = f"{warning} {left}Choose another project folder to begin with them.".strip()
+        warning = f"{warning} {session.recovered}".strip()
+        folder_of_embeddings = kept.folder if kept is not None else None
+        service = EngineService(shown, model, device, folder_of_embeddings)
+        return Annotator(
+            shown,
+            service,
+            kept,
+            warning,
+            session=session,
+            settings=options,
+            models=model_choices,
+            follows=service.follows,
+        )
     except BaseException:
         if kept is not None:
             kept.close()
         raise
 
 
-def _image(image: Any, axes: str, name: str) -> Image:
-    if isinstance(image, Image):
-        return image
-    if isinstance(image, (str, os.PathLike)):
-        path = Path(image)
-        return Image(open_image(path), axes, name or path.stem)
-    # A copy: what is shown and what the model sees must not change with the caller's array.
-    return Image(image.copy() if isinstance(image, np.ndarray) else image, axes, name or "image")
+def model_choices() -> list[ModelChoice]:
+    """Return every model of the registry, and whether it has to be downloaded."""
+    return [
+        ModelChoice(one.name, one.label, one.about, one.megabytes, all(file.size for file in cached_files(one)))
+        for one in MODELS
+    ]
 
 
 def _project(image: Image, project: str | os.PathLike[str] | bool | None, model: str) -> tuple[Project | None, str]:
@@ -71,4 +100,4 @@ def _project(image: Image, project: str | os.PathLike[str] | bool | None, model:
             if not isinstance(error.__cause__, OSError):
                 raise
             return None, f"Your work is not kept on disk: {error}"
-    return Project.open(Path(project), image, model), ""
+    return Project.open(Path(project).expanduser(), image, model), ""

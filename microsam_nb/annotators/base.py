@@ -8,50 +8,95 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Image
+from ..core import Image, MicrosamError
 from ..files.labels import write_labels
-from ..session import (
-    Change,
-    Project,
-    Runner,
-    Session,
-)
+from ..session import Cancel, Change, Embed, Project, Runner, Session
 from ..session.runner import Service
 from ..view import Command
-from ..widgets import Interaction, Loop, Screen, Status, Toolbar, close_tree
+from ..widgets import (
+    ContrastPanel,
+    Hands,
+    Interaction,
+    LayersPanel,
+    Loop,
+    ModelChoice,
+    ModelsPanel,
+    ObjectsPanel,
+    Panel,
+    Panels,
+    Screen,
+    Status,
+    Still,
+    Toolbar,
+    close_tree,
+    style_sheet,
+)
 from .controls import Controls
+from .settings import AnnotatorSettings
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 _log = logging.getLogger("microsam_nb")
+
+#: Width in pixels of the picture that stays in a saved notebook: it is part of the file.
+_STILL = 720
 
 
 class Annotator:
     """An annotation on screen; show it as the last line of a cell.
 
-    ``labels`` are the committed objects, ``session`` takes actions from scripts.
+    ``labels`` are the committed objects, ``session`` takes actions from scripts. ``models`` lists what can be chosen
+    in the panel of models; ``follows`` says whether a place that is looked at has to be prepared for prompts.
     """
 
-    def __init__(self, image: Image, service: Service, project: Project | None, note: str = "") -> None:
+    def __init__(
+        self,
+        image: Image,
+        service: Service,
+        project: Project | None,
+        note: str = "",
+        *,
+        session: Session | None = None,
+        settings: AnnotatorSettings | None = None,
+        models: Callable[[], list[ModelChoice]] | None = None,
+        follows: Callable[[Embed], bool] | None = None,
+    ) -> None:
         self.image, self.project = image, project
-        self.session = Session(image.shape, project)
+        self._follows = follows
+        self.session = session or Session(image.shape, project)
         self._closed = False
-        self._status = Status(note)
-        self._toolbar = Toolbar(lambda command: self._controls.act(command))
-        width, height = _size(image)
+        hands = Hands(self._act, self._handle, lambda event: self._loop.post(event), self._go_to)
+        self._status = Status(note, lambda: self._handle(Cancel()))
+        self._panels = Panels(self._makers(hands, models), hands)
+        self._toolbar = Toolbar(hands, self._panels.bar)
+        width, height = _size(image, (settings or AnnotatorSettings()).height)
         self._screen = Screen(image, self.session, width, height)
+        # Beside panels the screen is narrower; where the whole page is narrow, it is lower too.
+        frame = self._screen.box.layout
+        frame.flex, frame.max_width = "1 1 480px", f"{width}px"
+        share = image.shape[1] / image.shape[2]
+        frame.max_height = f"min(65vh, max({min(height, 320)}px, 100cqw * {share:.4f}))"
         self._interaction = Interaction(self._screen.canvas)
-        self.widget = widgets.VBox([self._toolbar.box, self._status.box, self._screen.box, self._interaction])
+        stage = widgets.Box([self._screen.box, self._panels.side])
+        stage.add_class("msam-stage")
+        self.widget = widgets.VBox(
+            [style_sheet(), self._status.warning, self._toolbar.box, self._status.box, stage, self._interaction]
+        )
         self.widget.add_class("msam-annotator")
+        self._still = Still(self._picture)
         self._loop = Loop(self._paint, self._failed)
         self.session.changed.connect(self._loop.repaint)
         extra: dict[Command, Callable[[], object]] = {Command.SAVE: self.save, Command.HELP: self._status.toggle_help}
         self._controls = Controls(self.session, self._screen, self._interaction, self._loop, extra)
-        self.session.say("Loading the model ...")
+        if not self.session.notice.error:
+            self.session.say("Loading the model ...")
         if project is not None:
             project.closed.connect(lambda _: self.close())
         self._runner = Runner(self.session, service)
@@ -63,12 +108,25 @@ class Annotator:
         volume = self.session.snapshot()
         return volume[0] if len(volume) == 1 and self.image.axes[0] == "y" else volume
 
+    def table(self) -> DataFrame:
+        """Return size, place, shape and brightness of every object as a pandas DataFrame; see ``measure``."""
+        from .measurements import measure
+
+        return measure(self.image, self.session)
+
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write the labels as TIFF and return the path; by default NAME-HASH_labels.tif in the working folder."""
-        where = Path(path) if path is not None else Path(f"{stem(self.image)}_labels.tif")
+        """Write the labels as TIFF and return the path; by default NAME-HASH_labels.tif in the working folder.
+
+        Raises FileError when that is not possible.
+        """
+        where = Path(path).expanduser() if path is not None else Path(f"{stem(self.image)}_labels.tif")
         labels = self.labels
         write_labels(where, labels)
-        self.session.say(f"{np.count_nonzero(np.unique(labels))} objects are saved in {where}.")
+        count = self.session.labels.count()
+        what = f"{count} objects are" if count != 1 else "1 object is"
+        working = " The object in hand is not among them: commit it with C." if self.session.state.proposals else ""
+        self.session.say(f"{what} saved in {where.absolute()}.{working}")
+        self._still.flush()
         return where
 
     def wait(self, timeout: float = 60.0) -> None:
@@ -81,18 +139,72 @@ class Annotator:
                 return
 
     def close(self) -> None:
-        """Stop the threads, close the widgets and release the project."""
+        """Stop the threads, close the widgets and release the project; a picture stays in the notebook."""
         if self._closed:
             return
         self._closed = True
         self._runner.close()
         self._loop.close()
         self.session.close()
+        self._still.flush()
+        self._panels.close()
         self._screen.close()
         close_tree(self.widget)
 
-    def _repr_mimebundle_(self, **kwargs: Any) -> Any:
-        return self.widget._repr_mimebundle_(**kwargs)
+    def _ipython_display_(self) -> None:
+        self._still.display(self._view())
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
+        """Return the widget, and a picture for pages that cannot show it."""
+        return {**self._view(), "image/png": self._picture()}
+
+    def _picture(self) -> bytes:
+        return self._screen.snapshot(_STILL)
+
+    def _view(self) -> dict[str, Any]:
+        bundle = self.widget._repr_mimebundle_() or {}
+        data = dict(bundle[0] if isinstance(bundle, tuple) else bundle)
+        data["text/plain"] = f"Annotator of {self.image.name}"
+        return data
+
+    # What panels and buttons may do, from any thread.
+
+    def _act(self, command: Command) -> None:
+        self._controls.act(command)
+
+    def _handle(self, action: Any) -> None:
+        self._controls.handle(action)
+
+    def _go_to(self, label: int) -> None:
+        def go() -> None:
+            try:
+                self._controls.go_to(label)
+            except MicrosamError as error:
+                self.session.say(str(error), error=True)
+
+        self._loop.post(go)
+
+    def _makers(
+        self, hands: Hands, models: Callable[[], list[ModelChoice]] | None
+    ) -> dict[str, tuple[str, str, Callable[[], Panel]]]:
+        makers: dict[str, tuple[str, str, Callable[[], Panel]]] = {
+            "Layers": ("bars", "What is shown, and how opaque", lambda: LayersPanel(self.session, hands)),
+            "Contrast": (
+                "adjust",
+                "Black, white, and the colours of channels",
+                lambda: ContrastPanel(self.image, self.session, hands),
+            ),
+            "Objects": (
+                "list",
+                "Table of the committed objects",
+                lambda: ObjectsPanel(self.session, hands, self.image.voxel_size),
+            ),
+        }
+        if models is not None:
+            makers["Models"] = ("cogs", "Choose the model", lambda: ModelsPanel(models, self.session, hands))
+        return makers
+
+    # On the screen's thread.
 
     def _failed(self, error: Exception) -> None:
         _log.error("The screen failed.", exc_info=error)
@@ -104,19 +216,19 @@ class Annotator:
 
     def _paint(self, change: Change, everything: bool) -> None:
         session = self.session
-        if everything or change.view:
-            self._interaction.announce(self._screen.viewport, self._controls.answers)
+        self._controls.show(everything=everything)
         self._screen.paint(change, everything=everything)
         browsing = session.state.browsing
-        self._interaction.tool, self._interaction.positive = browsing.tool.value, browsing.positive
-        self._toolbar.show(
-            browsing,
-            can_undo=session.can_undo,
-            can_redo=session.can_redo,
-            prompted=bool(session.state.prompts),
-            proposed=session.state.proposal is not None or session.awaiting is not None,
-        )
-        self._status.show(session.notice, busy=session.awaiting is not None)
+        if change.view and self._follows is not None:
+            view = self._screen.viewport
+            place = Embed(browsing.plane, *view.to_image(view.height / 2, view.width / 2))
+            if self._follows(place):
+                self._runner.submit(place)
+        self._toolbar.show(session)
+        self._status.show(session)
+        self._panels.show(change)
+        if change.labels is not None or change.layers:
+            self._still.changed()
 
 
 def stem(image: Image) -> str:
@@ -125,7 +237,7 @@ def stem(image: Image) -> str:
     return f"{plain}-{image.fingerprint()[:8]}"
 
 
-def _size(image: Image) -> tuple[int, int]:
+def _size(image: Image, highest: int) -> tuple[int, int]:
     """Return width and height of the screen in CSS pixels: 900 wide, as high as the image needs within limits."""
     _, height, width = image.shape
-    return 900, int(min(max(900 * height / width, 320), 640))
+    return 900, int(min(max(900 * height / width, min(320, highest)), highest))

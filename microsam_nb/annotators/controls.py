@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from ..core import MicrosamError
@@ -30,10 +32,32 @@ from ..session import (
     SetTool,
     SetView,
     ShowAsModel,
+    Tool,
     Undo,
 )
-from ..view import TOOLS, Click, Command, Drag, Press, action_for, command_for, gestures
-from ..widgets import Interaction, Loop, Screen
+from ..view import (
+    TOOLS,
+    Command,
+    Corners,
+    Drag,
+    Gesture,
+    Outline,
+    Pan,
+    Press,
+    Removal,
+    Shift,
+    Stroke,
+    action_for,
+    command_for,
+    gestures,
+)
+from ..widgets import Interaction, Loop, Screen, gesture_of
+
+#: Seconds after which something drawn is no longer wanted: nobody waits so long, and the picture is another one.
+STALE = 60.0
+#: Part of the screen that an arrow key moves over.
+_STEP = 0.15
+_ARROWS = {"ArrowLeft": (0, -1), "ArrowRight": (0, 1), "ArrowUp": (-1, 0), "ArrowDown": (1, 0)}
 
 _SHOWN = {
     Command.SHOW_IMAGE: LayerName.IMAGE,
@@ -59,11 +83,17 @@ class Controls:
         extra: dict[Command, Callable[[], object]],
     ) -> None:
         self.session = session
-        self.answers: dict[str, int] = {}
         self._screen, self._interaction, self._loop, self._extra = screen, interaction, loop, extra
         self._held: deque[Callable[[], None]] | None = None
+        # Of each page's screen: the newest view and gesture that came, the newest gesture that was done, and how much
+        # its clock differs from ours, with the fastest way of a message.
+        self._views: dict[str, int] = {}
+        self._came: dict[str, int] = {}
+        self._done: dict[str, int] = {}
+        self._ways: dict[str, float] = {}
         self._gestures = gestures()
         next(self._gestures)
+        self._path: deque[tuple[float, float]] | None = None
         self._listen()
         session.changed.connect(self._release)
 
@@ -74,63 +104,180 @@ class Controls:
 
     def act(self, command: Command) -> None:
         """Do what a button says, after what the user did before."""
-        self._loop.post(lambda: self._in_turn(lambda: self._do(command)))
+        # What waits can always be stopped.
+        stop = command is Command.ESCAPE
+        self._loop.post(self._escape if stop else lambda: self._in_turn(lambda: self._do(command)))
 
     def handle(self, action: Action) -> None:
         """Do an action, for example of a form, after what the user did before."""
         self._loop.post(lambda: self._in_turn(lambda: self._handle(action)))
+
+    def show(self, *, everything: bool = False) -> None:
+        """Tell the browser what the next picture shows; ``everything``: there is a page that knows nothing yet."""
+        state = self.session.state
+        self._interaction.show(state, self._screen.viewport, self._views, self._done, anew=everything)
 
     # From the browser: these callbacks only queue.
 
     def _listen(self) -> None:
         canvas = self._screen.canvas
         canvas.on_client_ready(lambda: self._loop.repaint(Change(tool=True, notice=True), True))
-        self._interaction.on_msg(lambda _, message, __: self._loop.post(lambda: self._receive(message)))
+        self._interaction.on_msg(lambda _, message, __: self._hear(message))
         # Without the interaction layer ipycanvas' own events still annotate.
-        canvas.on_mouse_down(lambda x, y: self._loop.post(lambda: self._press(Press("down", y, x))))
-        canvas.on_mouse_up(lambda x, y: self._loop.post(lambda: self._press(Press("up", y, x))))
-        canvas.on_mouse_out(lambda x, y: self._loop.post(lambda: self._press(Press("out", y, x))))
+        canvas.on_mouse_down(lambda x, y: self._hear_press(y, x))
+        canvas.on_mouse_move(lambda x, y: self._hear_move(y, x))
+        canvas.on_mouse_up(lambda x, y: self._hear_release("up", y, x))
+        canvas.on_mouse_out(lambda x, y: self._hear_release("out", y, x))
         canvas.on_mouse_wheel(lambda dx, dy: self._loop.post(lambda: self._zoom(0.8 if dy > 0 else 1.25)))
-        canvas.on_key_down(lambda key, shift, ctrl, meta: self._loop.post(lambda: self._key(key, ctrl or meta, shift)))
+        canvas.on_key_down(lambda key, shift, *ctrl: self._loop.post(lambda: self._raw_key(key, any(ctrl), shift)))
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        arrived = time.time()
+        # Of the views that wait, only the newest counts.
+        slot = ("view", message.get("screen")) if message.get("kind") == "view" else None
+        self._loop.post(lambda: self._receive(message, arrived), slot)
+
+    def _hear_press(self, row: float, column: float) -> None:
+        self._path = deque()
+        self._loop.post(lambda: self._raw("down", row, column))
+
+    def _hear_move(self, row: float, column: float) -> None:
+        # ipycanvas sends every move of the mouse, wanted or not: they are collected, and read together.
+        path = self._path
+        if path is not None:
+            path.append((row, column))
+            self._loop.post(lambda: self._raw_moves(path), ("move", id(path)))
+
+    def _hear_release(self, kind: str, row: float, column: float) -> None:
+        path, self._path = self._path, None
+        if path is not None:
+            self._loop.post(lambda: self._raw_moves(path))
+            self._loop.post(lambda: self._raw(kind, row, column))
 
     # On the screen's thread.
 
-    def _receive(self, message: dict[str, Any]) -> None:
-        kind = message.get("kind")
+    def _receive(self, message: dict[str, Any], arrived: float) -> None:
+        kind, screen = message.get("kind"), str(message.get("screen", ""))
+        late = self._late(screen, message, arrived)
         if kind in ("ready", "size"):
             resized = self._screen.resize(message["width"], message["height"], message["density"])
             if resized or kind == "ready":
                 self._loop.repaint(Change(view=True), True)
         elif kind == "view":
-            self.answers[str(message["screen"])] = int(message["number"])
+            self._views[screen] = int(message["number"])
+            self._forget_screens()
             self.session.handle(SetView(float(message["y"]), float(message["x"]), float(message["zoom"])))
             # Also when nothing changed (the view was at its limit) the browser must leave its preview.
             self._loop.repaint(Change(view=True))
-        elif kind == "click":
-            self._gesture(Click(message["y"], message["x"], message["button"], message["shift"]))
-        elif kind == "drag":
-            y0, x0, y1, x1 = (message[k] for k in ("y0", "x0", "y1", "x1"))
-            self._gesture(Drag(y0, x0, y1, x1, message["button"], message["shift"]))
-        elif kind == "key":
+        else:
+            number = int(message.get("number", 0))
+            self._came[screen] = number
+            if kind == "key" and command_for(message["key"], ctrl=message["ctrl"]) is Command.ESCAPE:
+                self._answering(screen, number, self._escape)
+            else:
+                self._in_turn(lambda: self._answering(screen, number, lambda: self._act(message, late)))
+
+    def _answering(self, screen: str, number: int, work: Callable[[], None]) -> None:
+        """Do what the browser asked for, and whatever comes of it, let the browser take its preview away."""
+        try:
+            work()
+        finally:
+            self._done[screen] = max(number, self._done.get(screen, 0))
+            self._loop.repaint(Change(prompts=True))
+
+    def _act(self, message: dict[str, Any], late: float) -> None:
+        if message["kind"] == "key":
             self._key(message["key"], message["ctrl"], message["shift"])
-
-    def _press(self, press: Press) -> None:
-        ended = self._gestures.send(press)
-        if ended is None:
             return
-        view = self._screen.viewport
-        (y0, x0), (y1, x1) = (view.to_image(p.row, p.column) for p in ended)
-        self._gesture(Click(y0, x0) if ended[0] is ended[1] else Drag(y0, x0, y1, x1))
+        gesture = gesture_of(message)
+        if gesture is None:
+            return
+        if late > STALE and isinstance(gesture, Drag | Stroke | Outline | Shift):
+            self.session.say(f"What was drawn {late:.0f} s ago is left out: draw it again.", error=True)
+            return
+        now = self.session.state.browsing
+        # What the user saw when the hand moved counts, not what has been chosen since.
+        tool = Tool(message.get("tool", now.tool))
+        self._gesture(gesture, tool, bool(message.get("positive", now.positive)), int(message.get("plane", now.plane)))
 
-    def _gesture(self, gesture: Click | Drag) -> None:
-        action = action_for(gesture, self.session.state.browsing)
-        if action is not None:
-            self._in_turn(lambda: self._handle(action))
+    def _late(self, screen: str, message: dict[str, Any], arrived: float) -> float:
+        """Return by how many seconds a message came later than the fastest one of its screen."""
+        if "time" not in message:
+            return 0.0
+        way = arrived - float(message["time"]) / 1000
+        self._ways[screen] = min(way, self._ways.get(screen, way))
+        return way - self._ways[screen]
+
+    def _forget_screens(self) -> None:
+        """Keep the newest pages only: each one that was ever opened has its number."""
+        for known in (self._views, self._came, self._done, self._ways):
+            while len(known) > 20:
+                known.pop(next(iter(known)))
+
+    def _gesture(self, gesture: Gesture, tool: Tool, positive: bool, plane: int) -> None:
+        state = self.session.state
+        seen = replace(state.browsing, tool=tool, positive=positive, plane=plane, selected=self.session.selected)
+
+        def work() -> None:
+            # Making the action can fail as well: a polygon needs three corners.
+            action = action_for(gesture, replace(state, browsing=seen), self.session.labels.at)
+            if action is not None:
+                self.session.handle(action)
+            elif isinstance(gesture, Shift | Removal):
+                self.session.say("This prompt has changed since; nothing was done.", error=True)
+
+        self._guard(work)
+
+    # Raw events of ipycanvas.
+
+    def _raw(self, kind: str, row: float = 0.0, column: float = 0.0) -> bool:
+        """Do what comes of a raw event; return whether anything did."""
+        made = self._send(kind, row, column)
+        if isinstance(made, Pan):
+            self._pan(made.rows, made.columns)
+        elif isinstance(made, Corners):
+            held = f"Corner {made.count}. Enter closes the polygon, Backspace takes a corner back."
+            self.session.say(held if made.count else "The polygon is left.")
+        elif made is not None:
+            now = self.session.state.browsing
+            self._in_turn(lambda: self._gesture(made, now.tool, now.positive, now.plane))
+        return made is not None
+
+    def _raw_moves(self, path: deque[tuple[float, float]]) -> None:
+        rows = columns = 0.0
+        while path:
+            made = self._send("move", *path.popleft())
+            if isinstance(made, Pan):
+                rows, columns = rows + made.rows, columns + made.columns
+        if rows or columns:
+            self._pan(rows, columns)
+
+    def _send(self, kind: str, row: float, column: float) -> Gesture | Pan | Corners | None:
+        y, x = self._screen.viewport.to_image(row, column)
+        return self._gestures.send(Press(kind, self.session.state.browsing.tool, row, column, y, x))
+
+    def _raw_key(self, key: str, ctrl: bool, shift: bool) -> None:
+        if key in _ARROWS:
+            rows, columns = _ARROWS[key]
+            view = self._screen.viewport
+            self._pan(-_STEP * rows * view.height, -_STEP * columns * view.width)
+        elif key in ("Enter", "Backspace", "Escape") and self._raw(key):
+            return
+        elif command_for(key, ctrl=ctrl, shift=shift) is Command.ESCAPE:
+            self._escape()
+        else:
+            self._in_turn(lambda: self._key(key, ctrl, shift))
+
+    def _pan(self, rows: float, columns: float) -> None:
+        view = self._screen.viewport
+        y, x = view.y - rows / view.zoom, view.x - columns / view.zoom
+        moved = replace(view, y=y, x=x).bounded().view
+        self._handle(SetView(moved.y, moved.x, moved.zoom))
 
     def _key(self, key: str, ctrl: bool, shift: bool) -> None:
         command = command_for(key, ctrl=ctrl, shift=shift)
         if command is not None:
-            self._in_turn(lambda: self._do(command))
+            self._do(command)
 
     def _in_turn(self, event: Callable[[], None]) -> None:
         """Do what the user did, or keep it until the object that waits for its answer is committed."""
@@ -164,6 +311,8 @@ class Controls:
         else:
             # Further clicks were meant for the next object, not for this one.
             left = " What you did since then is left out." if held else ""
+            self._done.update(self._came)
+            self._loop.repaint(Change(prompts=True))
             self.session.say(f"{self.session.notice.text} The object is not committed.{left}", error=True)
 
     def _do(self, command: Command) -> None:

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..core import Candidate, Image, Point, Prompt, StoreError
+from ..core import Candidate, Image, Mask, MaskPrompt, Point, Prompt, StoreError
 from ..engine.download import cached_files, download
 from ..engine.embed import embed
 from ..engine.load import find_weights, is_name, load_model
@@ -28,6 +28,15 @@ _AHEAD = 64
 _PAUSE = 0.2
 
 Group = tuple[Prompt, ...]
+
+
+def _without_begin(prompts: Group) -> Group:
+    """Return prompts without the mask that they correct.
+
+    nano takes a mask prompt at its word: beside one, further clicks change little (mean IoU of half an object after
+    one click .44, with the mask as what is corrected .78).
+    """
+    return prompts[1:] if len(prompts) > 1 and isinstance(prompts[0], MaskPrompt) else prompts
 
 
 class EngineService:
@@ -72,8 +81,12 @@ class EngineService:
             missing = [one for one in request.objects if one not in known]
             # A click that corrects the last answer is read together with it.
             previous = [self._corrected(one) for one in missing]
-        masks = [None if one is None else one.mask for one in previous]
-        found = dict(zip(missing, predict_many(model, store, missing, previous=masks), strict=True)) if missing else {}
+        found: dict[Group, Candidate] = {}
+        if missing:
+            asked = [_without_begin(one) if model.is_nano else one for one in missing]
+            found = dict(
+                zip(missing, predict_many(model, store, asked, previous=previous, size=request.size), strict=True)
+            )
         with self._lock:
             if store is self._store:
                 self._answers.update(found)
@@ -81,10 +94,14 @@ class EngineService:
                     self._answers.popitem(last=False)
         return Predicted(request.ticket, tuple({**known, **found}[one] for one in request.objects))
 
-    def _corrected(self, prompts: Group) -> Candidate | None:
-        """Return the answer to all but the last of some prompts, or to fewer of them."""
-        fewer = (self._answers.get(prompts[:count]) for count in range(len(prompts) - 1, 0, -1))
-        return next((one for one in fewer if one is not None), None)
+    def _corrected(self, prompts: Group) -> Mask | None:
+        """Return the mask that the last of some prompts correct: an earlier answer, or what they begin with."""
+        for count in range(len(prompts) - 1, 0, -1):
+            known = self._answers.get(prompts[:count])
+            if known is not None:
+                return known.mask
+        begin = prompts[0]
+        return begin.mask if len(prompts) > 1 and isinstance(begin, MaskPrompt) else None
 
     def _prepare(self, request: Embed) -> Iterator[Action]:
         start = time.perf_counter()

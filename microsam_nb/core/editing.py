@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from .box import Triple
+from .box import Box, Triple
 from .errors import PromptError
 from .mask import Mask
 from .prompts import Scribble, Vertices
@@ -14,6 +16,9 @@ from .raster import rasterise
 
 #: The first window in which a gap is looked for, in pixels; it doubles up to the largest.
 _FIRST, _LARGEST = 256, 4096
+#: Width of the line that cuts, in pixels.
+_BLADE = 1.42
+_EIGHT = np.ones((3, 3), bool)
 
 
 def split(mask: Mask, line: Vertices, plane: int, image: Triple) -> list[Mask]:
@@ -22,7 +27,8 @@ def split(mask: Mask, line: Vertices, plane: int, image: Triple) -> list[Mask]:
     Pixels under the line go to the nearest part. In other planes parts follow from the nearest one. Returns the mask
     alone when the line does not cut it through. Raises PromptError for a line outside the image.
     """
-    cut = rasterise(Scribble(plane, line), image)
+    # So wide that the objects' pixels, which may touch by their corners, do not meet through a diagonal line.
+    cut = rasterise(Scribble(plane, line, _BLADE), image)
     level = plane - mask.start[0]
     if not 0 <= level < mask.bitmap.shape[0]:
         return [mask]
@@ -40,7 +46,7 @@ def split(mask: Mask, line: Vertices, plane: int, image: Triple) -> list[Mask]:
     if len(pieces) < 2:
         return [mask]
     # What the line did not cut, islands of the object elsewhere, stays with the largest piece.
-    kept = np.where(np.isin(parts, pieces[1:]), parts, np.where(np.isin(parts, [0]), 0, pieces[0]))
+    kept = np.where(np.isin(parts, pieces[1:]), parts, np.where(parts == 0, 0, pieces[0]))
     indices = ndimage.distance_transform_edt(kept == 0, return_distances=False, return_indices=True)
     nearest: NDArray[np.int32] = kept[tuple(indices)]
     # Every plane is cut where the drawn one is: the border between two parts goes straight through the volume.
@@ -51,13 +57,11 @@ def split(mask: Mask, line: Vertices, plane: int, image: Triple) -> list[Mask]:
 
 def _cut(islands: NDArray[np.int32], parts: NDArray[np.int32]) -> list[int]:
     """Return the parts into which islands were cut, the largest first; none where every island is whole."""
-    found: list[int] = []
-    for island in range(1, int(islands.max(initial=0)) + 1):
-        pieces = np.unique(parts[(islands == island) & (parts > 0)])
-        if len(pieces) > 1:
-            found += [int(n) for n in pieces]
-    areas = np.bincount(parts.reshape(-1), minlength=2)
-    return sorted(found, key=lambda n: -int(areas[n]))
+    numbers, first, areas = np.unique(parts, return_index=True, return_counts=True)
+    homes = islands.reshape(-1)[first]
+    pieces = np.bincount(homes[numbers > 0], minlength=2)
+    cut = [(-int(area), int(n)) for n, home, area in zip(numbers, homes, areas, strict=True) if n and pieces[home] > 1]
+    return [n for _, n in sorted(cut)]
 
 
 def without_holes(mask: Mask) -> Mask:
@@ -66,17 +70,20 @@ def without_holes(mask: Mask) -> Mask:
     return Mask(mask.start, np.stack(filled)) if filled else mask
 
 
-def gap_at(blocked: NDArray[np.bool_], y: int, x: int) -> Mask:
-    """Return the free pixels around (y, x) that ``blocked`` (h, w) encloses, as a mask of plane 0.
+def gap_at(blocked: Callable[[Box], NDArray[np.bool_]], plane: int, y: int, x: int, image: Triple) -> Mask:
+    """Return the free pixels around (y, x) that others enclose in a plane of an image of shape ``image``.
 
-    Raises PromptError when the gap reaches the border of the plane or is larger than 4096 pixels.
+    ``blocked`` returns which pixels of a box are not free, (planes, h, w): only what is near is asked for. Raises
+    PromptError when the gap reaches the border of the plane or is wider than 4096 pixels.
     """
-    height, width = blocked.shape
+    _, height, width = image
     side = _FIRST
     while True:
         a, b = max(0, y - side // 2), min(height, y + side // 2)
         c, d = max(0, x - side // 2), min(width, x + side // 2)
-        parts, _ = ndimage.label(~blocked[a:b, c:d])
+        parts, _ = ndimage.label(~blocked(Box((plane, a, c), (plane + 1, b, d)))[0])
+        if not parts[y - a, x - c]:
+            raise PromptError("There is no gap at this place.", "Click into a hole that objects enclose.")
         found = parts == parts[y - a, x - c]
         edges = (
             (found[0].any(), a == 0),
@@ -87,10 +94,7 @@ def gap_at(blocked: NDArray[np.bool_], y: int, x: int) -> Mask:
         if any(reached and outer for reached, outer in edges):
             raise PromptError("This place is not enclosed.", "Click into a hole of an object, or close the gap first.")
         if not any(reached for reached, _ in edges):
-            return Mask.crop(found, (0, a, c))
+            return Mask.crop(found, (plane, a, c))
         if side >= _LARGEST:
             raise PromptError("This gap is too large to fill.", "Close it first, or draw the object with the brush.")
         side *= 2
-
-
-_EIGHT = np.ones((3, 3), bool)

@@ -114,7 +114,7 @@ class Image:
     @property
     def large(self) -> bool:
         """Whether a plane is so large (more than 64 Mi values when shown) that only parts of it should be read."""
-        return math.prod(self.shown_shape) > LARGE
+        return is_large(self.shown_shape)
 
     @property
     def block(self) -> tuple[int, int]:
@@ -175,8 +175,8 @@ class Image:
     def contrast_of(self, index: int) -> tuple[tuple[float, float], ...]:
         """Return the intensities shown as black and white in a plane: one window, or two for two channels.
 
-        They are found once and remembered. Of a ``large`` plane they are those of a regular sample, about 256 blocks
-        of 64 x 64 pixels, which depends on the pixels alone and not on how they are stored. Where that is all one
+        They are found once and remembered. Of a ``large`` plane they are those of a regular sample, about 144 blocks
+        of 80 x 80 pixels, which depends on the pixels alone and not on how they are stored. Where that is all one
         value, anything brighter becomes visible. Raises ImageError as ``plane`` does.
         """
         if index not in self._memory.windows:
@@ -346,6 +346,11 @@ class Image:
         )
 
 
+def is_large(shown: tuple[int, ...]) -> bool:
+    """Whether a plane shown as (y, x) or (y, x, 3) is too large to be stretched as a whole."""
+    return math.prod(shown) > LARGE
+
+
 def spread(count: int, most: int) -> list[int]:
     """Return at most ``most`` of the indices below ``count``, the first and the last and evenly between."""
     return sorted({round(i * (count - 1) / (most - 1)) for i in range(most)})
@@ -403,6 +408,8 @@ def _as_array(value: Any) -> PixelArray:
 def _indexed(value: Any) -> bool:
     """Whether ``value`` is a lazy array: not numpy's, but with a shape, one of numpy's dtypes, and indexing."""
     if isinstance(value, (np.ndarray, np.generic)) or not hasattr(value, "__getitem__"):
+        return False
+    if callable(getattr(value, "asarray", None)):  # a series of tifffile: its items are pages
         return False
     return isinstance(getattr(value, "dtype", None), np.dtype) and isinstance(getattr(value, "shape", None), tuple)
 

@@ -17,10 +17,12 @@ from .mask import Mask
 
 #: The largest number of an object.
 LARGEST = 2**32 - 1
-#: Up to this number objects are found by number, above by sorting.
-_DENSE = 10_000_000
-#: Writes of more objects than this look where each of them lies.
-_MANY = 8
+#: Numbers up to this, or few beside the pixels there are, are counted in a table; larger ones by sorting.
+_TABLE = 4096
+#: Writes of more objects, or into more pixels, than this look where each object lies.
+_MANY, _WIDE = 8, 2**20
+#: Pixels that are counted at once.
+_PART = 2**22
 
 
 class Overlap(StrEnum):
@@ -62,13 +64,18 @@ class Delta:
         return Delta(self.where, self.changed, self.after, self.before)
 
     @property
+    def empty(self) -> bool:
+        """Whether no pixel changes."""
+        return not self.after
+
+    @property
     def nbytes(self) -> int:
         return len(self.changed) + len(self.before) + len(self.after)
 
     def numbers(self, *, before: bool) -> list[int]:
         """Return the objects that lose pixels (``before``) or win some."""
         found = np.frombuffer(_inflate(self.before if before else self.after), np.uint32)
-        return [int(n) for n in np.unique(found) if n]
+        return [label for label, _ in _counted(found, len(found))]
 
     def pixels(self) -> NDArray[np.bool_]:
         """Return which pixels of ``where`` change, bool."""
@@ -117,19 +124,8 @@ class Labels:
 
         Raises LabelError for other shapes, types, and numbers outside 0 to 2**32 - 1.
         """
-        found = np.asarray(array)
-        if found.ndim not in (2, 3):
-            raise LabelError(f"Labels of shape {found.shape} are not possible.", "Give (y, x) or (plane, y, x).")
-        if found.dtype.kind not in "bui":
-            raise LabelError(
-                f"Labels of type {found.dtype} are not possible.", "Convert them to whole numbers such as uint32."
-            )
-        if found.size and not (found.min() >= 0 and found.max() <= LARGEST):
-            raise LabelError(
-                f"The labels go from {found.min()} to {found.max()}.", f"Use whole numbers from 0 to {LARGEST}."
-            )
         out = cls((1, 0, 0))
-        out._volume = np.array(found if found.ndim == 3 else found[None], np.uint32, order="C")
+        out._volume = as_labels(array).copy()
         out._known = _find(out._volume)
         return out
 
@@ -143,6 +139,10 @@ class Labels:
     def count(self) -> int:
         """Number of objects."""
         return len(self._known)
+
+    def covered(self) -> int:
+        """Number of pixels of all objects."""
+        return sum(entry.area for entry in self._known.values())
 
     def area(self, label: int) -> int:
         """Return the pixels of an object, 0 if there is none."""
@@ -181,6 +181,7 @@ class Labels:
         before = self._volume[where.slices]
         if min(where.start) < 0 or before.shape != mask.bitmap.shape:
             raise PromptError("The object reaches beyond the image.", "Use a mask made for this image.")
+        overlap = Overlap(overlap)
         free = mask.bitmap & (before == 0) if overlap is Overlap.KEEP else mask.bitmap
         if not free.any():
             raise PromptError(
@@ -193,7 +194,8 @@ class Labels:
                 where = where.union(self.box(other))
             before = self._volume[where.slices]
         after = before.copy()
-        after[np.isin(before, gone)] = 0
+        if gone:
+            after[np.isin(before, gone)] = 0
         inner = tuple(slice(a - b, a - b + n) for a, b, n in zip(mask.start, where.start, free.shape, strict=True))
         after[inner][free] = label
         return Delta.between(where, before, after)
@@ -229,7 +231,8 @@ class Labels:
                 del self._known[label]
         found = _counted(after, count)
         # Of many objects written together each gets its own box, or every later look would search all of it.
-        places = _find(np.ascontiguousarray(crop)) if len(found) > _MANY else {}
+        many = len(found) > _MANY or crop.size > _WIDE
+        places = _find(np.ascontiguousarray(crop)) if found and many else {}
         for label, won in found:
             place = places.get(label)
             where = delta.where if place is None else place.box.moved(delta.where.start)
@@ -246,6 +249,25 @@ class Labels:
         if largest == LARGEST:
             raise LabelError(f"An object has the largest number, {LARGEST}.", "Renumber the objects from 1.")
         return largest + 1
+
+
+def as_labels(array: NDArray[np.generic]) -> NDArray[np.uint32]:
+    """Return an array (h, w) or (planes, h, w) of whole numbers as labels, uint32 (planes, h, w); a copy if need be.
+
+    Raises LabelError for other shapes, types, and numbers outside 0 to 2**32 - 1.
+    """
+    found = np.asarray(array)
+    if found.ndim not in (2, 3):
+        raise LabelError(f"Labels of shape {found.shape} are not possible.", "Give (y, x) or (plane, y, x).")
+    if found.dtype.kind not in "bui":
+        raise LabelError(
+            f"Labels of type {found.dtype} are not possible.", "Convert them to whole numbers such as uint32."
+        )
+    if found.size and not (found.min() >= 0 and found.max() <= LARGEST):
+        raise LabelError(
+            f"The labels go from {found.min()} to {found.max()}.", f"Use whole numbers from 0 to {LARGEST}."
+        )
+    return np.ascontiguousarray(found if found.ndim == 3 else found[None], np.uint32)
 
 
 def _pack(values: NDArray[np.uint32]) -> bytes:
@@ -272,8 +294,22 @@ def _counted(values: NDArray[np.uint32], count: int) -> list[tuple[int, int]]:
     """Return every object among the numbers and its pixels."""
     if len(values) == 1:
         return [(int(values[0]), count)] if values[0] and count else []
-    ids, counts = np.unique(values, return_counts=True)
-    return [(int(n), int(c)) for n, c in zip(ids, counts, strict=True) if n]
+    largest = int(values.max(initial=0))
+    if largest > max(_TABLE, 2 * len(values)):
+        ids, counts = np.unique(values, return_counts=True)
+        return [(int(n), int(c)) for n, c in zip(ids, counts, strict=True) if n]
+    table = _table(values, largest)
+    return [(int(n), int(table[n])) for n in np.flatnonzero(table) if n]
+
+
+def _table(values: NDArray[np.uint32], largest: int) -> NDArray[np.int64]:
+    """Return how often each number up to ``largest`` occurs; in parts, as counting makes a wide copy."""
+    flat = values.reshape(-1)
+    out = np.zeros(largest + 1, np.int64)
+    step = max(_PART, largest)
+    for first in range(0, len(flat), step):
+        out += np.bincount(flat[first : first + step], minlength=largest + 1)
+    return out
 
 
 def _find(volume: NDArray[np.uint32]) -> dict[int, _Entry]:
@@ -281,15 +317,13 @@ def _find(volume: NDArray[np.uint32]) -> dict[int, _Entry]:
     largest = int(volume.max(initial=0))
     names: NDArray[np.uint32] | None = None
     dense = volume
-    if largest > _DENSE:
+    if largest > max(_TABLE, volume.size // 4):
         names, flat = np.unique(volume, return_inverse=True)
         dense = flat.reshape(volume.shape).astype(np.uint32)
         if names[0]:  # no background: number 1 must not become 0
             names, dense = np.concatenate([[np.uint32(0)], names]), dense + np.uint32(1)
         largest = len(names) - 1
-    areas = np.zeros(largest + 1, np.int64)
-    for plane in dense:
-        areas += np.bincount(plane.reshape(-1), minlength=largest + 1)
+    areas = _table(dense, largest)
     out: dict[int, _Entry] = {}
     for number, place in enumerate(ndimage.find_objects(dense.view(np.int32), largest), start=1):
         if place is None:

@@ -27,6 +27,8 @@ class Mask:
                 f"A mask needs a bool bitmap (planes, h, w), not {self.bitmap.dtype} {self.bitmap.shape}; "
                 "use Mask.crop(array) to make one."
             )
+        # Numbers of numpy would not pass the journal.
+        object.__setattr__(self, "start", tuple(int(n) for n in self.start))
         own = self.bitmap.copy()
         own.flags.writeable = False
         object.__setattr__(self, "bitmap", own)

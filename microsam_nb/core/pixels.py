@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 Rectangle = tuple[int, int, int, int]
 
 #: A sample of a plane has at most this many blocks along a side when the plane is square, of this side each.
-_BLOCKS, _BLOCK = 16, 64
+_BLOCKS, _BLOCK = 12, 80
 #: Blocks begin at multiples of this, so that each lies in one chunk of any common size.
 _GRID = 256
 #: Blocks that are read at a time are at least this wide and at most this, in pixels of the plane.
@@ -121,9 +121,9 @@ def read_level(
 
 
 def sample_blocks(height: int, width: int, finer: int = 1) -> Iterator[Rectangle]:
-    """Yield what stands for a plane: all of it up to a million pixels, else blocks of 64 x 64 on a regular grid.
+    """Yield what stands for a plane: all of it up to 960 x 960 pixels, else blocks of 80 x 80 on a regular grid.
 
-    About 256 of them; ``finer`` times as many along each side, and as much smaller. Depends on nothing but the
+    About 144 of them; ``finer`` times as many along each side, and as much smaller. Depends on nothing but the
     numbers given.
     """
     if height * width <= (_BLOCKS * _BLOCK) ** 2:

@@ -47,6 +47,19 @@ def rasterise(shape: Shape, image: Triple) -> Mask:
     return Mask((shape.plane, y, x), mask.bitmap)
 
 
+def stroke(points: Vertices, width: float, plane: int, image: Triple) -> Mask:
+    """Return the pixels of a plane that a round brush, ``width`` pixels thick, meets on its way through ``points``.
+
+    The way itself may lie outside the image. Raises PromptError when no pixel is met.
+    """
+    line = Scribble(plane, points, width)
+    mask = _scribble(line, image[1:]) if 0 <= plane < image[0] else union([])
+    if not mask.area:
+        raise PromptError("The brush met no pixel of the image.", "Draw inside the image.")
+    _, y, x = mask.start
+    return Mask((plane, y, x), mask.bitmap)
+
+
 def _ellipse(shape: Ellipse, size: tuple[int, int]) -> Mask:
     y, x = (shape.y0 + shape.y1) / 2, (shape.x0 + shape.x1) / 2
     ry, rx = (shape.y1 - shape.y0) / 2, (shape.x1 - shape.x0) / 2

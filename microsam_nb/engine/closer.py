@@ -6,7 +6,10 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from ..core import Candidate, Mask
+import numpy as np
+from scipy import ndimage
+
+from ..core import Candidate, Mask, Point
 from .answer import answer, rated
 from .embedding import Embedding
 from .looks import MARGIN, around, ladder, look, window_at
@@ -63,13 +66,32 @@ def _some(
     windows, questions = [], []
     for own, mask in zip(asked, previous, strict=True):
         some = _windows(model, embedding, own, mask, size)
-        # What is being corrected is itself a prompt.
-        full = replace(own, mask=mask) if own.mask is None and mask is not None and mask.area else own
+        full = own
+        if own.mask is None and mask is not None and mask.area:
+            # What is being corrected is itself a prompt.
+            full = replace(own, mask=mask, points=(*own.points, *_anchor(own, mask)))
         questions += [(one, full) for one in look(model, embedding, some)]
         windows.append(some)
     answers = iter(answer(model, questions))
     for own, some in zip(asked, windows, strict=True):
         yield rated(model, own, [next(answers) for _ in some], embedding.original_size)
+
+
+def _anchor(asked: Gathered, mask: Mask) -> tuple[Point, ...]:
+    """Return a positive point in a mask from which only parts are taken away, far from those and from its border.
+
+    Without any positive point nano loses the object (mean IoU after one negative click on a mask that is too large
+    .33, with the anchor .76; before it .66).
+    """
+    if asked.box is not None or any(p.positive for p in asked.points):
+        return ()
+    _, top, left = mask.start
+    depth = ndimage.distance_transform_edt(np.pad(mask.bitmap[0], 1))[1:-1, 1:-1]
+    rows, columns = np.indices(depth.shape) + 0.5
+    for p in asked.points:
+        depth = np.minimum(depth, np.hypot(rows + top - p.y, columns + left - p.x))
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    return (Point(asked.plane, float(row) + top + 0.5, float(column) + left + 0.5),)
 
 
 def _usual(mask: Mask, rate: float, size: float) -> bool:

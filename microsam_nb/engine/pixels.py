@@ -9,23 +9,27 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Image
-from ..core.image import LARGE
+from ..core.image import is_large
 from .tiling import Window
 
 #: In a large plane, clicks alone are looked for in windows up to this side, in pixels.
 _FARTHEST = 4096
 #: Windows of a large plane are thinned to at most this side, or twice the model's frame if that is more.
 _READ = 1024
-#: Blocks of thinned pixels are at least this wide.
+#: Blocks that would be thinned to less than this side are not kept.
 _THIN = 256
 #: Bytes of stretched blocks that one large plane keeps: what the windows around a few clicks share.
 _KEPT = 48 << 20
+
+#: A block: the step, and its first row and column in thinned pixels.
+_Place = tuple[int, int, int]
 
 
 class Pixels(Protocol):
@@ -51,7 +55,7 @@ class LargePlane:
     def __init__(self, image: Image, index: int, kept: int = _KEPT) -> None:
         self._image, self._index, self._most = image, index, kept
         self._sides = image.block
-        self._blocks: OrderedDict[tuple[int, int, int], NDArray[np.uint8]] = OrderedDict()
+        self._blocks: OrderedDict[_Place, NDArray[np.uint8]] = OrderedDict()
         self._lock = threading.Lock()
 
     @property
@@ -67,41 +71,51 @@ class LargePlane:
     def __getitem__(self, key: tuple[slice, slice]) -> NDArray[np.uint8]:
         """Return a part, uint8 (y, x) or (y, x, 3); steps must be at least 1 and the same in y and x."""
         (y0, y1, step), (x0, x1, _) = (one.indices(side) for one, side in zip(key, self.shape, strict=False))
-        if y0 % step or x0 % step:
+        # Far thinned windows are larger than any that clicks share, and blocks of a sensible size too many.
+        if y0 % step or x0 % step or step * _THIN > min(self._sides):
             return self._image.shown_region(self._index, y0, x0, y1, x1, step)
-        tall, wide = (max(_THIN, -(-side // step)) for side in self._sides)
+        tall, wide = (-(-side // step) for side in self._sides)
         # From here on in thinned pixels.
         top, left, bottom, right = y0 // step, x0 // step, -(-y1 // step), -(-x1 // step)
+        wanted = [
+            (step, row * tall, column * wide)
+            for row in range(top // tall, -(-bottom // tall))
+            for column in range(left // wide, -(-right // wide))
+        ]
         out = np.empty((bottom - top, right - left, *self.shape[2:]), np.uint8)
-        for row in range(top // tall, -(-bottom // tall)):
-            for column in range(left // wide, -(-right // wide)):
-                y, x = row * tall, column * wide
-                rows, columns = (max(top, y), min(bottom, y + tall)), (max(left, x), min(right, x + wide))
-                block = self._block(step, y, x, tall, wide)
-                part = block[rows[0] - y : rows[1] - y, columns[0] - x : columns[1] - x]
-                out[rows[0] - top : rows[1] - top, columns[0] - left : columns[1] - left] = part
+        for (_, y, x), block in self._blocks_at(wanted, tall, wide).items():
+            (r0, r1), (c0, c1) = (max(top, y), min(bottom, y + tall)), (max(left, x), min(right, x + wide))
+            out[r0 - top : r1 - top, c0 - left : c1 - left] = block[r0 - y : r1 - y, c0 - x : c1 - x]
         return out
 
-    def _block(self, step: int, y: int, x: int, tall: int, wide: int) -> NDArray[np.uint8]:
+    def _blocks_at(self, wanted: Sequence[_Place], tall: int, wide: int) -> dict[_Place, NDArray[np.uint8]]:
         with self._lock:
-            block = self._blocks.get((step, y, x))
-            if block is not None:
-                self._blocks.move_to_end((step, y, x))
-                return block
-        height, width = self.shape[:2]
-        stops = min(height, (y + tall) * step), min(width, (x + wide) * step)
-        block = self._image.shown_region(self._index, y * step, x * step, *stops, step)
+            found = {one: self._blocks[one] for one in wanted if one in self._blocks}
+        missing = [one for one in wanted if one not in found]
+        ys, xs = [y for _, y, _ in missing], [x for _, _, x in missing]
+        if missing and 2 * len(missing) >= (max(ys) - min(ys) + tall) // tall * ((max(xs) - min(xs) + wide) // wide):
+            # One reading of them all is much quicker than one for each.
+            whole = self._read(missing[0][0], min(ys), min(xs), max(ys) + tall, max(xs) + wide)
+            for one in missing:
+                y, x = one[1] - min(ys), one[2] - min(xs)
+                found[one] = whole[y : y + tall, x : x + wide].copy()
+        else:
+            for step, y, x in missing:
+                found[step, y, x] = self._read(step, y, x, y + tall, x + wide)
         with self._lock:
-            self._blocks[step, y, x] = block
-            used = sum(one.nbytes for one in self._blocks.values())
+            for one in wanted:
+                self._blocks[one] = found[one]
+                self._blocks.move_to_end(one)
+            used = sum(block.nbytes for block in self._blocks.values())
             while used > self._most and self._blocks:
                 used -= self._blocks.popitem(last=False)[1].nbytes
-        return block
+        return found
 
-
-def is_large(shape: tuple[int, ...]) -> bool:
-    """Whether a plane, shown as ``shape`` (y, x) or (y, x, 3), is looked at as a large one."""
-    return math.prod(shape) > LARGE
+    def _read(self, step: int, top: int, left: int, bottom: int, right: int) -> NDArray[np.uint8]:
+        """Read a part given in thinned pixels, as far as it lies in the plane."""
+        height, width = self.shape[:2]
+        stops = min(height, bottom * step), min(width, right * step)
+        return self._image.shown_region(self._index, top * step, left * step, *stops, step)
 
 
 def farthest(shape: tuple[int, ...]) -> int:

@@ -70,7 +70,7 @@ class RegionUse(Settings):
 
     box: bool = option(True, "use the region's bounding box")
     mask: bool = option(True, "use the region's pixels")
-    points: PointsOf = option(PointsOf.NONE, "points taken from the region")  # noqa: RUF009
+    points: PointsOf = option(PointsOf.NONE, "points taken from the region")
     box_extension: float = option(0.0, "how far the box reaches beyond the region", low=0, high=1, unit="sides")
 
     def __post_init__(self) -> None:

@@ -116,16 +116,19 @@ def _rank(window: Window, size: tuple[int, int], extent: BoxPrompt) -> tuple[boo
 
 def _whole(model: Model, store: EmbeddingStore, asked: Gathered, found: Candidate | None, window: Window) -> Candidate:
     size, shown = store.shape[1:], store.key.shown_shape
-    while found is None or (store.has_image and _outgrows(window, size, found.mask)):
-        if found is not None and max(window.shape) >= farthest(shown):
-            break
+    most = max(farthest(shown), _longest(asked.extent()) * _GROWTH)
+    while found is None or (store.has_image and max(window.shape) < most and _outgrows(window, size, found.mask)):
         known = asked.extent([box_of(found.mask, size)] if found is not None and found.mask.area else [])
-        side = max(known.y1 - known.y0, known.x1 - known.x0, max(window.shape)) * _GROWTH
+        side = min(max(_longest(known), max(window.shape)) * _GROWTH, most)
         grown = window_at(size, ((known.y0 + known.y1) / 2, (known.x0 + known.x1) / 2), side)
         window = thinned(grown, shown, model.frame)[0]
         look = Look(window, store.window(asked.plane, window))
         found = best(model, asked, answer(model, [(look, asked)]), size)
     return found
+
+
+def _longest(extent: BoxPrompt) -> float:
+    return max(extent.y1 - extent.y0, extent.x1 - extent.x0)
 
 
 def _outgrows(window: Window, size: tuple[int, int], mask: Mask) -> bool:

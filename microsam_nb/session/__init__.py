@@ -23,6 +23,7 @@ from .actions import (
     Redo,
     RemovePrompt,
     ReplacePrompt,
+    Restored,
     Segment,
     Select,
     SetBatched,
@@ -43,6 +44,7 @@ from .actions import (
     UseModel,
     Working,
 )
+from .autosave import Pace
 from .grouping import group, place_of
 from .project import Project
 from .requests import Embed, LoadModel, Predict, Request, StopWork
@@ -78,6 +80,7 @@ __all__ = [
     "ModelLoaded",
     "Notice",
     "Outcome",
+    "Pace",
     "Paint",
     "Predict",
     "Predicted",
@@ -86,6 +89,7 @@ __all__ = [
     "RemovePrompt",
     "ReplacePrompt",
     "Request",
+    "Restored",
     "Row",
     "Runner",
     "Segment",

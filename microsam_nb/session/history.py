@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..core import Delta, Note
+from ..core import Candidate, Delta, Mask, MaskPrompt, Note, Prompt
 from .state import State
 
 #: A reversible change of what is not in the state: the labels, or what is said about an object.
@@ -26,9 +26,9 @@ class History:
         self._steps = [Step(first)]
         self._now = 0
         self._capacity = capacity
-        #: Steps share a mask until a new answer comes: how many do, so that the sum need not be made again.
-        self._uses: dict[int, int] = {}
+        self._held = _Held()
         self._nbytes = 0
+        self._count(self._steps[0], 1)
 
     @property
     def state(self) -> State:
@@ -41,6 +41,11 @@ class History:
     @property
     def can_redo(self) -> bool:
         return self._now + 1 < len(self._steps)
+
+    @property
+    def nbytes(self) -> int:
+        """What all steps hold, in bytes: writes, and every mask once."""
+        return self._nbytes + self._held.nbytes
 
     def push(self, step: Step) -> None:
         """Add a step after now; what had been undone is forgotten."""
@@ -56,9 +61,8 @@ class History:
         """Replace the present state without a new step."""
         old = self._steps[self._now]
         new = Step(state, old.writes)
-        if state.proposals is not old.state.proposals:
-            self._count(new, 1)
-            self._count(old, -1)
+        self._count(new, 1)
+        self._count(old, -1)
         self._steps[self._now] = new
 
     def back(self) -> tuple[Write, ...]:
@@ -74,26 +78,48 @@ class History:
 
     def _trim(self) -> None:
         drop = 0
-        while drop + 1 < self._now and self._nbytes > self._capacity:
+        while drop + 1 < self._now and self.nbytes > self._capacity:
             self._count(self._steps[drop], -1)
             drop += 1
             # The next step's state becomes the new origin; its writes can no longer be undone.
             origin = self._steps[drop]
-            self._count(origin, -1)
             self._steps[drop] = Step(origin.state)
             self._count(self._steps[drop], 1)
+            self._count(origin, -1)
         if drop:
             del self._steps[:drop]
             self._now -= drop
 
     def _count(self, step: Step, sign: int) -> None:
         self._nbytes += sign * sum(one.nbytes for one in step.writes)
-        for one in step.state.proposals:
-            key = id(one.mask)
-            uses = self._uses.get(key, 0) + sign
-            if uses == (1 if sign > 0 else 0):
-                self._nbytes += sign * one.mask.bitmap.nbytes
-            if uses:
-                self._uses[key] = uses
-            else:
-                self._uses.pop(key, None)
+        state = step.state
+        for group in (state.prompts, state.proposals, state.candidates):
+            if group:
+                self._held.count(group, sign)
+
+
+class _Held:
+    """The masks that steps hold, each counted once.
+
+    Steps share tuples, and tuples masks: what is known by its identity need not be looked through again.
+    """
+
+    def __init__(self) -> None:
+        self.nbytes = 0
+        self._uses: dict[int, int] = {}
+
+    def count(self, group: tuple[Prompt, ...] | tuple[Candidate, ...], sign: int) -> None:
+        """Count one more use (``sign`` 1) of a tuple, or one less (-1)."""
+        if not self._changed(id(group), sign):
+            return
+        for one in group:
+            mask = one.mask if isinstance(one, Candidate | MaskPrompt) else None
+            if isinstance(mask, Mask) and self._changed(id(mask), sign):
+                self.nbytes += sign * mask.bitmap.nbytes
+
+    def _changed(self, key: int, sign: int) -> bool:
+        """Count; return whether this was the first use, or the last."""
+        uses = self._uses.pop(key, 0) + sign
+        if uses:
+            self._uses[key] = uses
+        return uses == (1 if sign > 0 else 0)

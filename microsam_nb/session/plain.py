@@ -14,6 +14,10 @@ import numpy as np
 from ..core import Mask, Prompt, PromptError, prompt_from_json, prompt_to_json
 
 
+class Unknown(ValueError):
+    """An action, or a field of it, that this version does not know."""
+
+
 def to_plain(value: Any) -> Any:
     """Return ``value`` as numbers, texts, lists and dictionaries."""
     if isinstance(value, Mask):
@@ -24,8 +28,10 @@ def to_plain(value: Any) -> Any:
         return value.value
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | list):
         return [to_plain(one) for one in value]
+    if isinstance(value, np.ndarray):
+        return value.tolist()
     if is_dataclass(value):
         return {one.name: to_plain(getattr(value, one.name)) for one in fields(value)}
     return value
@@ -70,7 +76,7 @@ def read_fields(kind: type, data: dict[str, Any]) -> Any:
     values = {}
     for name, value in data.items():
         if name not in hints:
-            raise ValueError(f"{kind.__name__} has no field {name!r}")
+            raise Unknown(f"{kind.__name__} has no field {name!r}")
         values[name] = from_plain(hints[name], value)
     return kind(**values)
 

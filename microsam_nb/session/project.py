@@ -1,7 +1,8 @@
-"""A project folder: meta data, journal and lock."""
+"""A project folder: meta data, journal, labels and lock."""
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -14,10 +15,13 @@ from filelock import FileLock, Timeout
 
 from .. import __version__
 from ..core import Image, ProjectError
+from ..core.box import Triple
 from .journal import Journal
 from .signal import Signal
+from .stored import StoredLabels
 
-_FORMAT = 1
+#: 1: one object per answer, no checksums, no labels.zarr.
+_FORMAT = 2
 #: Projects opened by this process; opening one again takes it over.
 _open: dict[Path, Project] = {}
 
@@ -42,6 +46,8 @@ class Project:
     def __init__(self, folder: Path, lock: FileLock) -> None:
         self.folder = folder
         self._lock = lock
+        #: Told before the folder is released, and after.
+        self.closing: Signal[None] = Signal()
         self.closed: Signal[None] = Signal()
         self.journal = Journal(folder / "journal.jsonl")
         self._closed = False
@@ -64,6 +70,11 @@ class Project:
             if folder in _open:
                 _open[folder].close()
             lock = _take_lock(folder)
+            try:
+                _renew_meta(folder)
+            except BaseException:
+                lock.release()
+                raise
         except OSError as error:
             raise ProjectError(
                 f"The project folder {folder} cannot be written ({error.strerror}).",
@@ -72,6 +83,10 @@ class Project:
         project = cls(folder, lock)
         _open[folder] = project
         return project
+
+    def stored(self, shape: Triple) -> StoredLabels:
+        """Return the place of the labels, of shape ``shape`` (planes, h, w)."""
+        return StoredLabels(self.folder / "labels.zarr", shape)
 
     def check(self) -> None:
         """Raise ProjectError when this project was closed or taken over."""
@@ -87,8 +102,10 @@ class Project:
             return
         self._closed = True
         _open.pop(self.folder, None)
+        self.closing.emit(None)
         self.journal.finish()
-        (self.folder / "owner.json").unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that became read-only must not stay locked
+            (self.folder / "owner.json").unlink(missing_ok=True)
         self._lock.release()
         self.closed.emit(None)
 
@@ -100,9 +117,7 @@ def _check_meta(folder: Path, expected: Meta) -> None:
             raise ProjectError(
                 f"{folder} holds other files and no project.", "Name an empty or new folder for the project."
             )
-        part = path.with_name("meta.json.part")
-        part.write_text(json.dumps(asdict(expected), indent=1))
-        os.replace(part, path)
+        _write_meta(path, asdict(expected))
         return
     try:
         found: dict[str, Any] = json.loads(path.read_text())
@@ -119,6 +134,20 @@ def _check_meta(folder: Path, expected: Meta) -> None:
             f"{folder} belongs to another image ({found.get('name')}, shape {found.get('shape')}).",
             "Open it with that image, or choose another project folder.",
         )
+
+
+def _renew_meta(folder: Path) -> None:
+    """Keep older versions out of a project that is about to get lines that they do not know."""
+    path = folder / "meta.json"
+    found: dict[str, Any] = json.loads(path.read_text())
+    if int(found["format"]) < _FORMAT:
+        _write_meta(path, {**found, "format": _FORMAT, "version": __version__})
+
+
+def _write_meta(path: Path, values: dict[str, Any]) -> None:
+    part = path.with_name("meta.json.part")
+    part.write_text(json.dumps(values, indent=1))
+    os.replace(part, path)
 
 
 def _take_lock(folder: Path) -> FileLock:

@@ -9,10 +9,14 @@ from ..core import Prompt
 
 @dataclass(frozen=True, slots=True)
 class Predict:
-    """Segment objects, each from its own prompts. Of several waiting only the newest matters."""
+    """Segment objects, each from its own prompts. Of several waiting only the newest matters.
+
+    ``size``: the usual diameter of the committed objects in pixels, where there are some.
+    """
 
     ticket: int
     objects: tuple[tuple[Prompt, ...], ...]
+    size: float | None = None
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 
 from ..core import MicrosamError
-from .actions import Action, Failed
+from .actions import Action, Failed, Working
 from .requests import Embed, LoadModel, Predict, Request, StopWork
 from .session import Session
 
@@ -132,6 +132,8 @@ class Runner:
 
     def _answer(self, request: Request) -> None:
         for action in self._actions(request):
+            if isinstance(action, Working) and self._left(request):
+                return  # it would show work that nobody does any more
             try:
                 self._session.handle(action)
             except MicrosamError as error:
@@ -141,9 +143,12 @@ class Runner:
                 self._session.say(
                     "An answer could not be applied. Undo the last step; the log holds the details.", error=True
                 )
-            with self._wake:
-                if self._leave and self._running is request:
-                    return
+            if self._left(request):
+                return
+
+    def _left(self, request: Request) -> bool:
+        with self._wake:
+            return self._leave and self._running is request
 
     def _actions(self, request: Request) -> Iterator[Action]:
         ticket = request.ticket if isinstance(request, Predict) else None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import statistics
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -9,15 +11,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Box, Delta, Labels, MicrosamError, Note, ObjectInfo
+from ..core import Box, Delta, Labels, Note, ObjectInfo
 from ..core.box import Triple
-from .actions import Action
+from .actions import Action, Restored
+from .autosave import Autosave, Pace
 from .grouping import group
 from .history import History, Step, Write
+from .journal import encode
+from .opening import replay
 from .project import Project
 from .requests import Embed, Predict, Request
 from .signal import Signal
 from .state import Change, Notice, Outcome, State, Work
+from .stored import Stamp, StoredLabels
+
+#: Of how many committed objects the usual size is taken, and how many it needs.
+_NEWEST, _FEW = 32, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +46,12 @@ class Session:
     ``write``, ``edit``, ``amend``, ``step_back`` and ``step_forward``. Slow work leaves as requests.
     """
 
-    def __init__(self, shape: Triple, project: Project | None = None) -> None:
+    def __init__(self, shape: Triple, project: Project | None = None, pace: Pace | None = None) -> None:
         self.labels = Labels(shape)
         #: What is said about the objects, by number; only ``write`` changes it.
         self.infos: dict[int, ObjectInfo] = {}
+        #: What was recovered of a damaged project, and what to do about it; "" when all is well.
+        self.recovered = ""
         self.changed: Signal[Change] = Signal()
         self.wanted: Signal[Request] = Signal()
         self.notice = Notice("")
@@ -48,6 +59,10 @@ class Session:
         self.failure = ""
         #: Name of the model that answers, once it is loaded, and the device it runs on.
         self.model = self.device = ""
+        #: Take every answer: which one a damaged journal waited for is not known.
+        self.lenient = False
+        #: Chunks of the stored labels that hold something else now.
+        self.touched: set[Triple] = set()
         self._lock = threading.RLock()
         self._history = History(State())
         self._awaiting: int | None = None
@@ -57,13 +72,11 @@ class Session:
         self._written: list[Write] = []
         self._requests: list[Request] = []
         self._project: Project | None = None
+        self._stored: StoredLabels | None = None
+        self._autosave: Autosave | None = None
+        self._journal_name = ""
         if project is not None:
-            try:
-                self._replay(project)
-            except BaseException:
-                project.close()
-                raise
-            self._project = project
+            self._open(project, pace)
 
     @property
     def shape(self) -> Triple:
@@ -100,11 +113,13 @@ class Session:
         with self._lock:
             before = self.state, self.notice, self.work
             self._painted, self._noted, self._requests = None, False, []
+            line = b""
             if self._project is not None and action.journaled:
                 self._project.check()
+                line = encode(action)
             applied = self._apply(action)
-            if applied and action.journaled and self._project is not None:
-                self._record(action)
+            if applied and line:
+                self._record(line, lasting=action.lasting)
             outcome = Outcome(self._compare(*before), tuple(self._requests))
         self.changed.emit(outcome.change)
         for request in outcome.requests:
@@ -148,8 +163,20 @@ class Session:
     def close(self) -> None:
         """Release the project folder; further changes raise ProjectError."""
         # Not under the lock: an annotator that hears of it waits for its threads, which may wait for the lock.
-        if self._project is not None:
-            self._project.close()
+        if self._project is None:
+            return
+        self._project.close()
+        lost = self._project.journal.waiting
+        if lost:
+            self.say(
+                f"The last {lost} steps could not be written to the project. Save the labels to another place before "
+                "you close the notebook.",
+                error=True,
+            )
+
+    def flush(self) -> bool:
+        """Bring labels.zarr up to date now; return whether that was possible. It also happens by itself."""
+        return self._autosave is None or self._autosave.flush()
 
     # The verbs of actions, and what they need.
 
@@ -198,28 +225,67 @@ class Session:
 
     def settle(self, ticket: int) -> bool:
         """Return whether ``ticket`` is awaited; if so, it is not any longer."""
-        if ticket != self._awaiting:
+        if ticket != self._awaiting and not self.lenient:
             return False
+        self._tickets = max(self._tickets, ticket)
         self._awaiting = None
         return True
 
-    def restart(self, state: State) -> None:
-        """Begin a new history at ``state``; what was written until now stays."""
+    def begin(self, state: State, labels: NDArray[np.uint32], infos: dict[int, ObjectInfo]) -> None:
+        """Take what was recovered in the place of everything; it cannot be undone."""
+        self.labels = Labels.of(labels)
+        self.infos = dict(infos)
         self._history = History(state)
-        self._written.clear()
+        self._painted, self._noted = Box((0, 0, 0), self.shape), True
+        if self._stored is not None:
+            for label in self.labels:
+                self.touched.update(self._stored.touched(self.labels.box(label)))
         self._ask(by_itself=state.browsing.live)
 
-    def _replay(self, project: Project) -> None:
-        for number, action in enumerate(project.journal.read(), start=1):
-            try:
-                applied = self._apply(action)
-            except (MicrosamError, ValueError, TypeError, AttributeError, IndexError) as error:
-                raise project.journal.damaged(number, error) from error
-            if not applied:
-                # Only what had come of something was written.
-                raise project.journal.damaged(number, ValueError(f"{type(action).__name__} has no effect"))
+    # Opening a project.
+
+    def repeat(self, action: Action) -> bool:
+        """Apply an action of the journal; return whether something came of it."""
+        if isinstance(action, Restored):
+            self._journal_name = action.name
+        return self._apply(action)
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.labels, self.infos = Labels(self.shape), {}
+        self._history = History(State())
+        self._awaiting, self._tickets = None, 0
+        self.lenient = False
+        self.touched.clear()
+
+    def _open(self, project: Project, pace: Pace | None) -> None:
+        try:
+            self._stored = project.stored(self.shape)
+            self._stored.tidy()
+            self.recovered = replay(self, project)
+        except BaseException:
+            project.close()
+            raise
         self._requests.clear()
-        self.notice = Notice("")
+        self.notice = Notice(self.recovered, error=bool(self.recovered))
+        self._project = project
+        self._autosave = autosave = Autosave(self._stored, self._lock, self.crop, self._stamp, self.say, pace)
+        project.closing.connect(lambda _: autosave.close())
+        self._save_soon()
+
+    def _save_soon(self) -> None:
+        if self._autosave is not None:
+            self._autosave.touch(self.touched)
+        self.touched.clear()
+
+    def _stamp(self) -> Stamp:
+        assert self._project is not None
+        return Stamp(
+            self._project.journal.lines, self._journal_name, self.state.next_id,
+            self.labels.count(), self.labels.covered(), dict(self.infos),
+        )  # fmt: skip
+
+    # What the verbs are made of.
 
     def _walk(self, move: Callable[[], tuple[Write, ...]]) -> None:
         browsing = self.state.browsing
@@ -230,7 +296,7 @@ class Session:
 
     def _ask(self, *, by_itself: bool) -> None:
         """Request an answer when the present state has none: also after an undo to one never answered."""
-        self._awaiting = None
+        self._awaiting, self.failure = None, ""
         if by_itself and self.state.prompts and not self.state.answered:
             self._tickets += 1
             self._awaiting = self._tickets
@@ -238,12 +304,22 @@ class Session:
 
     def _question(self, ticket: int) -> Predict:
         state = self.state
-        return Predict(ticket, group(state.prompts, batched=state.browsing.batched))
+        return Predict(ticket, group(state.prompts, batched=state.browsing.batched), self._usual_size())
+
+    def _usual_size(self) -> float | None:
+        """Return the median diameter of the newest objects in their planes, None when they are few."""
+        newest = sorted(self.labels)[-_NEWEST:]
+        if len(newest) < _FEW:
+            return None
+        areas = [self.labels.area(one) / self.labels.box(one).shape[0] for one in newest]
+        return math.sqrt(statistics.median(areas) * 4 / math.pi)
 
     def _do(self, one: Write) -> None:
         if isinstance(one, Delta):
             self.labels.apply(one)
             self._painted = one.where if self._painted is None else self._painted.union(one.where)
+            if self._stored is not None:
+                self.touched.update(self._stored.touched(one.where))
         elif one.after is None:
             self.infos.pop(one.label, None)
         else:
@@ -261,10 +337,11 @@ class Session:
         assert not self._written, f"{type(action).__name__} wrote without a step."
         return applied
 
-    def _record(self, action: Action) -> None:
+    def _record(self, line: bytes, *, lasting: bool) -> None:
         assert self._project is not None
+        self._save_soon()
         try:
-            self._project.journal.append(action)
+            self._project.journal.append(line, lasting=lasting)
         except OSError as error:
             self.notice = Notice(
                 f"The journal cannot be written ({error.strerror}). Your work is kept in memory: free some disk "

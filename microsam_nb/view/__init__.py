@@ -1,7 +1,22 @@
 """The eyes: pixels and places computed, without a browser and without a widget."""
 
 from .channels import Stain, compose
-from .gestures import Click, Drag, Gesture, Press, action_for, gestures
+from .gestures import (
+    Click,
+    Corners,
+    Drag,
+    Gesture,
+    Handle,
+    Outline,
+    Pan,
+    Press,
+    Removal,
+    Shift,
+    Stroke,
+    action_for,
+    gestures,
+    handles,
+)
 from .keys import KEYS, TOOLS, Command, Key, command_for, help_rows, key_of
 from .paint import Patch, encode_entries, encode_image
 from .palette import colour_of, palette
@@ -15,13 +30,20 @@ __all__ = [
     "TOOLS",
     "Click",
     "Command",
+    "Corners",
     "Drag",
     "Gesture",
+    "Handle",
     "Key",
+    "Outline",
+    "Pan",
     "Look",
     "Patch",
     "Pictures",
     "Press",
+    "Removal",
+    "Shift",
+    "Stroke",
     "Raster",
     "Stain",
     "Viewport",
@@ -32,6 +54,7 @@ __all__ = [
     "encode_entries",
     "encode_image",
     "gestures",
+    "handles",
     "help_rows",
     "key_of",
     "palette",

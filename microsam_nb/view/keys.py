@@ -61,6 +61,23 @@ class Command(StrEnum):
 TOOLS = {Command(tool.value) if tool is not Tool.DELETE else Command.DELETE_TOOL: tool for tool in Tool}
 
 
+_LOOSE = frozenset("+-?[],.12345")
+_REPEATED = frozenset(
+    {
+        Command.UNDO,
+        Command.REDO,
+        Command.NEXT,
+        Command.PREVIOUS,
+        Command.CLOSER,
+        Command.FARTHER,
+        Command.LARGER,
+        Command.SMALLER,
+        Command.FAINTER,
+        Command.STRONGER,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One key: ``name`` as the browser's KeyboardEvent.key, letters in lower case. Ctrl is Cmd on a Mac."""
@@ -70,6 +87,16 @@ class Key:
     help: str
     ctrl: bool = False
     shift: bool = False
+
+    @property
+    def loose(self) -> bool:
+        """Whether the character needs the shift key on some keyboards, so that the shift key does not count."""
+        return self.name in _LOOSE
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a key that is held down does its work again and again."""
+        return self.command in _REPEATED
 
     @property
     def text(self) -> str:
@@ -126,16 +153,13 @@ KEYS = (
     Key("?", Command.HELP, "Show or hide this help"),
 )
 
-#: Characters that need the shift key on some keyboards.
-_TYPED = set("+-?=[],.12345")
-
 
 def command_for(key: str, *, ctrl: bool = False, shift: bool = False) -> Command | None:
     """Return the command of a key press, or None. Characters that need the shift key on some keyboards ignore it."""
     name = key.lower() if len(key) == 1 else key
     name = "+" if name == "=" else name
     for one in KEYS:
-        if one.name == name and one.ctrl == ctrl and (one.shift == shift or name in _TYPED):
+        if one.name == name and one.ctrl == ctrl and (one.shift == shift or one.loose):
             return one.command
     return None
 
@@ -149,10 +173,15 @@ def help_rows() -> list[tuple[str, str]]:
     """Return (keys, help) for every command, mouse first."""
     mouse = [
         ("Left click", "Add a point of the chosen kind"),
-        ("Right click", "Add a negative point: this is not part of the object"),
+        ("Right click", "Add a negative point: this is not part of the object; on a prompt: remove it"),
+        ("Right drag", "Scribble beside the object; with the brush: rub out"),
+        ("Drag a prompt", "Move it; a corner changes its shape"),
         ("Shift-drag", "Draw a box, with any tool"),
-        ("Drag, middle drag", "Move the image (with the box tool: middle button)"),
-        ("Wheel", "Zoom at the pointer"),
+        ("Drag", "Move the image, with tools that do not draw"),
+        ("Middle drag, Space-drag", "Move the image, with any tool; on touch screens: two fingers"),
+        ("Arrow keys", "Move the image"),
+        ("Wheel, pinch", "Zoom at the pointer"),
+        ("Enter", "Close the polygon; Backspace takes its last corner, Escape leaves it"),
     ]
     keys: dict[str, list[str]] = {}
     for one in KEYS:

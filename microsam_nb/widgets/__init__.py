@@ -1,10 +1,36 @@
-"""The face: ipywidgets on ipycanvas, and one small JavaScript layer."""
+"""The face: ipywidgets on ipycanvas, and small JavaScript layers."""
 
 from .canvas import Screen
 from .closing import close_tree
-from .interaction import Interaction
+from .contrast import ContrastPanel
+from .hands import Hands
+from .interaction import Interaction, gesture_of
+from .layers import LayersPanel
 from .loop import Loop
+from .model_menu import ModelChoice, ModelsPanel
+from .objects import ObjectsPanel
+from .panels import Panel, Panels
 from .status import Status
+from .still import Still
+from .style import style_sheet
 from .toolbar import Toolbar
 
-__all__ = ["Interaction", "Loop", "Screen", "Status", "Toolbar", "close_tree"]
+__all__ = [
+    "ContrastPanel",
+    "Hands",
+    "Interaction",
+    "LayersPanel",
+    "Loop",
+    "ModelChoice",
+    "ModelsPanel",
+    "ObjectsPanel",
+    "Panel",
+    "Panels",
+    "Screen",
+    "Status",
+    "Still",
+    "Toolbar",
+    "close_tree",
+    "gesture_of",
+    "style_sheet",
+]

@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import anywidget
 import ipywidgets as widgets
 import traitlets
 
-from ..view import KEYS, Viewport
+from ..session import State
+from ..view import (
+    KEYS,
+    TOOLS,
+    Click,
+    Drag,
+    Gesture,
+    Handle,
+    Outline,
+    Removal,
+    Shift,
+    Stroke,
+    Viewport,
+    handles,
+)
 
 
 class Interaction(anywidget.AnyWidget):
@@ -18,26 +33,81 @@ class Interaction(anywidget.AnyWidget):
     target = traitlets.Instance(widgets.DOMWidget).tag(sync=True, **widgets.widget_serialization)
     tool = traitlets.Unicode("point").tag(sync=True)
     positive = traitlets.Bool(True).tag(sync=True)
+    brush = traitlets.Float(10.0).tag(sync=True)
+    #: The prompts that can be moved and removed, as ``Handle.plain``.
+    prompts = traitlets.List().tag(sync=True)
     shortcuts = traitlets.List().tag(sync=True)
 
     def __init__(self, target: widgets.DOMWidget) -> None:
-        table = [{"name": k.name, "ctrl": k.ctrl, "shift": k.shift} for k in KEYS]
+        table = [
+            {
+                "name": key.name,
+                "ctrl": key.ctrl,
+                "shift": key.shift,
+                "loose": key.loose,
+                "repeats": key.repeats,
+                "command": key.command.value,
+                "tool": TOOLS[key.command].value if key.command in TOOLS else "",
+            }
+            for key in KEYS
+        ]
         super().__init__(target=target, shortcuts=table)
         self.layout.display = "none"
+        self._told: dict[str, Any] = {}
 
-    def announce(self, view: Viewport, answers: dict[str, int]) -> None:
-        """Tell which view the next picture shows, and of each screen the last view message that it answers."""
+    def show(
+        self, state: State, view: Viewport, views: dict[str, int], done: dict[str, int], *, anew: bool = False
+    ) -> None:
+        """Tell what the next picture shows, and of each screen the last view and the last gesture that are in it.
+
+        ``anew``: also when nothing of it is new, for a page that knows nothing yet.
+        """
+        browsing = state.browsing
+        with self.hold_sync():
+            self.tool, self.positive, self.brush = browsing.tool.value, browsing.positive, browsing.brush
+            self.prompts = [one.plain for one in handles(state)]
         farthest, closest = view.limits
-        self.send(
-            {
-                "kind": "view",
-                "answers": answers,
-                "closest": closest,
-                "farthest": farthest,
-                "y": view.y,
-                "x": view.x,
-                "zoom": view.zoom,
-                "width": view.width,
-                "height": view.height,
-            }
-        )
+        message = {
+            "kind": "view",
+            "answers": dict(views),
+            "done": dict(done),
+            "closest": closest,
+            "farthest": farthest,
+            "plane": browsing.plane,
+            "rows": view.shape[0],
+            "columns": view.shape[1],
+            "y": view.y,
+            "x": view.x,
+            "zoom": view.zoom,
+            "width": view.width,
+            "height": view.height,
+        }
+        if anew or message != self._told:
+            self._told = message
+            self.send(message)
+
+
+def gesture_of(message: dict[str, Any]) -> Gesture | None:
+    """Read a gesture from a message of the browser; None for other messages."""
+    button, shift = int(message.get("button", 0)), bool(message.get("shift", False))
+    match message.get("kind"):
+        case "click":
+            return Click(float(message["y"]), float(message["x"]), button, shift)
+        case "drag":
+            y0, x0, y1, x1 = (float(message[k]) for k in ("y0", "x0", "y1", "x1"))
+            return Drag(y0, x0, y1, x1, button, shift)
+        case "stroke":
+            return Stroke(_vertices(message["points"]), float(message["width"]), button)
+        case "outline":
+            return Outline(_vertices(message["points"]))
+        case "shift":
+            handle = Handle.of(message["prompt"])
+            return Shift(handle, int(message["part"]), float(message["dy"]), float(message["dx"]))
+        case "removal":
+            return Removal(Handle.of(message["prompt"]))
+    return None
+
+
+def _vertices(flat: list[float]) -> tuple[tuple[float, float], ...]:
+    """Make (y, x) pairs of y, x, y, x ..."""
+    return tuple((float(y), float(x)) for y, x in zip(flat[::2], flat[1::2], strict=True))

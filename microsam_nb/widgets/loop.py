@@ -5,12 +5,16 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from ..session import Change
 
 _log = logging.getLogger("microsam_nb")
+
+#: Seconds that a painting waits at most for events that keep coming.
+PATIENCE = 0.2
 
 
 class Loop:
@@ -22,8 +26,9 @@ class Loop:
 
     def __init__(self, paint: Callable[[Change, bool], None], failed: Callable[[Exception], None]) -> None:
         self._paint, self._failed = paint, failed
-        self._events: deque[Callable[[], None]] = deque()
+        self._events: deque[tuple[Callable[[], object], Hashable]] = deque()
         self._change: Change | None = None
+        self._changed = 0.0
         self._everything = False
         self._closed = False
         self._busy = False
@@ -32,16 +37,21 @@ class Loop:
         self._thread = threading.Thread(target=self._run, name="microsam-screen", daemon=True)
         self._thread.start()
 
-    def post(self, event: Callable[[], None]) -> None:
-        """Queue an event."""
+    def post(self, event: Callable[[], object], slot: Hashable = None) -> None:
+        """Queue an event. It takes the place of the newest that waits if both have the same ``slot``."""
         with self._wake:
-            self._events.append(event)
+            if slot is not None and self._events and self._events[-1][1] == slot:
+                self._events.pop()
+            self._events.append((event, slot))
             self._wake.notify_all()
 
     def repaint(self, change: Change, everything: bool = False) -> None:
         """Paint soon; changes that wait are painted together."""
         with self._wake:
-            self._change = change if self._change is None else self._change | change
+            if self._change is None:
+                self._change, self._changed = change, time.monotonic()
+            else:
+                self._change |= change
             self._everything |= everything
             self._wake.notify_all()
 
@@ -77,8 +87,9 @@ class Loop:
                 if self._closed:
                     return
                 self._busy = True
-                # Events first: painting in between would only show states that are already past.
-                event = self._events.popleft() if self._events else None
+                # Events first: painting in between would only show states that are already past. But not forever.
+                overdue = self._change is not None and time.monotonic() - self._changed > PATIENCE
+                event = self._events.popleft()[0] if self._events and not overdue else None
                 change, everything = self._change, self._everything
                 if event is None:
                     self._change, self._everything = None, False
@@ -88,4 +99,11 @@ class Loop:
                 elif change is not None:
                     self._paint(change, everything)
             except Exception as error:  # noqa: BLE001 - the thread must live; the failure is shown
-                self._failed(error)
+                self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        try:
+            self._failed(error)
+        except Exception:  # noqa: BLE001 - as above
+            _log.exception("A failure of the screen cannot be shown.")
+            _log.error("The failure was:", exc_info=error)

@@ -1,56 +1,147 @@
-"""The buttons: every key has one."""
+"""The buttons above the image, and the options of the chosen tool."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import ipywidgets as widgets
 
-from ..session import Browsing, Tool
-from ..view import Command, key_of
+from ..core import Overlap
+from ..session import Session, SetBrush, SetOverlap, Tool
+from ..view import TOOLS, Command
+from .buttons import command_button, group, mark, visible
+from .hands import Bound, Hands
 
-_BUTTONS = (
-    (Command.POINT, "Point", "crosshairs", "Click on an object"),
-    (Command.BOX, "Box", "square-o", "Drag a box around an object"),
-    (Command.TOGGLE, "Positive", "plus", "Switch between positive and negative points"),
-    (Command.COMMIT, "Commit", "check", "Keep the object"),
-    (Command.REMOVE, "Remove", "eraser", "Remove the newest prompt"),
-    (Command.CLEAR, "Clear", "times", "Clear the prompts"),
-    (Command.UNDO, "Undo", "undo", "Undo"),
-    (Command.REDO, "Redo", "repeat", "Redo"),
-    (Command.FIT, "", "arrows-alt", "Fit the image to the window"),
-    (Command.CLOSER, "", "search-plus", "Zoom in"),
-    (Command.FARTHER, "", "search-minus", "Zoom out"),
-    (Command.SAVE, "Save", "save", "Save the labels as TIFF"),
-    (Command.HELP, "", "question-circle", "Show or hide the help"),
-)
+#: Groups of buttons: command, icon, what it does, text.
+_GROUPS: dict[str, tuple[tuple[Command, str, str, str], ...]] = {
+    "msam-prompting": (
+        (Command.POINT, "crosshairs", "Point: click on an object, right-click beside it", ""),
+        (Command.BOX, "square-o", "Box: drag around an object", ""),
+        (Command.ELLIPSE, "circle-o", "Ellipse: drag around an object", ""),
+        (Command.POLYGON, "draw-polygon", "Polygon: click corner by corner around an object", ""),
+        (Command.LASSO, "circle-notch", "Lasso: draw around an object", ""),
+        (Command.SCRIBBLE, "signature", "Scribble: draw along an object", ""),
+    ),
+    "msam-painting": (
+        (Command.BRUSH, "paint-brush", "Brush: paint an object by hand", ""),
+        (Command.ERASER, "eraser", "Eraser: rub out", ""),
+        (Command.FILL, "fill-drip", "Fill holes and gaps", ""),
+    ),
+    "msam-editing": (
+        (Command.PICK, "mouse-pointer", "Pick: click on an object to work on it, Shift-click for several", ""),
+        (Command.MERGE, "object-group", "Merge: click on objects that belong together", ""),
+        (Command.SPLIT, "cut", "Split: draw a line through an object", ""),
+        (Command.DELETE_TOOL, "times-circle", "Delete: click on an object to remove it", ""),
+        (Command.HAND, "hand-paper-o", "Hand: drag to move the image", ""),
+    ),
+    "msam-asking": (
+        (Command.TOGGLE, "plus", "Switch between positive and negative prompts", "Positive"),
+        (Command.SEGMENT, "magic", "Segment: ask the model now", ""),
+        (Command.COMMIT, "check", "Commit: keep the object", "Commit"),
+        (Command.REMOVE, "step-backward", "Remove the newest prompt", ""),
+        (Command.CLEAR, "times", "Clear the prompts", ""),
+        (Command.ESCAPE, "ban", "Leave what is begun: a polygon, picked objects, work that runs", ""),
+    ),
+    "msam-history": (
+        (Command.UNDO, "undo", "Undo", ""),
+        (Command.REDO, "repeat", "Redo", ""),
+    ),
+    "msam-picked": (
+        (Command.PREVIOUS, "chevron-left", "Go to the object before", ""),
+        (Command.NEXT, "chevron-right", "Go to the next object", ""),
+        (Command.IMPROVE, "edit", "Improve the picked object: its mask becomes a prompt", ""),
+        (Command.DELETE, "trash", "Delete the picked objects", ""),
+    ),
+    "msam-viewing": (
+        (Command.FARTHER, "search-minus", "Zoom out", ""),
+        (Command.FIT, "arrows-alt", "Fit the image to the window", ""),
+        (Command.CLOSER, "search-plus", "Zoom in", ""),
+    ),
+    "msam-keeping": (
+        (Command.SAVE, "save", "Save the labels as TIFF", ""),
+        (Command.HELP, "question-circle", "Show or hide the keys", ""),
+    ),
+    "msam-modes": (
+        (Command.LIVE, "bolt", "Live: the model answers after every prompt; off: only when it is asked", ""),
+        (Command.BATCHED, "th", "Batch: every point and every box is an object of its own", ""),
+    ),
+    "msam-brushing": (
+        (Command.SMALLER, "minus", "Smaller brush", ""),
+        (Command.LARGER, "plus", "Larger brush", ""),
+    ),
+}
+_FIRST_ROW = ("msam-prompting", "msam-painting", "msam-editing")
+_SECOND_ROW = ("msam-asking", "msam-history", "msam-picked", "msam-viewing", "msam-modes", "msam-brushing")
+_LARGEST_BRUSH = 300
 
 
 class Toolbar:
-    """A row of buttons that call ``act`` with their command."""
+    """Two rows: what a press on the image does, and what can be done with the object in hand, with its options.
 
-    def __init__(self, act: Callable[[Command], None]) -> None:
+    ``buttons`` has one for every command in the rows; ``more`` is put into the first, for the switches of the panels.
+    """
+
+    def __init__(self, hands: Hands, more: widgets.Widget | None = None) -> None:
         self.buttons: dict[Command, widgets.Button] = {}
-        for command, text, icon, words in _BUTTONS:
-            button = widgets.Button(
-                description=text, icon=icon, tooltip=f"{words} [{key_of(command)}]", layout=widgets.Layout(width="auto")
-            )
-            button.add_class(f"msam-{command.value}")
-            button.on_click(lambda _, command=command: act(command))
-            self.buttons[command] = button
-        self.box = widgets.HBox(list(self.buttons.values()), layout=widgets.Layout(flex_flow="row wrap"))
+        groups: dict[str, widgets.Box] = {}
+        for name, entries in _GROUPS.items():
+            made = [command_button(command, icon, words, hands.act, text) for command, icon, words, text in entries]
+            self.buttons.update(zip((one[0] for one in entries), made, strict=True))
+            groups[name] = group(name, made)
+        self.brush = widgets.IntSlider(
+            10, 1, _LARGEST_BRUSH, description="Brush", tooltip="Diameter of brush and eraser in pixels of the image",
+            style={"description_width": "40px"}, layout={"width": "210px"},
+        )  # fmt: skip
+        self.brush.add_class("msam-size")
+        smaller, larger = groups["msam-brushing"].children
+        groups["msam-brushing"].children = (self.brush, smaller, larger)
+        self._brushing = groups["msam-brushing"]
+        self.overlap = widgets.Dropdown(
+            options=[("Keep existing", Overlap.KEEP), ("Replace pixels", Overlap.REPLACE),
+                     ("Replace whole", Overlap.WHOLE)],
+            tooltip="What happens where a new object meets committed ones", layout={"width": "126px"},
+        )  # fmt: skip
+        self.overlap.add_class("msam-overlap")
+        groups["msam-modes"].children += (self.overlap,)
+        ends = ([more] if more is not None else []) + [groups["msam-keeping"]]
+        first = [groups[name] for name in _FIRST_ROW] + ends
+        self.box = widgets.VBox([_bar(first), _bar([groups[name] for name in _SECOND_ROW])])
+        self._brush = Bound(self.brush, hands, lambda size: hands.handle(SetBrush(float(size))))
+        self._overlap = Bound(self.overlap, hands, lambda policy: hands.handle(SetOverlap(policy)))
 
-    def show(self, browsing: Browsing, *, can_undo: bool, can_redo: bool, prompted: bool, proposed: bool) -> None:
-        """Mark the chosen tool, and disable what can do nothing now."""
-        b = self.buttons
-        b[Command.POINT].button_style = "info" if browsing.tool is Tool.POINT else ""
-        b[Command.BOX].button_style = "info" if browsing.tool is Tool.BOX else ""
+    def show(self, session: Session) -> None:
+        """Mark what is chosen, and disable what can do nothing now."""
+        state, browsing, picked = session.state, session.state.browsing, session.selected
+        b, busy = self.buttons, session.awaiting is not None
+        for command, tool in TOOLS.items():
+            mark(b[command], browsing.tool is tool)
         kind = b[Command.TOGGLE]
         kind.description = "Positive" if browsing.positive else "Negative"
         kind.icon = "plus" if browsing.positive else "minus"
         kind.button_style = "success" if browsing.positive else "danger"
-        b[Command.UNDO].disabled = not can_undo
-        b[Command.REDO].disabled = not can_redo
-        b[Command.REMOVE].disabled = b[Command.CLEAR].disabled = not prompted
-        b[Command.COMMIT].disabled = not proposed
-        b[Command.COMMIT].button_style = "primary" if proposed else ""
+        mark(b[Command.LIVE], browsing.live)
+        mark(b[Command.BATCHED], browsing.batched)
+        working = bool(state.prompts or state.proposals)
+        possible = {
+            Command.COMMIT: bool(state.proposals) or busy,
+            Command.SEGMENT: bool(state.prompts),
+            Command.REMOVE: bool(state.prompts),
+            Command.CLEAR: working or bool(state.target),
+            Command.ESCAPE: busy or bool(picked) or session.work is not None or browsing.tool is Tool.POLYGON,
+            Command.UNDO: session.can_undo,
+            Command.REDO: session.can_redo,
+            Command.NEXT: session.labels.count() > 0,
+            Command.PREVIOUS: session.labels.count() > 0,
+            Command.IMPROVE: bool(picked) and not working,
+            Command.DELETE: bool(picked),
+        }
+        for command, can in possible.items():
+            b[command].disabled = not can
+        mark(b[Command.COMMIT], possible[Command.COMMIT], "primary")
+        visible(self._brushing, browsing.tool in (Tool.BRUSH, Tool.ERASER))
+        self._brush.show(round(min(browsing.brush, _LARGEST_BRUSH)))
+        self._overlap.show(browsing.overlap)
+
+
+def _bar(children: list[widgets.Widget]) -> widgets.Box:
+    box = widgets.Box(children)
+    box.add_class("msam-bar")
+    return box

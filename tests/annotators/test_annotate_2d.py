@@ -1,18 +1,23 @@
 """The door and the annotator behind it, without a browser: messages as the browser sends them."""
 
+import html
 import json
 import subprocess
 import sys
+import time
 import warnings
+import zlib
 
 import numpy as np
 import pytest
 import tifffile
 
 from microsam_nb import annotate_2d
+from microsam_nb.annotators.annotate_2d import model_choices
 from microsam_nb.annotators.base import Annotator
-from microsam_nb.core import FileError, Image, ImageError, ModelError, ProjectError
-from microsam_nb.session import AddPoint, Commit, Predict, Tool
+from microsam_nb.annotators.settings import AnnotatorSettings
+from microsam_nb.core import FileError, Image, ImageError, LabelError, ModelError, Overlap, ProjectError, SettingsError
+from microsam_nb.session import AddPoint, Commit, Delete, Describe, LayerName, LoadModel, Predict, Select, SetLive, Tool
 from microsam_nb.view import Command
 
 
@@ -92,13 +97,42 @@ def test_buttons_do_what_keys_do(annotator):
     assert annotator.session.state.proposal.origin == "box"
 
 
+def press(annotator, command):
+    """Use the control of a command, wherever it is: a button, or in the panel of layers."""
+    if command in annotator._toolbar.buttons:
+        annotator._toolbar.buttons[command].click()
+        return
+    if not annotator._panels.is_open("Layers"):
+        annotator._panels.switches["Layers"].click()
+        annotator.wait()
+    layers = annotator._panels.made["Layers"]
+    if command in layers.buttons:
+        layers.buttons[command].click()
+    else:
+        check = layers.checks[LayerName(command.value.removeprefix("show-"))]
+        check.value = not check.value
+
+
 @pytest.mark.parametrize("command", list(Command))
-def test_every_command_has_a_button_and_does_something_or_says_why(annotator, folder, command):
+def test_every_command_has_a_control_and_does_something_or_says_why(annotator, folder, command):
+    if command in (Command.POINT, Command.FIT):  # as it is at the beginning
+        press(annotator, Command.BOX)
+        press(annotator, Command.CLOSER)
+        annotator.wait()
+    if command in (Command.CLEAR, Command.ESCAPE):  # with nothing to leave, silence is right
+        click(annotator, 24, 26)
+        annotator.session.handle(AddPoint(30, 70))
+        annotator.wait()
+        if command is Command.ESCAPE:
+            annotator.session.handle(Commit())
+            annotator.session.handle(Select((1,)))
+    annotator.session.say("")
+    annotator.wait()
     before = annotator.session.state, annotator.session.notice, annotator._status.help.layout.display
-    annotator._toolbar.buttons[command].click()
+    press(annotator, command)
     annotator.wait()
     after = annotator.session.state, annotator.session.notice, annotator._status.help.layout.display
-    assert before != after or command in (Command.POINT, Command.FIT, Command.CLEAR)
+    assert before != after
 
 
 def test_a_click_outside_is_told_with_its_remedy(annotator):
@@ -300,31 +334,50 @@ def test_work_is_kept_by_default_and_opened_again(folder, drawn_image, opened):
         one.session.handle(AddPoint(5, 5))
     one.close()
     assert [p.suffix for p in folder.iterdir()] == [".msam"]
-    assert not one._runner._thread.is_alive(), "the replaced annotator lets go of its model"
+    assert not any(t.is_alive() for t in one._runner._threads), "the replaced annotator lets go of its model"
 
 
 def test_closing_leaves_no_widget_behind(drawn_image, disks):
     from ipywidgets.widgets.widget import _instances
 
     before = set(_instances)
-    one = Annotator(drawn_image, disks(drawn_image.shape), None)
+    one = Annotator(drawn_image, disks(drawn_image.shape), None, models=model_choices)
     one.wait()
+    for switch in one._panels.switches.values():
+        switch.click()
+    one.wait()
+    assert set(one._panels.made) == {"Layers", "Contrast", "Objects", "Models"}
     one.close()
     assert set(_instances) <= before
 
 
-def test_a_damaged_project_lets_go_of_its_lock(folder, drawn_image, opened):
+def test_a_project_that_cannot_be_opened_lets_go_of_its_lock(folder, drawn_image, opened):
     one = annotate_2d(drawn_image.pixels, project="mine.msam")
     one.session.handle(AddPoint(24, 26))
     one.wait()
     one.close()
     journal = folder / "mine.msam" / "journal.jsonl"
-    text = journal.read_text()
-    journal.write_text("nonsense\n" + text)
-    with pytest.raises(ProjectError, match="restore it"):
+    text = journal.read_bytes()
+    body = b'{"do":"Teleport"}'
+    journal.write_bytes(b'{"crc":"%08x",%s\n' % (zlib.crc32(body), body[1:]) + text)
+    with pytest.raises(ProjectError, match="newer version"):
         annotate_2d(drawn_image.pixels, project="mine.msam")
-    journal.write_text(text)
+    journal.write_bytes(text)
     opened(annotate_2d(drawn_image.pixels, project="mine.msam"))
+
+
+def test_what_was_recovered_of_a_damaged_project_stays_on_screen(folder, drawn_image, opened):
+    one = annotate_2d(drawn_image.pixels, project="mine.msam")
+    one.session.handle(AddPoint(24, 26))
+    one.wait()
+    one.close()
+    journal = folder / "mine.msam" / "journal.jsonl"
+    journal.write_text("nonsense\n" + journal.read_text())
+    again = annotate_2d(drawn_image.pixels, project="mine.msam")
+    opened(again)
+    again.wait()
+    assert again.session.recovered
+    assert html.escape(again.session.recovered) in again._status.warning.value
 
 
 def test_the_image_is_the_one_that_was_given(opened):
@@ -379,6 +432,187 @@ def test_save(annotator, folder):
         annotator.save("nowhere/labels.tif")
 
 
+def test_saving_says_what_and_what_not(annotator, folder):
+    click(annotator, 24, 26)
+    annotator.session.handle(Commit())
+    path = annotator.save("mine.tif")
+    annotator.wait()
+    assert f"1 object is saved in {path.absolute()}." in annotator._status.line.value
+    click(annotator, 70, 40)
+    annotator.save("mine.tif")
+    annotator.wait()
+    assert "The object in hand is not among them: commit it with C." in annotator._status.line.value
+    # The button says what went wrong.
+    (folder / stem_of(annotator)).mkdir()
+    annotator._toolbar.buttons[Command.SAVE].click()
+    annotator.wait()
+    assert "role='alert'" in annotator._status.line.value
+    assert "Choose a folder" in annotator._status.line.value
+
+
+def stem_of(annotator):
+    from microsam_nb.annotators.base import stem
+
+    return f"{stem(annotator.image)}_labels.tif"
+
+
+def test_panels_are_made_when_they_are_opened_and_kept_up_to_date(annotator):
+    panels = annotator._panels
+    assert panels.made == {}
+    assert panels.side.layout.display == "none"
+    panels.switches["Objects"].click()
+    annotator.wait()
+    assert panels.side.layout.display == ""
+    assert panels.switches["Objects"].button_style
+    click(annotator, 24, 26)
+    annotator.session.handle(Commit())
+    annotator.wait()
+    table = panels.made["Objects"].table
+    assert [row[0] for row in table.rows] == [1]
+    panels.switches["Objects"].click()
+    annotator.wait()
+    assert panels.side.layout.display == "none"
+    annotator.session.handle(Delete((1,)))
+    annotator.wait()
+    assert [row[0] for row in table.rows] == [1], "a closed panel costs nothing"
+    panels.switches["Objects"].click()
+    annotator.wait()
+    assert table.rows == []
+
+
+def test_the_table_goes_to_an_object(annotator):
+    for y, x in ((24, 26), (70, 40)):
+        click(annotator, y, x)
+        annotator.session.handle(Commit())
+    say(annotator, kind="view", screen="a", number=1, y=0.0, x=0.0, zoom=30.0)
+    annotator._panels.switches["Objects"].click()
+    annotator.wait()
+    table = annotator._panels.made["Objects"].table
+    table._handle_custom_msg({"kind": "pick", "label": 2, "more": False}, [])
+    annotator.wait()
+    view = annotator._screen.viewport
+    assert view.to_image(view.height / 2, view.width / 2) == pytest.approx((70, 40), abs=1)
+    assert annotator.session.selected == (2,)
+    assert table.picked == [2]
+    annotator.session.handle(Delete((2,)))
+    table._handle_custom_msg({"kind": "pick", "label": 2, "more": False}, [])
+    annotator.wait()
+    assert "Use the number of a committed object" in annotator._status.line.value
+
+
+def test_the_cancel_button_stops_what_runs(drawn_image, disks, opened):
+    service = disks(drawn_image.shape)
+    one = Annotator(drawn_image, service, None, models=model_choices)
+    opened(one)
+    one.wait()
+    one._panels.switches["Models"].click()
+    one.wait()
+    menu = one._panels.made["Models"]
+    service.gate.clear()
+    menu.list.value = "vit_b_lm"
+    menu.use.click()
+    end = time.monotonic() + 20
+    while not any(isinstance(r, LoadModel) for r in service.requests) and time.monotonic() < end:
+        time.sleep(0.01)
+    one._loop.wait()
+    assert "Loading the model vit_b_lm" in one._status.progress.text.value
+    assert one._status.progress.box.layout.display == ""
+    one._status.progress.cancel.click()
+    one._loop.wait()
+    assert one._status.progress.box.layout.display == "none"
+    assert "Stopped" in one._status.line.value
+    service.gate.set()
+    one.wait()
+
+
+def test_a_model_that_cannot_be_downloaded_leaves_the_old_one(drawn_image, opened, tmp_path, monkeypatch):
+    from microsam_nb.engine import download
+
+    monkeypatch.setenv("MICROSAM_CACHEDIR", str(tmp_path / "empty"))
+    monkeypatch.setattr(download, "_ATTEMPTS", 1)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    one = annotate_2d(drawn_image, project=False)
+    opened(one)
+    one.wait()
+    one._panels.switches["Models"].click()
+    one.wait()
+    menu = one._panels.made["Models"]
+    menu.list.value = "vit_b"
+    menu.use.click()
+    one.wait(120)
+    assert "role='alert'" in one._status.line.value
+    assert "with a browser or on another computer" in one._status.line.value
+    assert one.session.model.startswith("nano")
+    assert "nano" in menu.now.value
+    assert not menu.use.disabled
+    click(one, 24, 26)
+    assert one.session.state.proposals, "the old model answers"
+
+
+def test_labels_to_begin_with(folder, drawn, opened):
+    first = annotate_2d(drawn.pixels, labels=drawn.labels, project="mine.msam")
+    assert np.array_equal(first.labels, drawn.labels)
+    assert "4 objects are loaded" in first.session.notice.text or "Loading" in first.session.notice.text
+    first.session.handle(Delete((1,)))
+    first.close()
+    again = annotate_2d(drawn.pixels, labels=drawn.labels, project="mine.msam")
+    opened(again)
+    assert 1 not in again.labels, "work that is there already is not overwritten"
+    assert "were not loaded" in again._status.warning.value
+    assert "Choose another project folder" in again._status.warning.value
+    tifffile.imwrite("labels.tif", drawn.labels.astype(np.uint16))
+    third = annotate_2d(drawn.pixels, labels="labels.tif", project=False)
+    opened(third)
+    assert np.array_equal(third.labels, drawn.labels)
+
+
+@pytest.mark.parametrize(
+    ("labels", "error", "remedy"),
+    [
+        (np.zeros((4, 4), int), LabelError, "made for this image"),
+        (np.full((96, 96), 0.5), LabelError, "whole numbers"),
+        (np.full((96, 96), -1), LabelError, "whole numbers from 0"),
+        ("nowhere.tif", FileError, "Check the name"),
+    ],
+)
+def test_labels_that_do_not_fit(folder, drawn, labels, error, remedy):
+    with pytest.raises(error, match=remedy):
+        annotate_2d(drawn.pixels, labels=labels)
+    assert list(folder.iterdir()) == [], "nothing is left behind"
+
+
+def test_settings_of_a_new_annotation(folder, drawn_image, opened):
+    one = annotate_2d(
+        drawn_image, project="mine.msam", settings={"live": False, "brush": 33, "overlap": "replace", "height": 300}
+    )
+    now = one.session.state.browsing
+    assert (now.live, now.brush, now.overlap, now.batched) == (False, 33.0, Overlap.REPLACE, False)
+    assert one._screen.box.layout.height == "300px"
+    one.session.handle(SetLive(True))
+    one.session.handle(Describe(1)) if one.session.labels.count() else one.session.handle(AddPoint(24, 26))
+    one.close()
+    again = annotate_2d(drawn_image, project="mine.msam", settings=AnnotatorSettings(live=False))
+    opened(again)
+    assert again.session.state.browsing.live, "a project keeps what the user chose"
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        ({"life": False}, "live, batched, overlap, brush, height"),
+        ({"brush": 0}, "from 1 to 1000"),
+        ({"overlap": "sometimes"}, "keep existing, replace, whole object"),
+        ({"live": "yes"}, "The default is True"),
+        (3, "a dict such as"),
+    ],
+)
+def test_settings_that_are_not_possible(folder, drawn_image, settings, remedy):
+    with pytest.raises(SettingsError, match=remedy):
+        annotate_2d(drawn_image, settings=settings)
+    assert list(folder.iterdir()) == []
+
+
 def test_two_annotators_share_nothing(drawn_image, disks, opened):
     both = [Annotator(drawn_image, disks(drawn_image.shape), None) for _ in range(2)]
     for one in both:
@@ -393,6 +627,8 @@ def test_it_shows_as_a_widget(annotator):
     bundle = annotator._repr_mimebundle_()
     data = bundle[0] if isinstance(bundle, tuple) else bundle
     assert "application/vnd.jupyter.widget-view+json" in data
+    picture = data.pop("image/png")
+    assert picture.startswith(b"\x89PNG")
     json.dumps(data)
 
 

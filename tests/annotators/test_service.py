@@ -15,7 +15,7 @@ import xxhash
 
 from microsam_nb.annotators import service as module
 from microsam_nb.annotators.service import EngineService
-from microsam_nb.core import BoxPrompt, Image, ModelError, Point
+from microsam_nb.core import BoxPrompt, Image, Mask, MaskPrompt, ModelError, Point
 from microsam_nb.engine import ModelSpec, registry
 from microsam_nb.engine.registry import RegisteredModel, Source
 from microsam_nb.session import (
@@ -90,6 +90,29 @@ def test_a_correction_is_read_with_the_answer_before(drawn_image, random_nano, a
     assert asked[1][1] == [first.found[0].mask]
     answers(service, Predict(3, ((Point(0, 70.0, 40.0),),)))
     assert asked[2][1] == [None]
+
+
+def test_an_object_that_is_taken_up_is_what_clicks_correct(drawn_image, random_nano, other, asked):
+    mask = Mask.crop(np.ones((8, 8), bool), (0, 20, 22))
+    prompts = (MaskPrompt(mask), Point(0, 30.0, 26.0))
+    answers(EngineService(drawn_image, random_nano), Predict(1, (prompts,)))
+    assert asked[0] == ([prompts[1:]], [mask]), "nano takes mask prompts at their word"
+    answers(EngineService(drawn_image, other), Predict(1, (prompts,)))
+    assert asked[1][0] == [prompts], "segment-anything's models read a mask beside clicks"
+
+
+def test_what_is_taken_up_gets_better(drawn):
+    """A disc of which half was committed by mistake, and one of which too much was."""
+    image = Image(drawn.pixels, name="discs")
+    service = EngineService(image, "nano", "cpu")
+    whole = drawn.labels == 3
+    half = whole & (np.arange(96) < 40)
+    more = whole | (np.hypot(*(np.indices((96, 96)) - np.array([[[70]], [[62]]]))) < 8)
+    for start, click in ((half, Point(0, 70.0, 47.0)), (more, Point(0, 70.0, 63.0, False))):
+        (found,) = answers(service, Predict(1, ((MaskPrompt(Mask.crop(start)), click),)))
+        mask = found.found[0].mask.dense(image.shape)[0]
+        before = (start & whole).sum() / (start | whole).sum()
+        assert (mask & whole).sum() / (mask | whole).sum() > max(0.85, before)
 
 
 def test_a_plane_in_tiles_begins_where_the_user_looks(large, other, monkeypatch):

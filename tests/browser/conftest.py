@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pytest
 from jupyter_page import FLAGS, Lab, Notebook, find_chromium
 from playwright.sync_api import sync_playwright
@@ -15,7 +14,7 @@ from playwright.sync_api import sync_playwright
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    server = Lab(tmp_path_factory.mktemp("lab"))
+    server = Lab(tmp_path_factory.mktemp("lab"), "--ServerApp.jpserver_extensions=microsam_nb.server=True")
     yield server
     server.close()
 
@@ -38,14 +37,14 @@ def open_notebook(lab: Lab, chromium: Any) -> Iterator[Any]:
     """Open a notebook file, or cells given as source, and close everything after the test."""
     opened: list[Notebook] = []
 
-    def opener(name: str, *cells: str, source: Path | None = None, **more: Any) -> Notebook:
+    def opener(
+        name: str, *cells: str, source: Path | None = None, kind: type[Notebook] = Notebook, **more: Any
+    ) -> Notebook:
         if source is not None:
             shutil.copy(source, lab.work / name)
         else:
-            book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
-            book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-            nbformat.write(book, lab.work / name)
-        opened.append(Notebook(lab, chromium, name, **more))
+            lab.write(name, *cells)
+        opened.append(kind(lab, chromium, name, **more))
         return opened[-1]
 
     yield opener

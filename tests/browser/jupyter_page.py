@@ -11,9 +11,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import nbformat
 from jupyter_client import BlockingKernelClient
 
 FLAGS = [
@@ -25,6 +27,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+#: Notebook 7.6 throws this while it opens any notebook, with a widget or without.
+FOREIGN = ("Cannot read properties of undefined (reading 'schema')",)
 
 
 def find_chromium() -> str | None:
@@ -34,9 +38,12 @@ def find_chromium() -> str | None:
 
 
 class Lab:
-    """A JupyterLab server with its own configuration, below a temporary folder."""
+    """A JupyterLab server with its own configuration, below a temporary folder.
 
-    def __init__(self, folder: Path) -> None:
+    It also serves Notebook 7 and Voila where they are installed. ``options`` go to its command line.
+    """
+
+    def __init__(self, folder: Path, *options: str) -> None:
         self.folder = folder
         self.work = folder / "work"
         self.work.mkdir()
@@ -50,6 +57,10 @@ class Lab:
             "JUPYTER_RUNTIME_DIR": "runtime",
             "IPYTHONDIR": "ipython",
         }
+        # No question whether to fetch news, which would lie over the page.
+        told = folder / "config" / "lab" / "user-settings" / "@jupyterlab" / "apputils-extension"
+        told.mkdir(parents=True)
+        (told / "notification.jupyterlab-settings").write_text('{"fetchNews": "false", "checkForUpdates": false}')
         environment = dict(os.environ, **{k: str(folder / v) for k, v in places.items()})
         self.runtime = folder / "runtime"
         self.log = (folder / "server.log").open("w")
@@ -57,19 +68,31 @@ class Lab:
             [
                 sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={self.port}",
                 "--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=", "--ServerApp.password=",
-                "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={self.work}",
+                "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={self.work}", *options,
             ],
             env=environment, stdout=self.log, stderr=self.log,
         )  # fmt: skip
-        self._until(lambda: self.get("/api/status"), 90)
+        self.until(lambda: self.get("/api/status"), 90)
 
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=5) as answer:
             return json.load(answer)
 
     def delete(self, path: str) -> None:
-        request = urllib.request.Request(self.url + path, method="DELETE")
+        self._ask("DELETE", path)
+
+    def post(self, path: str) -> None:
+        self._ask("POST", path)
+
+    def _ask(self, method: str, path: str) -> None:
+        request = urllib.request.Request(self.url + path, method=method)
         urllib.request.urlopen(request, timeout=20).close()
+
+    def write(self, name: str, *cells: str) -> None:
+        """Write a notebook file of code cells."""
+        book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(c) for c in cells])
+        book.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+        nbformat.write(book, self.work / name)
 
     def session(self, name: str) -> dict[str, Any] | None:
         return next((s for s in self.get("/api/sessions") if s["path"] == name), None)
@@ -81,9 +104,10 @@ class Lab:
             found = self.session(name)
             return found["kernel"]["id"] if found and found["kernel"]["execution_state"] == "idle" else None
 
-        return self._until(ready, seconds)
+        return self.until(ready, seconds)
 
-    def _until(self, check: Any, seconds: float) -> Any:
+    def until(self, check: Any, seconds: float = 30) -> Any:
+        """Wait until a function returns something true, and return it."""
         end = time.monotonic() + seconds
         while True:
             try:
@@ -103,23 +127,57 @@ class Lab:
 
 
 class Notebook:
-    """An open notebook: its page, and a second client that talks to its kernel without disturbing the page."""
+    """An open notebook: its page, and a second client that talks to its kernel without disturbing the page.
 
-    def __init__(self, lab: Lab, browser: Any, name: str, *, density: float = 1, block: str = "") -> None:
+    ``address``: of a proxy instead of the server. ``place``: "lab/tree" for JupyterLab, "notebooks" for Notebook 7.
+    ``script`` runs in the page before anything else.
+    """
+
+    def __init__(
+        self,
+        lab: Lab,
+        browser: Any,
+        name: str,
+        *,
+        density: float = 1,
+        block: str = "",
+        address: str = "",
+        place: str = "lab/tree",
+        script: str = "",
+    ) -> None:
         self.lab, self.browser, self.name = lab, browser, name
-        self.density, self.block = density, block
+        self.density, self.block, self.script = density, block, script
+        self.address = f"{address or lab.url}/{place}/{name}"
         self.errors: list[str] = []
+        #: Pictures of annotators with nothing but the image on them, by name; see picture.py.
+        self.bare: dict[str, Any] = {}
         self._client: Any = None
         self.load()
 
     def load(self) -> None:
         """Open the notebook in a new page; its kernel goes on when there is one."""
-        self.page = self.browser.new_page(viewport={"width": 1300, "height": 1000}, device_scale_factor=self.density)
+        self.page = self.another_page()
+
+    def another_page(self) -> Any:
+        """Open the notebook in one more tab."""
+        page = self.browser.new_page(viewport={"width": 1300, "height": 1000}, device_scale_factor=self.density)
+        if self.script:
+            page.add_init_script(self.script)
         if self.block:
-            self.page.route(self.block, lambda route: route.abort())
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.goto(f"{self.lab.url}/lab/tree/{self.name}?reset")
-        self.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
+            page.route(self.block, lambda route: route.abort())
+        page.on("pageerror", lambda error: str(error) in FOREIGN or self.errors.append(error.stack or str(error)))
+        page.goto(self.address + ("?reset" if "/lab/" in self.address else ""), timeout=90_000)
+        self._until_open(page)
+        return page
+
+    def save(self) -> None:
+        """Save the notebook with what its cells show; wait until the file has it."""
+        file = self.lab.work / self.name
+        self.page.locator('[data-command="docmanager:save"]').first.click()
+        self.lab.until(lambda: "widget-view+json" in file.read_text())
+
+    def _until_open(self, page: Any) -> None:
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
         self.lab.idle(self.name)
 
     def run(self, cell: int = 0) -> None:
@@ -127,11 +185,14 @@ class Notebook:
         self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea .cm-content").nth(cell).click()
         self.page.keyboard.press("Control+Enter")
 
+    def kernel_id(self) -> str:
+        return self.lab.session(self.name)["kernel"]["id"]
+
     def kernel(self, code: str) -> Any:
         """Run code in the notebook's kernel; return the value of its last expression, through JSON."""
         if self._client is None:
-            name = f"kernel-{self.lab.session(self.name)['kernel']['id']}.json"
-            self._client = BlockingKernelClient(connection_file=str(self.lab.runtime / name))
+            file = self.lab.runtime / f"kernel-{self.kernel_id()}.json"
+            self._client = BlockingKernelClient(connection_file=str(file))
             self._client.load_connection_file()
             self._client.start_channels()
             self._client.wait_for_ready(60)
@@ -148,6 +209,30 @@ class Notebook:
         text = content["user_expressions"]["out"]["data"]["text/plain"]
         return json.loads(ast.literal_eval(text))
 
+    def until(self, expression: str, seconds: float = 30) -> Any:
+        """Wait until an expression is true in the kernel; return its value."""
+        end = time.monotonic() + seconds
+        while True:
+            value = self.kernel(expression)
+            if value:
+                return value
+            if time.monotonic() > end:
+                raise AssertionError(f"{expression} stayed {value!r} for {seconds} s")
+            self.page.wait_for_timeout(30)
+
+    def until_new_kernel(self, old: int) -> None:
+        """Wait until the notebook has another kernel than that of process ``old``."""
+
+        def another() -> bool:
+            self.forget_kernel()
+            try:
+                return self.kernel("__import__('os').getpid()") != old
+            except (RuntimeError, AssertionError, FileNotFoundError):  # it is still on its way
+                return False
+
+        self.lab.idle(self.name)
+        self.lab.until(another, 60)
+
     def forget_kernel(self) -> None:
         if self._client is not None:
             self._client.stop_channels()
@@ -159,3 +244,26 @@ class Notebook:
         found = self.lab.session(self.name)
         if found:
             self.lab.delete(f"/api/sessions/{found['id']}")
+
+
+class VoilaPage(Notebook):
+    """A notebook rendered by Voila, which runs its cells by itself and shows no notebook."""
+
+    def __init__(self, lab: Lab, browser: Any, name: str, **more: Any) -> None:
+        self._before = {one["id"] for one in lab.get("/api/kernels")}
+        super().__init__(lab, browser, name, place="voila/render", **more)
+
+    def _until_open(self, page: Any) -> None:
+        page.wait_for_selector(".msam-canvas canvas", timeout=90_000)
+
+    def kernel_id(self) -> str:
+        (new,) = {one["id"] for one in self.lab.get("/api/kernels")} - self._before
+        return new
+
+    def close(self) -> None:
+        found = self.kernel_id()
+        self.forget_kernel()
+        self.page.close()
+        # Voila shuts its kernel down by itself when the page says goodbye.
+        with suppress(OSError):
+            self.lab.delete(f"/api/kernels/{found}")

@@ -4,134 +4,24 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tifffile
+from annotator_page import CELL, NUCLEUS, SECOND, Screen, labels
 from scipy import ndimage
 
 pytestmark = pytest.mark.browser
 
 START = Path(__file__).parents[2] / "notebooks" / "00_start_here.ipynb"
-#: A nucleus of the bundled sample, (y, x), and a place between nuclei.
-NUCLEUS = (104.0, 194.0)
-SECOND = (40.0, 130.0)
-
-CELL = """from microsam_nb import annotate_2d
-from microsam_nb.files import samples
-annotator = annotate_2d(samples.tissue(), project=False)
-annotator"""
-
-#: Kept in the kernel: what has arrived from the page.
-COUNT = """
-seen = globals().get("seen", [])
-if not getattr(annotator, "_counted", False):
-    annotator._counted = True
-    annotator._interaction.on_msg(lambda _, message, __: seen.append(message["kind"]))
-    annotator._screen.canvas.on_mouse_up(lambda x, y: seen.append("mouse_up"))
-    annotator._screen.canvas.on_key_down(lambda *_: seen.append("key_down"))
-    for one in annotator._toolbar.buttons.values():
-        one.on_click(lambda _: seen.append("button"))
-True"""
-
-
 #: With opaque layers every pixel of an object has exactly its colour.
 OPAQUE = """
 from microsam_nb.session import LayerName, SetLayer
 for name in (LayerName.OBJECTS, LayerName.PROPOSAL):
     annotator.session.handle(SetLayer(name, opacity=1.0))
 True"""
-
-
-class Screen:
-    """The annotator on the page."""
-
-    def __init__(self, book: Any) -> None:
-        self.book, self.page = book, book.page
-        self.canvas = self.page.locator(".jp-OutputArea .msam-canvas canvas").first
-        self.canvas.wait_for(timeout=60_000)
-        self.canvas.scroll_into_view_if_needed()
-        self.book.kernel(COUNT)
-
-    def wait(self) -> None:
-        """Wait until the model has answered and everything is drawn."""
-        self.page.wait_for_timeout(150)
-        self.book.kernel("annotator.wait()\nTrue")
-        self.page.wait_for_timeout(150)
-
-    @contextmanager
-    def telling(self, kind: str) -> Iterator[None]:
-        """Wait until the page's next message of a kind has reached the kernel and everything is drawn.
-
-        The test's own client does not queue behind the page's messages, so waiting for the kernel is not enough.
-        """
-        before = self.book.kernel(f"seen.count({kind!r})")
-        yield
-        for _ in range(100):
-            if self.book.kernel(f"seen.count({kind!r})") > before:
-                break
-            self.page.wait_for_timeout(100)
-        else:
-            raise AssertionError(f"no {kind} reached the kernel")
-        self.wait()
-
-    def place(self, y: float, x: float) -> dict[str, float]:
-        """The position on the canvas element of an image position."""
-        view = self.book.kernel("v = annotator._screen.viewport\n[v.y, v.x, v.zoom, v.width, v.height]")
-        box = self.canvas.bounding_box()
-        return {
-            "x": (x - view[1]) * view[2] * box["width"] / view[3],
-            "y": (y - view[0]) * view[2] * box["height"] / view[4],
-        }
-
-    def click(self, y: float, x: float, kind: str = "click", **more: Any) -> None:
-        where = self.place(y, x)
-        with self.telling(kind):
-            self.canvas.click(position=where, **more)
-
-    def press(self, key: str, kind: str = "key") -> None:
-        with self.telling(kind):
-            self.page.keyboard.press(key)
-
-    def button(self, name: str) -> None:
-        with self.telling("button"):
-            self.page.locator(f"button.msam-{name}").click()
-
-    def pixel(self, y: float, x: float) -> list[int]:
-        """RGBA of the visible canvas at an image position."""
-        where, box = self.place(y, x), self.canvas.bounding_box()
-        return self.page.evaluate(
-            """([u, v]) => {
-                const c = document.querySelector('.msam-canvas canvas');
-                const x = Math.floor(u * c.width), y = Math.floor(v * c.height);
-                return Array.from(c.getContext('2d').getImageData(x, y, 1, 1).data);
-            }""",
-            [where["x"] / box["width"], where["y"] / box["height"]],
-        )
-
-    def drawn(self) -> None:
-        """Wait until the visible canvas shows a picture."""
-        self.page.wait_for_function(
-            """() => { const c = document.querySelector('.msam-canvas canvas');
-                return c && c.getContext('2d').getImageData(c.width / 2, c.height / 2, 1, 1).data[3] === 255; }"""
-        )
-
-    def status(self) -> str:
-        return self.page.locator(".msam-status").first.inner_text()
-
-    def shot(self, name: str) -> None:
-        folder = os.environ.get("MSAM_SCREENSHOTS")
-        if folder:
-            Path(folder).mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=f"{folder}/{name}.png")
-
-
-def labels(book: Any) -> np.ndarray:
-    return np.array(book.kernel("annotator.labels.tolist()"))
 
 
 def test_the_main_job(open_notebook: Any) -> None:

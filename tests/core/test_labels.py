@@ -12,6 +12,18 @@ def square(y0, x0, y1, x1, plane=0):
     return Mask((plane, y0, x0), np.ones((1, y1 - y0, x1 - x0), bool))
 
 
+def known(labels):
+    """What the labels know without looking is what is there."""
+    there = [int(n) for n in np.unique(labels.volume) if n]
+    assert sorted(labels) == there
+    assert labels.count() == len(there)
+    assert labels.covered() == np.count_nonzero(labels.volume)
+    for n in there:
+        mask = Mask.crop(labels.volume == n)
+        assert (labels.area(n), labels.box(n), labels.mask(n)) == (mask.area, mask.box, mask)
+        assert n in labels
+
+
 @st.composite
 def masks(draw):
     volume = draw(st.lists(st.booleans(), min_size=84, max_size=84))
@@ -95,14 +107,17 @@ def test_writes_reverse_in_order_and_run_again(paints):
             assert not (dense & (old == 0)).any()
             continue
         labels.apply(delta)
-        wanted = dense if overlap is Overlap.REPLACE else dense & (old == 0)
-        assert np.array_equal(labels.volume, np.where(wanted, number, old))
+        wanted = dense & (old == 0) if overlap is Overlap.KEEP else dense
+        left = np.where(np.isin(old, np.setdiff1d(old[dense], [0])), 0, old) if overlap is Overlap.WHOLE else old
+        assert np.array_equal(labels.volume, np.where(wanted, number, left))
+        known(labels)
         done.append(delta)
         seen.append(old)
     last = labels.volume.copy()
     for delta, old in zip(reversed(done), reversed(seen), strict=True):
         labels.apply(delta.reverse())
         assert np.array_equal(labels.volume, old)
+        known(labels)
     assert not labels.volume.any()
     for delta in done:
         labels.apply(delta)
@@ -187,3 +202,104 @@ def test_what_are_no_labels(array, remedy):
     with pytest.raises(LabelError) as error:
         Labels.of(array)
     assert remedy in error.value.remedy
+
+
+@pytest.mark.parametrize("largest", [3, 40, 5000, 2**31, 2**32 - 1])
+@pytest.mark.parametrize("background", [True, False])
+def test_the_index_of_an_array(largest, background):
+    random = np.random.default_rng(largest)
+    array = random.integers(1, largest, (3, 40, 50), endpoint=True).astype(np.uint32)
+    array[0, 0, 0] = largest
+    if background:
+        array[random.random(array.shape) < 0.7] = 0
+    known(Labels.of(array))
+
+
+@pytest.mark.parametrize("largest", [3, 12, 2**32 - 1])
+def test_a_write_of_everything_is_indexed_and_undone(largest):
+    random = np.random.default_rng(0)
+    labels = Labels.of(random.integers(0, 5, (2, 40, 50)))
+    before = labels.volume.copy()
+    after = random.integers(0, largest, before.shape, endpoint=True).astype(np.uint32)
+    delta = labels.change(Box((0, 0, 0), before.shape), after)
+    labels.apply(delta)
+    assert np.array_equal(labels.volume, after)
+    known(labels)
+    labels.apply(delta.reverse())
+    assert np.array_equal(labels.volume, before)
+    known(labels)
+
+
+def test_few_objects_in_a_wide_write_get_their_own_boxes():
+    after = np.zeros((2, 1024, 1024), np.uint32)
+    after[1, 10:20, 30:40], after[0, 900:1000, 5:9] = 1, 2
+    labels = Labels(after.shape)
+    labels.apply(labels.change(Box((0, 0, 0), after.shape), after))
+    assert all(labels._known[n].exact for n in (1, 2))  # no look at the whole volume is left to do
+    known(labels)
+
+
+def test_a_write_that_changes_nothing_is_empty():
+    labels = Labels.of(np.eye(4, dtype=int))
+    same = labels.change(Box((0, 0, 0), (1, 4, 4)), labels.volume)
+    assert same.empty
+    assert not labels.erase(1).empty
+    labels.apply(same)
+    assert same.numbers(before=True) == same.numbers(before=False) == []
+    known(labels)
+
+
+def test_whole_objects_go_and_come_back():
+    labels = Labels(SHAPE)
+    labels.apply(labels.paint(square(0, 0, 3, 3), 1))
+    labels.apply(labels.paint(square(0, 4, 3, 7), 2))
+    labels.apply(labels.paint(square(5, 0, 6, 2), 3))
+    before = labels.volume.copy()
+    delta = labels.paint(square(2, 2, 5, 5), 9, Overlap.WHOLE)
+    labels.apply(delta)
+    assert sorted(labels) == [3, 9]
+    assert delta.numbers(before=True) == [1, 2]
+    assert delta.numbers(before=False) == [9]
+    known(labels)
+    labels.apply(delta.reverse())
+    assert np.array_equal(labels.volume, before)
+    known(labels)
+
+
+def test_an_overlap_may_be_given_by_its_name():
+    labels = Labels(SHAPE)
+    labels.apply(labels.paint(square(0, 0, 3, 3), 1))
+    assert labels.paint(square(2, 2, 5, 5), 2, "keep existing") == labels.paint(square(2, 2, 5, 5), 2)
+    with pytest.raises(ValueError, match="merge"):
+        labels.paint(square(2, 2, 5, 5), 2, "merge")
+
+
+def test_objects_join():
+    labels = Labels.of(np.array([[1, 1, 0, 2], [0, 0, 0, 2], [3, 0, 0, 0]]))
+    labels.apply(labels.renumber(2, 1))
+    assert labels.area(1) == 4
+    known(labels)
+    with pytest.raises(LabelError, match="committed object"):
+        labels.renumber(2, 1)
+
+
+@pytest.mark.parametrize(
+    ("y", "x", "plane", "label"), [(1.9, 0.0, 0, 4), (-0.1, 0, 0, 0), (0, 2.0, 0, 0), (1, 0, 1, 0)]
+)
+def test_what_lies_at_a_place(y, x, plane, label):
+    assert Labels.of(np.array([[0, 1], [4, 0]])).at(plane, y, x) == label
+
+
+def test_an_index_is_not_asked_for_the_volume(monkeypatch):
+    """A commit must not cost more in a larger volume."""
+    labels = Labels((40, 300, 300))
+    labels.apply(labels.paint(Mask((3, 5, 5), np.ones((2, 9, 9), bool)), 1))
+    looked = []
+    real = Mask.crop
+    monkeypatch.setattr(
+        Mask, "crop", classmethod(lambda cls, a, start=(0, 0, 0): looked.append(a.size) or real(a, start))
+    )
+    labels.apply(labels.paint(Mask((3, 8, 8), np.ones((2, 9, 9), bool)), 2, Overlap.REPLACE))
+    assert labels.box(1) == Box((3, 5, 5), (5, 14, 14))
+    labels.apply(labels.erase(1))
+    assert max(looked) <= 2 * 12 * 12

@@ -11,7 +11,7 @@ class Oven(Settings):
     eggs: int = option(2, "Eggs in the dough.", low=0, high=12)
     fan: bool = option(True, "Blow the air around.")
     name: str = option("cake", "What is baked.")
-    overlap: Overlap = option(Overlap.KEEP, "What stays.")  # noqa: RUF009
+    overlap: Overlap = option(Overlap.KEEP, "What stays.")
 
 
 def test_the_defaults_are_valid_and_frozen():
@@ -40,7 +40,7 @@ def test_bounds_belong_to_the_range(values):
         ({"heat": "hot"}, "Give a number, for example 180.0."),
         ({"fan": 1}, "The default is True."),
         ({"name": 5}, "The default is 'cake'."),
-        ({"overlap": "keep existing"}, "Use one of: keep existing, replace."),
+        ({"overlap": "keep existing"}, "Use one of: keep existing, replace, whole object."),
     ],
 )
 def test_a_wrong_value_names_the_right_ones(values, remedy):

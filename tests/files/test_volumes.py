@@ -5,7 +5,7 @@ import pytest
 import tifffile
 import zarr
 
-from microsam_nb.core import FileError, Image, ImageError
+from microsam_nb.core import FileError, Image
 from microsam_nb.files import volumes
 from microsam_nb.files.volumes import Lazy, open_image
 
@@ -229,14 +229,13 @@ def test_the_axes_that_ome_zarr_names(tmp_path, axes, shape, read):
         assert np.array_equal(Image(open_image(tmp_path / "a.zarr"), "zyx").plane(2), pixels[2])
 
 
-def test_many_channels_are_no_planes(tmp_path):
-    pixels = np.ones((5, 40, 30), np.uint8)
+def test_many_channels_that_a_file_names_are_no_planes(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 40, 30)).astype(np.uint8)
     ome(tmp_path / "a.zarr", pixels, "cyx", old=False)
     for path in (tmp_path / "a.zarr", tiff(tmp_path / "a.tif", pixels, "imagej", "CYX")):
-        with pytest.raises(ImageError) as error:
-            Image(open_image(path))
-        assert "5 channels" in error.value.what
-        assert "Pick 1 to 4 channels" in error.value.remedy
+        image = Image(open_image(path))
+        assert (image.axes, image.channels, image.shape) == ("yxc", 5, (1, 40, 30))
+        assert np.array_equal(image.shown(), Image(np.moveaxis(pixels[:3], 0, -1)).shown())
         assert Image(open_image(path), "zyx").shape == (5, 40, 30)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,7 +42,7 @@ def test_a_new_project_says_what_it_belongs_to(open_project, folder, image):
     open_project()
     meta = json.loads((folder / "meta.json").read_text())
     assert meta["image"] == image.fingerprint()
-    assert (meta["format"], meta["name"], meta["axes"], meta["shape"]) == (1, "cells", "yx", [30, 30])
+    assert (meta["format"], meta["name"], meta["axes"], meta["shape"]) == (2, "cells", "yx", [30, 30])
     assert (meta["dtype"], meta["model"]) == ("<u2", "nano")
     assert {p.name for p in folder.iterdir()} == {"meta.json", "lock", "owner.json"}
 
@@ -105,12 +107,60 @@ def test_damaged_meta_data_is_refused(open_project, folder, text):
 
 def test_a_newer_format_asks_for_an_update(open_project, folder):
     open_project().close()
-    meta = json.loads((folder / "meta.json").read_text()) | {"format": 2, "version": "9.9"}
+    meta = json.loads((folder / "meta.json").read_text()) | {"format": 3, "version": "9.9"}
     (folder / "meta.json").write_text(json.dumps(meta))
     with pytest.raises(ProjectError) as error:
         open_project()
     assert "Update microsam_nb" in error.value.remedy
     assert "9.9" in error.value.what
+
+
+def test_an_older_format_is_opened_and_older_versions_are_kept_out(open_project, folder):
+    open_project().close()
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps({**meta, "format": 1, "version": "0.1", "model": "vit_b"}))
+    open_project().close()
+    after = json.loads((folder / "meta.json").read_text())
+    assert after == {**meta, "model": "vit_b"}
+    assert after["format"] == 2
+
+
+@pytest.fixture
+def unprivileged():
+    """Root may write everywhere: do without it."""
+    if os.geteuid():
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def readable(folder, mode):
+    """Let everybody see a folder, with ``mode`` for what is in it."""
+    for one in (folder, *folder.rglob("*")):
+        one.chmod(mode | 0o111 if one.is_dir() else mode)
+    for one in folder.parents:
+        if one.owner() == folder.owner() and one != Path("/"):
+            one.chmod(one.stat().st_mode | 0o055)
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+def test_a_read_only_folder_names_the_way_out(folder, image, is_new, request):
+    if is_new:
+        folder.mkdir(parents=True)
+    else:
+        Project.open(folder, image, "nano").close()
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    readable(folder, 0o444)
+    request.getfixturevalue("unprivileged")
+    with pytest.raises(ProjectError) as error:
+        Project.open(folder, image, "nano")
+    assert "Choose another place with project='...'" in error.value.remedy
+    assert "Permission denied" in error.value.what
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 @pytest.mark.parametrize("where", ["file", "file/below"])

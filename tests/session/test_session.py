@@ -4,54 +4,86 @@ from __future__ import annotations
 
 import json
 import logging
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from loose import answer, commit, found, opened, square
 
-from microsam_nb.core import Box, BoxPrompt, Candidate, Mask, MaskPrompt, Overlap, Point, Polygon, PromptError
+from microsam_nb.core import (
+    Box,
+    BoxPrompt,
+    Candidate,
+    Mask,
+    MaskPrompt,
+    Note,
+    ObjectInfo,
+    Overlap,
+    Point,
+    Polygon,
+    PromptError,
+    Scribble,
+)
 from microsam_nb.session import (
     AddBox,
     AddPoint,
     AddPrompt,
+    Browsing,
+    Cancel,
     Change,
+    Channel,
     Clear,
     Commit,
+    Delete,
+    Describe,
     Embedded,
+    Erase,
     Failed,
+    Fill,
+    Improve,
+    Layer,
+    LayerName,
+    Layers,
+    LoadLabels,
+    Merge,
+    ModelLoaded,
     Notice,
+    Paint,
     Predict,
     Predicted,
     Redo,
     RemovePrompt,
+    ReplacePrompt,
+    Restored,
+    Segment,
+    Select,
     Session,
+    SetBatched,
+    SetBrush,
+    SetChannels,
+    SetContours,
+    SetLayer,
+    SetLive,
+    SetOverlap,
     SetPolarity,
     SetTool,
     SetView,
+    ShowAsModel,
+    Split,
     State,
+    Suggest,
+    TakeCandidate,
     Tool,
     Undo,
+    UseModel,
     View,
+    Work,
+    Working,
 )
-from microsam_nb.session.actions import Action, from_json, to_json
+from microsam_nb.session.actions import Action, OnlyBox, from_json, to_json
+from microsam_nb.session.actions.restoring import Described
 from microsam_nb.session.history import History, Step
-from microsam_nb.session.journal import Journal
 
 SHAPE = (1, 20, 20)
-
-
-def square(y, x, side=4):
-    return Mask((0, y, x), np.ones((1, side, side), bool))
-
-
-def answer(session, mask, score=0.8):
-    return session.handle(Predicted(session.awaiting, mask, score, "points"))
-
-
-def commit(session, mask, overlap=Overlap.KEEP):
-    session.handle(AddPoint(1, 1))
-    answer(session, mask)
-    session.handle(Commit(overlap))
 
 
 @pytest.fixture
@@ -59,8 +91,8 @@ def session():
     return Session(SHAPE)
 
 
-def journaled(path):
-    return Session(SHAPE, SimpleNamespace(journal=Journal(path), check=lambda: None))
+def journaled(folder):
+    return opened(folder, SHAPE)
 
 
 def test_finding_1_one_click_is_one_undo(session):
@@ -78,12 +110,12 @@ def test_finding_2_an_answer_that_is_not_awaited_is_ignored(session):
     first = session.handle(AddPoint(5, 5)).requests[0].ticket
     second = session.handle(AddPoint(6, 6)).requests[0].ticket
     assert second != first
-    outcome = session.handle(Predicted(first, square(1, 1), 0.9, "points"))
+    outcome = session.handle(Predicted(first, found(square(1, 1), score=0.9)))
     assert outcome.change == Change()
     assert session.state.proposal is None
     assert session.awaiting == second
-    session.handle(Predicted(second, square(2, 2), 0.9, "points"))
-    session.handle(Predicted(second, square(3, 3), 0.9, "points"))
+    session.handle(Predicted(second, found(square(2, 2), score=0.9)))
+    session.handle(Predicted(second, found(square(3, 3), score=0.9)))
     assert session.state.proposal.mask == square(2, 2)
 
 
@@ -92,7 +124,7 @@ def test_finding_2_any_move_cancels_the_wait(session, move):
     ticket = session.handle(AddPoint(5, 5)).requests[0].ticket
     session.handle(move)
     assert session.awaiting != ticket
-    session.handle(Predicted(ticket, square(1, 1), 0.9, "points"))
+    session.handle(Predicted(ticket, found(square(1, 1), score=0.9)))
     assert session.state.proposal is None
 
 
@@ -143,7 +175,7 @@ def test_finding_4_a_commit_keeps_existing_objects(session):
 @pytest.mark.parametrize("overlap", [Overlap.REPLACE, "replace"])
 def test_a_commit_replaces_when_told_to(session, overlap):
     commit(session, square(1, 1))
-    commit(session, square(3, 3), overlap)
+    commit(session, square(3, 3), overlap=overlap)
     assert session.labels.volume[0, 3, 3] == 2
     assert (session.labels.volume == 1).sum() == 12
     session.handle(Undo())
@@ -151,14 +183,13 @@ def test_a_commit_replaces_when_told_to(session, overlap):
 
 
 def test_finding_5_the_journal_replays_to_equal_labels_without_a_model(tmp_path):
-    path = tmp_path / "journal.jsonl"
-    session = journaled(path)
+    session = journaled(tmp_path)
     commit(session, square(1, 1))
-    commit(session, square(3, 3), Overlap.REPLACE)
+    commit(session, square(3, 3), overlap=Overlap.REPLACE)
     session.handle(Undo())
     session.handle(AddBox(0, 0, 9, 9))
     answer(session, square(8, 8))
-    again = journaled(path)
+    again = journaled(tmp_path)
     assert np.array_equal(again.labels.volume, session.labels.volume)
     assert again.state == session.state
     assert again.awaiting is None
@@ -167,8 +198,7 @@ def test_finding_5_the_journal_replays_to_equal_labels_without_a_model(tmp_path)
 
 
 def test_finding_6_a_full_history_forgets_its_oldest_steps_and_nothing_else(tmp_path):
-    path = tmp_path / "journal.jsonl"
-    session = journaled(path)
+    session = journaled(tmp_path)
     session._history = History(State(), capacity=100)
     random = np.random.default_rng(0)
     for _ in range(6):
@@ -183,16 +213,17 @@ def test_finding_6_a_full_history_forgets_its_oldest_steps_and_nothing_else(tmp_
     while session.can_redo:
         session.handle(Redo())
     assert np.array_equal(session.labels.volume, last)
-    assert len(path.read_text().splitlines()) == 18 + 2 * undone
+    assert len((tmp_path / "journal.jsonl").read_text().splitlines()) == 18 + 2 * undone
 
 
 def test_history_keeps_its_newest_step_however_large():
     labels = Session(SHAPE).labels
-    delta = labels.paint(square(1, 1), 1)
+    delta, note = labels.paint(square(1, 1), 1), Note(1, None, ObjectInfo(0.5))
     history = History(State(), capacity=0)
-    history.push(Step(State(next_id=2), delta))
+    history.push(Step(State(next_id=2), (delta, note)))
     assert history.can_undo
-    assert history.back() == delta.reverse()
+    assert history.back() == (note.reverse(), delta.reverse())
+    assert history.forward() == (delta, note)
 
 
 def test_commit_before_the_answer_says_to_wait(session):
@@ -243,11 +274,14 @@ def test_an_unknown_overlap_is_refused_at_once():
         Commit("merge")
 
 
-def test_a_box_takes_the_place_of_an_earlier_one_and_is_clipped(session):
+def test_boxes_are_clipped_and_each_is_an_object(session):
     session.handle(AddPoint(5, 5))
     session.handle(AddBox(1, 1, 6, 6))
-    session.handle(AddBox(30, 8, -4, 2))
-    assert session.state.prompts == (Point(0, 5, 5), BoxPrompt(0, 0, 2, 20, 8))
+    (request,) = session.handle(AddBox(30, 8, -4, 2)).requests
+    boxes = BoxPrompt(0, 1, 1, 6, 6), BoxPrompt(0, 0, 2, 20, 8)
+    assert session.state.prompts == (Point(0, 5, 5), *boxes)
+    # The point lies in both: it belongs to the smaller one.
+    assert request.objects == ((boxes[0], Point(0, 5, 5)), (boxes[1],))
 
 
 def test_a_box_with_too_little_of_it_inside_is_refused(session):
@@ -277,14 +311,14 @@ def test_removing_the_last_prompt_takes_the_proposal_away(session):
 
 def test_a_negative_point_alone_keeps_asking(session):
     (request,) = session.handle(AddPoint(5, 5, positive=False)).requests
-    assert request == Predict(1, (Point(0, 5, 5, positive=False),))
+    assert request == Predict(1, ((Point(0, 5, 5, positive=False),),))
 
 
 def test_what_changed_is_said(session):
     assert session.handle(AddPoint(5, 5)).change == Change(prompts=True, notice=True)
     assert answer(session, square(4, 4)).change == Change(proposal=True, notice=True)
     committed = session.handle(Commit()).change
-    assert committed == Change(prompts=True, proposal=True, notice=True, labels=Box((0, 4, 4), (1, 8, 8)))
+    assert committed == Change(prompts=True, proposal=True, objects=True, notice=True, labels=Box((0, 4, 4), (1, 8, 8)))
     assert session.handle(SetTool(Tool.BOX)).change == Change(tool=True, notice=True)
     assert session.handle(SetView(1, 2, 3)).change == Change(view=True, tool=True)
     assert session.state.browsing.view == View(1, 2, 3)
@@ -321,7 +355,7 @@ def test_answers_are_told_in_the_status_line(session):
     session.handle(Embedded(0, 0.25, "nano"))
     assert "Click on an object" in session.notice.text
     session.handle(AddPoint(5, 5))
-    answer(session, square(4, 4), 0.84)
+    answer(session, square(4, 4), score=0.84)
     assert session.notice == Notice("Object of 16 pixels, score 0.84.")
     session.handle(AddPoint(6, 6))
     answer(session, Mask.crop(np.zeros((20, 20))))
@@ -360,23 +394,65 @@ def test_requests_leave_by_the_signal_too(session):
     assert wanted == list(outcome.requests) != []
 
 
+WHOLE_STATE = State(
+    prompts=(Point(0, 1, 2), MaskPrompt(square(1, 1))),
+    proposals=found(square(1, 1), square(5, 5)),
+    candidates=found(square(2, 2)),
+    answered=False,
+    target=3,
+    next_id=9,
+    browsing=Browsing(
+        1, Tool.LASSO, False, View(1, 2, 3), False, True, Overlap.WHOLE, (1, 2), 4.5,
+        Layers(contours=True, objects=Layer(False, 0.25)), (Channel(), Channel(False, "#00ff00", 1.5, 3)), True,
+    ),
+)  # fmt: skip
 ACTIONS = [
     AddPoint(1.5, 2.5, positive=False, plane=3),
     AddBox(1, 2, 3, 4),
+    OnlyBox(1, 2, 3, 4, plane=1),
     AddPrompt(Polygon(1, ((1, 2), (3, 4.5), (5, 1)))),
     AddPrompt(MaskPrompt(square(2, 3))),
+    ReplacePrompt(1, Scribble(0, ((1, 2), (3, 4)), 2, positive=False)),
     RemovePrompt(-2),
     Clear(),
+    Segment(),
+    Improve(4),
+    Suggest(found(square(2, 3), square(4, 4))),
+    TakeCandidate(1),
     Commit(Overlap.REPLACE),
+    Commit(),
+    Merge((1, 2, 3)),
+    Split(((1, 2), (3, 4.5)), 1),
+    Delete((7,)),
+    Describe(3, "Zelle \u00e4", None),
+    LoadLabels.of(np.eye(4, dtype=int), "there"),
+    Paint(((1, 2), (3, 4.5)), 7.5),
+    Erase(((1, 2),), 1, 2),
+    Fill(1.5, 2),
     Undo(),
     Redo(),
     SetTool(Tool.BOX),
     SetPolarity(None),
     SetView(1, 2, 3),
-    Predicted(7, square(2, 3), 0.25, "box"),
-    Predicted(7, Mask.crop(np.zeros((3, 3))), 0.0, "box"),
+    SetView(),
+    SetLive(False),
+    SetBatched(),
+    SetOverlap(Overlap.WHOLE),
+    SetBrush(4),
+    Select((1, 2), True),
+    SetLayer(LayerName.OBJECTS, None, 0.5),
+    SetContours(True),
+    SetChannels((Channel(), Channel(False, "#ff0000", None, 7.5))),
+    ShowAsModel(False),
+    UseModel("nano"),
+    Cancel(),
+    Predicted(7, found(square(2, 3), score=0.25)),
+    Predicted(7, found(square(2, 3), Mask.crop(np.zeros((3, 3))))),
     Failed("what", None),
     Embedded(1, 0.5, "nano"),
+    Working(Work("Preparing", 1, 2, "tiles", 3.5)),
+    ModelLoaded("nano", "cpu"),
+    Restored("ab", WHOLE_STATE, (Described(1, ObjectInfo(0.5, "a", "b")), Described(2, ObjectInfo())), "", SHAPE),
 ]
 
 
@@ -388,18 +464,24 @@ def test_every_action_has_a_line_and_comes_back(action):
 
 
 def test_every_kind_of_action_is_listed_here():
-    assert {type(a) for a in ACTIONS} == set(Action.__subclasses__()) & {type(a) for a in ACTIONS}
     assert {c.__name__ for c in Action.__subclasses__()} == {type(a).__name__ for a in ACTIONS}
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, np.uint8])
 def test_numbers_from_numpy_can_be_journaled(tmp_path, kind):
-    path = tmp_path / "journal.jsonl"
-    session = journaled(path)
+    session = journaled(tmp_path)
     session.handle(AddPoint(kind(5), kind(6), positive=np.bool_(True), plane=np.int64(0)))
     session.handle(AddBox(kind(1), kind(2), kind(9), kind(9)))
-    session.handle(Predicted(session.awaiting, square(2, 3), np.float32(0.5), "box"))
-    assert journaled(path).state == session.state
+    session.handle(Predicted(session.awaiting, found(square(2, 3), score=np.float32(0.5))))
+    session.handle(Commit())
+    session.handle(SetView(kind(1), kind(2), kind(3)))
+    session.handle(Select((kind(1),)) if np.issubdtype(kind, np.integer) else Select([1]))
+    session.handle(Paint(np.array([[15, 15], [16, 16]], kind), kind(2)))
+    session.handle(Suggest(list(found(Mask(tuple(np.array([0, 1, 1])), np.ones((1, 2, 2), bool))))))
+    again = journaled(tmp_path)
+    assert again.state == session.state
+    assert np.array_equal(again.labels.volume, session.labels.volume)
+    assert again.infos == session.infos
 
 
 @pytest.mark.parametrize(
@@ -413,6 +495,6 @@ def test_lines_that_are_no_action_are_refused(line):
 def test_a_candidate_is_not_copied(session):
     session.handle(AddPoint(5, 5))
     mask = square(4, 4)
-    answer(session, mask)
+    answer(session, mask, score=0.8)
     assert session.state.proposal == Candidate(mask, 0.8, "points")
     assert session.state.proposal.mask is mask

@@ -78,3 +78,46 @@ def test_wait_ends(loop):
     with pytest.raises(TimeoutError, match="wait longer"):
         one.wait(0.05)
     gate.set()
+
+
+def test_of_what_waits_in_one_slot_the_newest_counts_in_its_turn(loop):
+    seen, gate = [], threading.Event()
+    one = loop()
+    one.post(lambda: gate.wait(10))
+    for i in range(50):
+        one.post(lambda i=i: seen.append(i), "view")
+    one.post(lambda: seen.append("fit"))
+    for i in range(50, 100):
+        one.post(lambda i=i: seen.append(i), "view")
+    for i in range(3):
+        one.post(lambda i=i: seen.append(f"click {i}"))
+    gate.set()
+    one.wait()
+    assert seen == [49, "fit", 99, "click 0", "click 1", "click 2"]
+
+
+def test_events_that_keep_coming_do_not_keep_the_picture_away(loop, monkeypatch):
+    monkeypatch.setattr("microsam_nb.widgets.loop.PATIENCE", 0.02)
+    seen = []
+    one = loop(lambda change, everything: seen.append("paint"))
+    one.repaint(Change(view=True))
+    for _ in range(30):
+        one.post(lambda: (seen.append("event"), time.sleep(0.005), one.repaint(Change(view=True))))
+    one.wait()
+    assert seen.count("event") == 30
+    assert "paint" in seen[: seen.index("event") + 25], "long before the events end"
+    assert 2 < seen.count("paint") < 20
+
+
+def test_a_failure_that_cannot_be_told_does_not_end_the_loop(loop, caplog):
+    def failed(error):
+        raise OSError("nobody listens")
+
+    seen = []
+    one = loop(failed=failed)
+    one.post(lambda: 1 / 0)
+    one.post(lambda: seen.append(1))
+    one.wait()
+    assert seen == [1]
+    assert "ZeroDivisionError" in caplog.text
+    assert "nobody listens" in caplog.text

@@ -20,6 +20,7 @@ from .browsing import (
 )
 from .committing import Commit
 from .editing import Redo, Undo
+from .former import OnlyBox
 from .objects import Delete, Describe, LoadLabels, Merge, Split
 from .painting import Erase, Fill, Paint
 from .prompting import (
@@ -34,6 +35,7 @@ from .prompting import (
     Suggest,
     TakeCandidate,
 )
+from .restoring import Restored
 
 __all__ = [
     "Action",
@@ -53,11 +55,13 @@ __all__ = [
     "LoadLabels",
     "Merge",
     "ModelLoaded",
+    "OnlyBox",
     "Paint",
     "Predicted",
     "Redo",
     "RemovePrompt",
     "ReplacePrompt",
+    "Restored",
     "Segment",
     "Select",
     "SetBatched",

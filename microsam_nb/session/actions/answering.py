@@ -23,6 +23,7 @@ class Predicted(Action):
 
     ticket: int
     found: tuple[Candidate, ...]
+    step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> bool:
         if not session.settle(self.ticket):
@@ -78,7 +79,9 @@ class Embedded(Action):
             what = "An object is not committed yet: C keeps it, Shift-C clears it."
         else:
             what = "Click on an object; right-click beside it to take parts away."
-        session.notice = Notice(f"Ready: model {self.model}, image encoded in {self.seconds:.2f} s.{kept} {what}")
+        ready = f"Ready: model {self.model}, prepared in {self.seconds:.1f} s.{kept} {what}"
+        # That a project was damaged must not pass with the first notice.
+        session.notice = Notice(f"{session.recovered} {ready}".strip())
 
 
 @dataclass(frozen=True)

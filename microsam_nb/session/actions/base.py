@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..plain import read_fields, to_plain
+from ..plain import Unknown, read_fields, to_plain
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -16,12 +16,14 @@ _KINDS: dict[str, type[Action]] = {}
 class Action:
     """Something the user or the engine did; subclasses are frozen dataclasses of plain values, masks and prompts.
 
-    ``journaled`` actions are replayed when a project is opened. ``lasting`` ones must survive a power cut.
+    ``journaled`` actions are replayed when a project is opened. ``lasting`` ones must survive a power cut. ``step``:
+    it can be undone.
     """
 
     __slots__ = ()
     journaled: ClassVar[bool] = True
     lasting: ClassVar[bool] = False
+    step: ClassVar[bool] = True
 
     def __init_subclass__(cls) -> None:
         # A dataclass with slots is made twice; the second class replaces the first.
@@ -42,12 +44,20 @@ def to_json(action: Action) -> dict[str, Any]:
 
 
 def from_json(data: dict[str, Any]) -> Action:
-    """Make the action that ``to_json`` described. Raises ValueError, KeyError or TypeError when there is none."""
+    """Make the action that ``to_json`` described.
+
+    Raises ValueError, KeyError or TypeError when there is none, Unknown when another version may know it.
+    """
     values = dict(data)
-    kind = _KINDS[values.pop("do")]
-    if kind.__name__ == "Predicted" and "mask" in values:
-        # Journals of the first format knew one object per answer.
-        found = {"mask": values.pop("mask"), "score": values.pop("score"), "origin": values.pop("origin")}
-        values["found"] = [found]
-    made: Action = read_fields(kind, values)
+    name = values.pop("do")
+    if not isinstance(name, str):
+        raise ValueError(f"{name!r} is no action")
+    if name not in _KINDS:
+        raise Unknown(f"there is no action {name!r}")
+    made: Action = read_fields(_KINDS[name], values)
     return made
+
+
+def is_step(name: str) -> bool:
+    """Whether the action of this name can be undone; an unknown one may be."""
+    return name not in _KINDS or _KINDS[name].step

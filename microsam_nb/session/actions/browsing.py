@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -36,6 +37,11 @@ class SetTool(Action):
     """Choose what a press on the image does."""
 
     tool: Tool
+    step: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        # A plain string must mean the same now and when the journal is replayed; so below.
+        object.__setattr__(self, "tool", Tool(self.tool))
 
     def apply(self, session: Session) -> None:
         _browse(session, tool=self.tool)
@@ -47,6 +53,7 @@ class SetPolarity(Action):
     """Choose whether the left button adds positive or negative prompts; None switches over."""
 
     positive: bool | None = None
+    step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
         now = session.state.browsing.positive
@@ -55,14 +62,20 @@ class SetPolarity(Action):
 
 @dataclass(frozen=True)
 class SetView(Action):
-    """Show the part of the plane that begins at (y, x) at a zoom; without zoom, the whole plane."""
+    """Show the part of the plane that begins at (y, x) at a zoom; without zoom, the whole plane.
+
+    Raises SettingsError.
+    """
 
     y: float = 0.0
     x: float = 0.0
     zoom: float | None = None
+    step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> bool:
         view = None if self.zoom is None else View(float(self.y), float(self.x), float(self.zoom))
+        if view is not None and not (math.isfinite(view.y) and math.isfinite(view.x) and 0 < view.zoom < math.inf):
+            raise SettingsError(f"There is nothing to see at {view}.", "Give a finite place and a zoom above 0.")
         if view == session.state.browsing.view:
             return False
         _browse(session, view=view)
@@ -74,11 +87,14 @@ class SetLive(Action):
     """Choose whether the model answers after every prompt, or only when it is asked; None switches over."""
 
     live: bool | None = None
+    step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
-        live = not session.state.browsing.live if self.live is None else self.live
+        before = session.state.browsing.live
+        live = not before if self.live is None else self.live
         _browse(session, live=live)
-        if live and not session.state.answered and session.awaiting is None:
+        # Whether an answer is still to come must not matter: when the journal is replayed, failures are forgotten.
+        if live and not before and not session.state.answered:
             session.ask()
         session.notice = Notice("The model answers after every prompt." if live else "The model waits for S.")
 
@@ -88,6 +104,7 @@ class SetBatched(Action):
     """Choose whether every positive point, box and region is an object of its own; None switches over."""
 
     batched: bool | None = None
+    step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
         now = session.state.browsing
@@ -106,6 +123,10 @@ class SetOverlap(Action):
     """Choose what happens where a new object meets committed ones."""
 
     overlap: Overlap
+    step: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "overlap", Overlap(self.overlap))
 
     def apply(self, session: Session) -> None:
         _browse(session, overlap=self.overlap)
@@ -116,6 +137,7 @@ class SetBrush(Action):
     """Choose the diameter of brush and eraser, in image pixels. Raises SettingsError unless 1 <= size <= 1000."""
 
     size: float
+    step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
         if not 1 <= self.size <= 1000:
@@ -129,9 +151,10 @@ class Select(Action):
 
     labels: tuple[int, ...] = ()
     more: bool = False
+    step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
-        wanted = tuple(n for n in self.labels if n in session.labels)
+        wanted = tuple(dict.fromkeys(int(n) for n in self.labels if n in session.labels))
         if self.more:
             old = session.selected
             wanted = tuple(n for n in old if n not in wanted) + tuple(n for n in wanted if n not in old)
@@ -145,6 +168,10 @@ class SetLayer(Action):
     layer: LayerName
     visible: bool | None = None
     opacity: float | None = None
+    step: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "layer", LayerName(self.layer))
 
     def apply(self, session: Session) -> None:
         layers = session.state.browsing.layers
@@ -162,6 +189,7 @@ class SetContours(Action):
     """Choose whether objects are shown as outlines or filled; None switches over."""
 
     contours: bool | None = None
+    step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
         layers = session.state.browsing.layers
@@ -174,9 +202,10 @@ class SetChannels(Action):
     """Choose how every channel is shown; () for the image's own way."""
 
     channels: tuple[Channel, ...] = ()
+    step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
-        _browse(session, channels=self.channels, as_model=False)
+        _browse(session, channels=tuple(self.channels), as_model=False)
 
 
 @dataclass(frozen=True)
@@ -184,6 +213,7 @@ class ShowAsModel(Action):
     """Choose whether the picture is what the model sees; None switches over."""
 
     as_model: bool | None = None
+    step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
         now = session.state.browsing.as_model

@@ -10,9 +10,13 @@ from ...core import Box, Mask, Note, ObjectInfo, Overlap, PromptError
 from ...core.raster import union
 from ..state import Notice
 from .base import Action
+from .prompting import OBJECT
 
 if TYPE_CHECKING:
     from ..session import Session
+
+#: The origin of proposals that were painted.
+HAND = "hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,9 @@ class Commit(Action):
             except PromptError as error:
                 refused = error
                 continue
-            session.write(Note(number, session.infos.get(number), replace(known, score=round(one.score, 4))))
+            # By hand there is no score, and an object that was only taken up keeps its own.
+            score = {HAND: None, OBJECT: known.score}.get(one.origin, round(float(one.score), 4))
+            session.write(Note(number, session.infos.get(number), replace(known, score=score)))
             known = ObjectInfo()
             taken.append(free)
             made.append(number)

@@ -17,6 +17,7 @@ class Undo(Action):
     """Take the last step back."""
 
     lasting: ClassVar[bool] = True
+    step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> bool:
         if not session.can_undo:
@@ -32,6 +33,7 @@ class Redo(Action):
     """Take the step that was undone last again."""
 
     lasting: ClassVar[bool] = True
+    step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> bool:
         if not session.can_redo:

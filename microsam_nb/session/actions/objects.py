@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import zlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core import Box, LabelError, Labels, Note, ObjectInfo, Overlap, PromptError, Scribble
+from ...core import Box, LabelError, Note, ObjectInfo, Overlap, PromptError, Scribble
 from ...core.editing import split
+from ...core.labels import as_labels
 from ...core.prompts import Vertices
 from ...core.raster import rasterise
+from ..packing import pack, unpack
 from ..state import Notice
 from .base import Action
 
@@ -29,7 +29,7 @@ class Merge(Action):
     lasting: ClassVar[bool] = True
 
     def apply(self, session: Session) -> None:
-        kept, *others = dict.fromkeys(self.labels) or (0,)
+        kept, *others = dict.fromkeys(int(n) for n in self.labels) or (0,)
         if not others:
             raise LabelError("Two objects are needed for a merge.", "Pick two objects or more.")
         for label in (kept, *others):
@@ -87,7 +87,7 @@ class Delete(Action):
     lasting: ClassVar[bool] = True
 
     def apply(self, session: Session) -> None:
-        gone = tuple(dict.fromkeys(self.labels))
+        gone = tuple(dict.fromkeys(int(n) for n in self.labels))
         if not gone:
             raise LabelError("No object is chosen.", "Click on the object, or pick it first.")
         for label in gone:
@@ -115,17 +115,15 @@ class Describe(Action):
             new = replace(new, category=self.category.strip()[:200])
         if new == (old or ObjectInfo()):
             return False
-        session.write(Note(self.label, old, new))
+        session.write(Note(int(self.label), old, new))
         session.edit(session.state)
+        session.notice = Notice(f"Object {self.label} is described.")
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class LoadLabels(Action):
-    """Put labels from elsewhere in the place of all objects; one step. ``data``: deflated uint32, base64.
-
-    Make it with ``LoadLabels.of(array)``.
-    """
+    """Put labels from elsewhere in the place of all objects; one step. Make it with ``LoadLabels.of(array)``."""
 
     data: str
     shape: tuple[int, int, int]
@@ -135,17 +133,9 @@ class LoadLabels(Action):
     @classmethod
     def of(cls, array: NDArray[np.generic], source: str = "") -> Self:
         """Take an array (h, w) or (planes, h, w) of whole numbers, 0 = background. Raises LabelError."""
-        volume = Labels.of(array).volume
-        packed = zlib.compress(np.ascontiguousarray(volume).tobytes(), 1)
-        return cls(base64.b64encode(packed).decode("ascii"), volume.shape, source)
-
-    def array(self) -> NDArray[np.uint32]:
-        """Return the labels (planes, h, w). Raises ValueError when the data is damaged."""
-        try:
-            raw = zlib.decompress(base64.b64decode(self.data))
-        except zlib.error as error:
-            raise ValueError(f"the labels are damaged ({error})") from error
-        return np.frombuffer(raw, np.uint32).reshape(self.shape)
+        volume = as_labels(array)
+        planes, height, width = volume.shape
+        return cls(pack(volume), (planes, height, width), source)
 
     def apply(self, session: Session) -> None:
         if tuple(self.shape) != session.shape:
@@ -153,13 +143,12 @@ class LoadLabels(Action):
                 f"The labels have shape {tuple(self.shape)}, the image {session.shape}.",
                 "Give labels made for this image, (y, x) or (plane, y, x).",
             )
-        state, after = session.state, self.array()
+        state, after = session.state, unpack(self.data, self.shape)
         whole = Box((0, 0, 0), session.shape)
         old = dict(session.infos)
         session.write(session.labels.change(whole, after))
-        for label, info in old.items():
-            if session.infos.get(label) is not None:
-                session.write(Note(label, info, None))
+        # A number that is there again means another object.
+        session.write(*(Note(label, info, None) for label, info in old.items() if label in session.infos))
         free = max(state.next_id, session.labels.free_id)
         session.edit(replace(state, prompts=(), proposals=(), answered=True, target=0, next_id=free))
         where = f" from {self.source}" if self.source else ""

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...core import Box, Candidate, LabelError, Mask, MaskPrompt, Note, ObjectInfo, Overlap, PromptError, Scribble
+from ...core import Box, Candidate, LabelError, Mask, MaskPrompt, Note, ObjectInfo, Overlap, PromptError
 from ...core.editing import gap_at, without_holes
 from ...core.prompts import Vertices
-from ...core.raster import rasterise, union
+from ...core.raster import stroke, union
 from ..state import Notice, State
 from .base import Action
-from .committing import minus
+from .committing import HAND, minus
 
 if TYPE_CHECKING:
     from ..session import Session
-
-#: The origin of proposals that were painted.
-HAND = "hand"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,23 +31,22 @@ class Paint(Action):
     points: Vertices
     width: float
     plane: int = 0
+    lasting: ClassVar[bool] = True
 
     def apply(self, session: Session) -> None:
-        stroke = rasterise(Scribble(self.plane, self.points, self.width), session.shape)
+        met = stroke(self.points, self.width, self.plane, session.shape)
         state = session.state
         if not state.proposals and not state.prompts and len(session.selected) == 1:
             label = session.selected[0]
-            session.write(session.labels.paint(stroke, label, state.browsing.overlap))
-            _by_hand(session, label)
-            session.edit(state)
+            _add(session, label, met, state.browsing.overlap, "Paint beside it, or choose to replace existing objects.")
             session.notice = Notice(f"Object {label} has {session.labels.area(label)} pixels.")
             return
         found = list(state.proposals)
-        place = _meant(found, stroke)
+        place = _meant(found, met)
         if place is None:
-            found.append(Candidate(stroke, 1.0, HAND))
+            found.append(Candidate(met, 1.0, HAND))
         else:
-            found[place] = Candidate(union([found[place].mask, stroke]), found[place].score, HAND)
+            found[place] = Candidate(union([found[place].mask, met]), found[place].score, HAND)
         session.edit(_proposed(state, found))
         session.notice = Notice("C keeps what is painted as an object.")
 
@@ -65,31 +62,32 @@ class Erase(Action):
     points: Vertices
     width: float
     plane: int = 0
+    lasting: ClassVar[bool] = True
 
     def apply(self, session: Session) -> None:
-        stroke = rasterise(Scribble(self.plane, self.points, self.width), session.shape)
+        met = stroke(self.points, self.width, self.plane, session.shape)
         state = session.state
         if state.proposals:
             found = []
             for one in state.proposals:
                 try:
-                    left = minus(one.mask, [stroke])
+                    left = minus(one.mask, [met])
                 except PromptError:
                     continue  # all of it is gone
                 found.append(one if left.area == one.mask.area else Candidate(left, one.score, HAND))
-            if all(a is b for a, b in zip(found, state.proposals, strict=False)) and len(found) == len(state.proposals):
+            if found == list(state.proposals):
                 raise PromptError("The eraser met nothing of the proposal.", "Rub over the yellow area.")
             session.edit(_proposed(state, found))
             return
-        before = session.labels.volume[stroke.box.slices]
+        before = session.labels.volume[met.box.slices]
         picked = session.selected
         meant = np.isin(before, picked) if picked else before != 0
-        hit = stroke.bitmap & meant
+        hit = met.bitmap & meant
         if not hit.any():
             what = "the picked objects" if picked else "any object"
             raise PromptError(f"The eraser met nothing of {what}.", "Rub over an object, or pick another one.")
         touched = [int(n) for n in np.unique(before[hit])]
-        session.write(session.labels.change(stroke.box, np.where(hit, np.uint32(0), before)))
+        session.write(session.labels.change(met.box, np.where(hit, np.uint32(0), before)))
         for label in touched:
             if label in session.labels:
                 _by_hand(session, label)
@@ -109,10 +107,11 @@ class Fill(Action):
     y: float
     x: float
     plane: int = 0
+    lasting: ClassVar[bool] = True
 
     def apply(self, session: Session) -> None:
-        _, height, width = session.shape
-        if not (0 <= self.y < height and 0 <= self.x < width):
+        planes, height, width = session.shape
+        if not (0 <= self.plane < planes and 0 <= self.y < height and 0 <= self.x < width):
             raise PromptError("This place lies outside the image.", "Click into a hole or on an object.")
         state = session.state
         for place, one in enumerate(state.proposals):
@@ -124,13 +123,14 @@ class Fill(Action):
             own = session.labels.mask(label)
             _fill_object(session, label, without_holes(own), own)
             return
-        blocked = session.labels.volume[self.plane] != 0
-        for one in state.proposals:
-            box = one.mask.box
-            if box.start[0] <= self.plane < box.stop[0]:
-                blocked[box.slices[1:]] |= one.mask.bitmap[self.plane - box.start[0]]
-        gap = gap_at(blocked, int(self.y), int(self.x))
-        gap = Mask((self.plane, *gap.start[1:]), gap.bitmap)
+
+        def blocked(box: Box) -> NDArray[np.bool_]:
+            out: NDArray[np.bool_] = session.labels.volume[box.slices] != 0
+            for one in state.proposals:
+                out |= one.mask.dense_in(box)
+            return out
+
+        gap = gap_at(blocked, self.plane, int(self.y), int(self.x), session.shape)
         if state.proposals:
             place = _meant(list(state.proposals), gap) or 0
             _fill_proposal(session, state, place, union([state.proposals[place].mask, gap]))
@@ -154,10 +154,18 @@ def _fill_object(session: Session, label: int, filled: Mask, own: Mask | None) -
         raise PromptError(f"Object {label} has no hole.", "Click into a gap that objects enclose.")
     before = session.labels.area(label)
     # Other objects in the hole stay.
-    session.write(session.labels.paint(filled, label, Overlap.KEEP))
+    _add(session, label, filled, Overlap.KEEP, "Delete what fills its holes first, or merge it with the object.")
+    session.notice = Notice(f"{session.labels.area(label) - before} pixels are filled into object {label}.")
+
+
+def _add(session: Session, label: int, mask: Mask, overlap: Overlap, remedy: str) -> None:
+    """Add pixels to an object by hand. Raises PromptError with the remedy when it gets none."""
+    there = session.labels.volume[mask.box.slices]
+    if not (mask.bitmap & ((there == 0) if overlap is Overlap.KEEP else (there != label))).any():
+        raise PromptError(f"There is nothing here that object {label} could get.", remedy)
+    session.write(session.labels.paint(mask, label, overlap))
     _by_hand(session, label)
     session.edit(session.state)
-    session.notice = Notice(f"{session.labels.area(label) - before} pixels are filled into object {label}.")
 
 
 def _neighbour(session: Session, gap: Mask) -> int:
@@ -178,11 +186,11 @@ def _neighbour(session: Session, gap: Mask) -> int:
     return int(ids[np.argmax(counts)])
 
 
-def _meant(found: list[Candidate], stroke: Mask) -> int | None:
+def _meant(found: list[Candidate], met: Mask) -> int | None:
     """Return the proposal that a stroke adds to: the one that it touches most, else the newest."""
     if not found:
         return None
-    shared = [int((one.mask.dense_in(stroke.box) & stroke.bitmap).sum()) for one in found]
+    shared = [int((one.mask.dense_in(met.box) & met.bitmap).sum()) for one in found]
     return len(found) - 1 if max(shared) == 0 else shared.index(max(shared))
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-from ...core import BoxPrompt, Candidate, MaskPrompt, Point, Prompt, PromptError, Stop
+from ...core import BoxPrompt, Candidate, LabelError, Mask, MaskPrompt, Point, Prompt, PromptError, Stop
 from ..state import Notice
 from .base import Action
 
 if TYPE_CHECKING:
     from ..session import Session
+
+#: The origin of a proposal that is a committed object.
+OBJECT = "object"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,7 @@ class AddPrompt(Action):
     prompt: Prompt
 
     def apply(self, session: Session) -> None:
-        _prompt(session, (*session.state.prompts, _checked(session, self.prompt)))
+        prompt_with(session, (*session.state.prompts, checked(session, self.prompt)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,8 @@ class ReplacePrompt(Action):
     def apply(self, session: Session) -> None:
         prompts = list(session.state.prompts)
         _check_index(self.index, prompts)
-        prompts[self.index] = _checked(session, self.prompt)
-        _prompt(session, tuple(prompts))
+        prompts[self.index] = checked(session, self.prompt)
+        prompt_with(session, tuple(prompts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +78,7 @@ class RemovePrompt(Action):
         prompts = list(session.state.prompts)
         _check_index(self.index, prompts)
         del prompts[self.index]
-        _prompt(session, tuple(prompts))
+        prompt_with(session, tuple(prompts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,8 @@ class Clear(Action):
 class Segment(Action):
     """Ask the model for an answer to the present prompts, also when there is one."""
 
+    step: ClassVar[bool] = False
+
     def apply(self, session: Session) -> None:
         if not session.state.prompts:
             raise PromptError("There is nothing to segment.", "Click on an object, or draw a box around it.")
@@ -105,8 +110,8 @@ class Segment(Action):
 class Improve(Action):
     """Take a committed object up again: its mask becomes a prompt; committing it keeps its number.
 
-    Raises LabelError without such an object, PromptError while another one is being worked on, or for an object
-    that reaches through several planes.
+    Raises PromptError while another one is being worked on, LabelError without such an object, and for one that
+    reaches through several planes.
     """
 
     label: int
@@ -116,9 +121,14 @@ class Improve(Action):
         if state.prompts or state.proposals:
             raise PromptError("Another object is being worked on.", "Commit it with C, or clear it with Shift-C.")
         mask = session.labels.mask(self.label)
+        if mask.bitmap.shape[0] > 1:
+            raise LabelError(
+                f"Object {self.label} reaches through {mask.bitmap.shape[0]} planes.",
+                "Pick it, then correct it with brush and eraser.",
+            )
         info = session.infos.get(self.label)
         score = info.score if info is not None and info.score is not None else 1.0
-        found = Candidate(mask, score, "object")
+        found = Candidate(mask, score, OBJECT)
         session.edit(replace(state, prompts=(MaskPrompt(mask),), proposals=(found,), answered=True, target=self.label))
         session.notice = Notice(
             f"Object {self.label} is taken up: add points, or paint; C keeps the change, Shift-C leaves it as it was."
@@ -132,10 +142,10 @@ class Suggest(Action):
     candidates: tuple[Candidate, ...]
 
     def apply(self, session: Session) -> None:
-        _, height, width = session.shape
-        for one in self.candidates:
-            MaskPrompt(one.mask, (height, width)).check(session.shape)
-        session.edit(replace(session.state, candidates=self.candidates))
+        full = tuple(one for one in self.candidates if one.mask.area)
+        if not all(_inside(one.mask, session) for one in full):
+            raise PromptError("A candidate reaches outside the image.", "Use candidates made for this image.")
+        session.edit(replace(session.state, candidates=full))
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,17 +162,23 @@ class TakeCandidate(Action):
             raise PromptError("Another object is being worked on.", "Commit it with C, or clear it with Shift-C.")
         one = state.candidates[self.index]
         rest = state.candidates[: self.index] + state.candidates[self.index + 1 :]
-        session.edit(
-            replace(state, candidates=rest, prompts=(MaskPrompt(one.mask),), proposals=(one,), answered=True, target=0)
-        )
+        # Through several planes there is no prompt like it; it is kept or cleared as it is.
+        prompts = (MaskPrompt(one.mask),) if one.mask.bitmap.shape[0] == 1 else ()
+        session.edit(replace(state, candidates=rest, prompts=prompts, proposals=(one,), answered=True, target=0))
         session.notice = Notice("C keeps this candidate as an object; add points to correct it.")
 
 
-def _checked(session: Session, prompt: Prompt) -> Prompt:
+def checked(session: Session, prompt: Prompt) -> Prompt:
+    """Return a prompt as it lies in the image. Raises PromptError."""
     if isinstance(prompt, Stop):
         raise PromptError("A stop belongs to objects of several planes.", "Use points, boxes or regions here.")
     prompt.check(session.shape)
     return prompt.clip(session.shape) if isinstance(prompt, BoxPrompt) else prompt
+
+
+def _inside(mask: Mask, session: Session) -> bool:
+    stops = zip(mask.box.stop, session.shape, strict=True)
+    return min(mask.start) >= 0 and all(stop <= size for stop, size in stops)
 
 
 def _check_index(index: int, prompts: list[Prompt]) -> None:
@@ -170,7 +186,8 @@ def _check_index(index: int, prompts: list[Prompt]) -> None:
         raise PromptError(f"There is no prompt number {index}.", f"There are {len(prompts)} prompts.")
 
 
-def _prompt(session: Session, prompts: tuple[Prompt, ...]) -> None:
+def prompt_with(session: Session, prompts: tuple[Prompt, ...]) -> None:
+    """Put these prompts in the place of those that are there. Raises PromptError."""
     if len({p.plane for p in prompts}) > 1:
         raise PromptError("The prompts of one object lie in several planes.", "Commit or clear the object first.")
     state = session.state

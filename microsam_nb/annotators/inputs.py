@@ -1,0 +1,71 @@
+"""What users hand over as images and labels."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+import zarr
+from numpy.typing import NDArray
+from PIL import Image as Picture
+
+from ..core import Image, ImageError, LabelError
+from ..files.images import read_image
+from ..files.volumes import is_zarr, open_image
+from ..files.voxels import read_voxel_size
+
+
+def read_input(image: Any, axes: str = "", name: str = "") -> Image:
+    """Return an ``Image`` of a path, an array of any kind, a picture of PIL, an open TIFF, or an ``Image``.
+
+    Arrays on disk, zarr and dask stay there; arrays in memory are copied, so that what is shown and what the model
+    sees do not change with the caller's. Raises ImageError or FileError with the remedy.
+    """
+    if isinstance(image, Image):
+        if axes or name:
+            return Image(image.pixels, axes or image.axes, name or image.name, image.contrast, image.voxel_size)
+        return image
+    if isinstance(image, tifffile.TiffFile):
+        image = Path(image.filehandle.path)
+    if isinstance(image, (str, os.PathLike)):
+        path = Path(image).expanduser()
+        return Image(open_image(path), axes, name or path.stem, voxel_size=read_voxel_size(path))
+    if isinstance(image, zarr.Group):
+        keys = ", ".join(f"group[{key!r}]" for key in sorted(key for key, _ in image.arrays())[:4])
+        raise ImageError("A zarr group is not an image.", f"Give one of its arrays{f': {keys}' if keys else ''}.")
+    if isinstance(image, Picture.Image):
+        # Palettes and printing colours are numbers that mean nothing by themselves.
+        image = image.convert("RGB") if image.mode in ("P", "CMYK", "YCbCr", "LAB", "HSV") else image
+        return Image(np.array(image), axes, name or Path(getattr(image, "filename", "") or "image").stem)
+    if isinstance(image, (tifffile.TiffPage, tifffile.TiffPageSeries)):
+        return Image(image.asarray(), axes, name or "image")
+    in_memory = isinstance(image, np.ndarray) and not isinstance(image, np.memmap)
+    return Image(image.copy() if in_memory else image, axes, name or "image")
+
+
+def read_labels(labels: Any, image: Image) -> tuple[NDArray[np.generic], str]:
+    """Return labels for an image, of an array or a path, and where they come from. Raises LabelError or FileError."""
+    source = ""
+    if isinstance(labels, (str, os.PathLike)):
+        path = Path(labels).expanduser()
+        source = path.name
+        labels = open_image(path) if path.is_dir() and is_zarr(path) else read_image(path)
+    computed = labels.compute() if hasattr(labels, "compute") else labels
+    try:
+        found = np.asarray(computed if isinstance(computed, np.ndarray) else computed[...])
+    except (TypeError, ValueError, KeyError):
+        found = np.asarray(computed)
+    planes, height, width = image.shape
+    if found.shape not in ((planes, height, width), (height, width) if planes == 1 else ()):
+        raise LabelError(
+            f"The labels{f' in {source}' if source else ''} have shape {found.shape}, the image has {height} x {width} "
+            "pixels.",
+            "Give labels made for this image, (y, x) or (plane, y, x).",
+        )
+    if found.dtype.kind == "f" and np.array_equal(found, np.rint(found)):
+        # Whole numbers that some program saved as floats.
+        found = found.astype(np.int64)
+    return found, source

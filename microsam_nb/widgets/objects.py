@@ -1,0 +1,154 @@
+"""The panel of objects: a table of what is committed, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import ipywidgets as widgets
+
+from ..core import VoxelSize
+from ..session import Change, Describe, Merge, Row, Select, Session
+from ..view import Command, colour_of
+from ..view.listing import KEYS, arrange
+from .buttons import command_button, plain_button
+from .hands import Hands
+from .panels import title
+from .table import Table
+
+#: Rows sent to the browser at once, and how many of them lie above what is in sight.
+_WINDOW, _ABOVE = 80, 30
+
+
+class ObjectsPanel:
+    """Lists objects; of ten thousand only those in sight travel, and only when they change."""
+
+    def __init__(self, session: Session, hands: Hands, voxel_size: VoxelSize | None = None) -> None:
+        self._session, self._hands = session, hands
+        self._pixel = 1.0 if voxel_size is None else voxel_size.y * voxel_size.x
+        unit = "px" if voxel_size is None else f"{voxel_size.unit}²"
+        self._physical = voxel_size is not None
+        self._rows: list[Row] = []
+        self._listed: list[Row] = []
+        self._text, self._key, self._down, self._first = "", "label", False, 0
+        self._picked: tuple[int, ...] = ()
+        self.table = Table(columns=_columns(unit, self._physical))
+        self.table.on_msg(lambda _, message, __: hands.post(lambda: self._receive(message)))
+        self.pick_all = plain_button(
+            "msam-pick-all", "check-square-o", "Pick all objects that the table lists", self._pick_all, "Pick all"
+        )
+        self.merge = plain_button(
+            "msam-merge-picked", "object-group", "Make the picked objects one; Shift-click picks several",
+            self._merge, "Merge",
+        )  # fmt: skip
+        self.improve = command_button(
+            Command.IMPROVE, "edit", "Improve the picked object: its mask becomes a prompt", hands.act, "Improve"
+        )
+        self.delete = command_button(Command.DELETE, "trash", "Delete the picked objects", hands.act, "Delete")
+        row = widgets.Box([self.pick_all, self.merge, self.improve, self.delete])
+        row.add_class("msam-group")
+        self.box = widgets.VBox([title("Objects"), self.table, row])
+
+    def show(self, change: Change) -> None:
+        if not (change.objects or change.labels is not None):
+            return
+        self._rows = self._session.rows()
+        self._arrange()
+        self._mark()
+
+    def close(self) -> None:
+        """All widgets are children of the box."""
+
+    # On the screen's thread.
+
+    def _receive(self, message: dict[str, Any]) -> None:
+        kind = message.get("kind")
+        if kind == "sort" and message.get("key") in KEYS:
+            self._down = not self._down if message["key"] == self._key else False
+            self._key, self._first = message["key"], 0
+            self._arrange()
+            self._reveal(0)
+        elif kind == "filter":
+            self._text, self._first = str(message["text"]), 0
+            self._arrange()
+        elif kind == "window":
+            self._first = int(message["first"])
+            self._send()
+        elif kind == "pick":
+            self._pick(int(message["label"]), bool(message["more"]))
+        elif kind == "edit":
+            field = {"name": "name", "category": "category"}[message["key"]]
+            self._hands.handle(Describe(int(message["label"]), **{field: str(message["text"])}))
+
+    def _pick(self, label: int, more: bool) -> None:
+        if more:
+            self._hands.handle(Select((label,), more=True))
+        else:
+            self._hands.go_to(label)
+
+    def _arrange(self) -> None:
+        self._listed = arrange(self._rows, self._text, self._key, self._down, self._pixel)
+        self._send()
+
+    def _send(self) -> None:
+        first = max(0, min(self._first - _ABOVE, len(self._listed) - _WINDOW))
+        rows = [self._line(row) for row in self._listed[first : first + _WINDOW]]
+        picked = list(self._session.selected)
+        with self.table.hold_sync():
+            self.table.rows, self.table.first, self.table.total = rows, first, len(self._listed)
+            self.table.sorting = [self._key, self._down]
+            self.table.picked, self.table.summary = picked, self._summary(len(picked))
+
+    def _mark(self) -> None:
+        """Bring an object into sight that was picked, on the image or here, and enable what is possible."""
+        picked = self._session.selected
+        if picked != self._picked and picked:
+            place = next((i for i, row in enumerate(self._listed) if row.label == picked[-1]), None)
+            if place is not None:
+                self._reveal(place)
+        self._picked = picked
+        self.merge.disabled = len(picked) < 2
+        self.delete.disabled = not picked
+        self.improve.disabled = len(picked) != 1
+        self.pick_all.disabled = not self._listed
+
+    def _reveal(self, place: int) -> None:
+        self._first = place
+        self._send()
+        self.table.reveal = [place, self.table.reveal[1] + 1]
+
+    def _line(self, row: Row) -> list[Any]:
+        score = "" if row.info.score is None else f"{row.info.score:.2f}"
+        size = f"{row.area * self._pixel:.4g}" if self._physical else str(row.area)
+        colour = "#{:02x}{:02x}{:02x}".format(*colour_of(row.label))
+        return [row.label, colour, str(row.label), size, score, row.info.name, row.info.category]
+
+    def _summary(self, picked: int) -> str:
+        listed, total = len(self._listed), len(self._rows)
+        if not total:
+            return "No objects yet. Click on one in the image, then C keeps it."
+        text = f"{total} object{'s' if total > 1 else ''}" if listed == total else f"{listed} of {total} objects"
+        return f"{text}, {picked} picked" if picked else text
+
+    # Buttons: these callbacks only queue.
+
+    def _pick_all(self) -> None:
+        self._hands.post(lambda: self._hands.handle(Select(_labels(self._listed))))
+
+    def _merge(self) -> None:
+        self._hands.post(lambda: self._hands.handle(Merge(self._session.selected)))
+
+
+def _labels(rows: Sequence[Row]) -> tuple[int, ...]:
+    return tuple(row.label for row in rows)
+
+
+def _columns(unit: str, physical: bool) -> list[dict[str, Any]]:
+    size = f"Size ({unit})" if physical else "Size"
+    return [
+        {"key": "label", "title": "Id", "width": "44px", "number": True, "editable": False},
+        {"key": "area", "title": size, "width": "72px" if physical else "58px", "number": True, "editable": False},
+        {"key": "score", "title": "Score", "width": "46px", "number": True, "editable": False},
+        {"key": "name", "title": "Name", "width": "minmax(40px, 1fr)", "number": False, "editable": True},
+        {"key": "category", "title": "Class", "width": "minmax(40px, 1fr)", "number": False, "editable": True},
+    ]

@@ -1,0 +1,68 @@
+"""How an annotator looks: one style sheet, with the colours of the page's theme."""
+
+from __future__ import annotations
+
+import ipywidgets as widgets
+
+# JupyterLab, Notebook 7 and Voila set the --jp- variables, for light and dark; the values after them serve elsewhere.
+_CSS = """
+.msam-annotator {
+  --msam-text: var(--jp-ui-font-color1, #222); --msam-faint: var(--jp-ui-font-color2, #666);
+  --msam-line: var(--jp-border-color2, #ccc); --msam-ground: var(--jp-layout-color1, #fff);
+  --msam-raised: var(--jp-layout-color2, #eee); --msam-brand: var(--jp-brand-color1, #1976d2);
+  --msam-error: var(--jp-error-color1, #c62828);
+  width: 100%; min-width: 0; color: var(--msam-text); overflow: hidden;
+}
+.msam-annotator .widget-html-content { line-height: 1.45; overflow-wrap: anywhere; }
+.msam-bar { display: flex; flex-flow: row wrap; gap: 3px 9px; overflow: visible; margin: 0 0 3px; }
+.msam-group { display: flex; flex-flow: row wrap; gap: 2px; overflow: visible; margin: 0; align-items: center; }
+.msam-annotator .msam-button { margin: 0; width: 28px; height: 28px; line-height: 26px; padding: 0; flex: 0 0 auto; }
+.msam-annotator .msam-button.msam-worded { width: auto; padding: 0 6px; }
+.msam-annotator .msam-button.msam-worded i { margin-right: 4px; }
+.msam-annotator .msam-button:focus-visible { outline: 2px solid var(--msam-brand); outline-offset: -2px; }
+.msam-group .widget-dropdown, .msam-group .widget-slider { margin: 0; }
+.msam-stage { display: flex; flex-flow: row wrap; gap: 8px; align-items: flex-start; overflow: hidden; width: 100%;
+  container-type: inline-size; }
+.msam-side { flex: 1 1 300px; max-width: 460px; min-width: 0; max-height: 70vh; overflow: auto; margin: 0; }
+.msam-side:has(> .msam-objects) { flex-basis: 330px; }
+.msam-panel { border: 1px solid var(--msam-line); border-radius: 3px; padding: 4px 6px 6px; margin: 0 0 6px;
+  width: auto; overflow: hidden; flex: 0 0 auto; }
+.msam-title { font-weight: 600; }
+.msam-hint { font-weight: normal; color: var(--msam-faint); margin-left: 6px; }
+.msam-panel .widget-inline-hbox, .msam-panel .widget-hbox { margin: 1px 0; }
+.msam-panel .widget-checkbox { margin: 0; width: auto; flex: 0 0 108px; min-width: 0; }
+.msam-panel .widget-checkbox .widget-label-basic { min-width: 0; }
+.msam-panel .widget-slider { margin: 0; flex: 1 1 90px; min-width: 80px; width: auto; }
+.msam-note { color: var(--msam-faint); font-size: var(--jp-ui-font-size1, 13px); }
+.msam-news { display: flex; flex-flow: row wrap; gap: 0 12px; overflow: hidden; min-height: 2.9em; margin: 0; }
+.msam-status { flex: 10 1 200px; margin: 0; min-width: 0; }
+.msam-alert { color: var(--msam-error); }
+.msam-late { opacity: 0; animation: msam-appear 0.15s 0.4s forwards; font-style: italic; color: var(--msam-faint); }
+@keyframes msam-appear { to { opacity: 1; } }
+.msam-progress { flex: 1 0 270px; max-width: 420px; gap: 8px; align-items: center; margin: 0; height: 2.9em; }
+.msam-progress .msam-work { flex: 1 1 auto; min-width: 0; margin: 0; height: auto; font-size: 12px; }
+.msam-progress .msam-work .widget-html-content { line-height: 1.2; }
+.msam-track { height: 5px; border-radius: 3px; overflow: hidden; background: var(--msam-raised); max-width: 480px; }
+.msam-track > div { height: 100%; background: var(--msam-brand); transition: width 0.2s; }
+.msam-track.msam-unknown > div { width: 25%; animation: msam-run 1.4s infinite alternate ease-in-out; }
+@keyframes msam-run { from { margin-left: 0; } to { margin-left: 75%; } }
+.msam-keys { columns: 26em auto; line-height: 1.55; border-top: 1px solid var(--msam-line); padding-top: 4px; }
+.msam-keys > div { break-inside: avoid; display: flex; gap: 8px; }
+.msam-keys b { flex: 0 0 10em; }
+.msam-keys b kbd { font: inherit; border: 1px solid var(--msam-line); border-radius: 3px; padding: 0 4px; }
+.msam-contrast .bqplot { margin: 0; }
+.msam-contrast .bqplot text { fill: var(--msam-text) !important; font-size: 10px; }
+.msam-contrast .bqplot .axis line, .msam-contrast .bqplot .axis path { stroke: var(--msam-faint) !important; }
+.msam-contrast .bqplot .plotarea_background { fill: transparent !important; }
+.msam-contrast .widget-text { width: auto; flex: 1 1 90px; min-width: 70px; margin: 0 2px; }
+.msam-contrast .widget-colorpicker { width: 34px; flex: 0 0 34px; margin: 0; }
+.msam-models .widget-select { width: auto; margin: 2px 0; }
+.msam-models .widget-text { width: auto; flex: 1 1 120px; margin: 0; }
+"""
+
+
+def style_sheet() -> widgets.HTML:
+    """Return a widget that shows nothing and styles every annotator of the page."""
+    sheet = widgets.HTML(f"<style>{_CSS}</style>")
+    sheet.layout.display = "none"
+    return sheet

@@ -1,0 +1,350 @@
+"""What the user does, as messages of the browser's layer and as raw events of ipycanvas, without a browser."""
+
+import json
+import threading
+import time
+
+import numpy as np
+import pytest
+
+from microsam_nb.annotators import controls
+from microsam_nb.annotators.base import Annotator
+from microsam_nb.core import BoxPrompt, Candidate, Mask, Point, Polygon, Scribble
+from microsam_nb.session import LoadLabels, SetBrush, SetTool, SetView, Suggest, Tool
+
+
+@pytest.fixture
+def annotator(drawn_image, disks):
+    one = Annotator(drawn_image, disks(drawn_image.shape, radius=5), None)
+    one.wait()
+    yield one
+    one.close()
+
+
+class Page:
+    """A page that numbers and dates its messages as interaction.js does."""
+
+    def __init__(self, annotator, screen="page", clock=0.0):
+        self.annotator, self.screen, self.clock = annotator, screen, clock
+        self.number = 0
+
+    def send(self, kind, wait=True, **more):
+        self.number += 1
+        message = {
+            "kind": kind, "screen": self.screen, "number": self.number, "time": (time.time() + self.clock) * 1000,
+            "plane": 0, "button": 0, "shift": False, "ctrl": False, "alt": False, **more,
+        }  # fmt: skip
+        self.annotator._interaction._handle_custom_msg(json.loads(json.dumps(message)), [])
+        if wait:
+            self.annotator.wait()
+
+    def key(self, key, ctrl=False, shift=False, wait=True):
+        self.send("key", wait, key=key, ctrl=ctrl, shift=shift)
+
+    @property
+    def done(self):
+        return self.annotator._controls._done.get(self.screen, 0)
+
+
+@pytest.fixture
+def page(annotator):
+    return Page(annotator)
+
+
+def status(annotator):
+    return annotator._status.line.value
+
+
+@pytest.fixture
+def squares(annotator):
+    """Two squares that touch: 1 in columns 10 to 20, 2 in columns 20 to 30."""
+    drawn = np.zeros((96, 96), np.uint32)
+    drawn[10:20, 10:20], drawn[10:20, 20:30] = 1, 2
+    annotator.session.handle(LoadLabels.of(drawn))
+    return drawn
+
+
+def test_every_tool_by_its_key(annotator, page, squares):
+    prompts = lambda: annotator.session.state.prompts  # noqa: E731
+    page.key("b")
+    page.send("drag", y0=40, x0=40, y1=50, x1=60)
+    assert prompts() == (BoxPrompt(0, 40, 40, 50, 60),)
+    page.key("e")
+    page.send("drag", y0=40, x0=40, y1=50, x1=60)
+    page.key("l")
+    page.send("outline", points=[60, 60, 60, 80, 80, 70])
+    page.key("r")
+    page.send("stroke", points=[60, 60, 60, 80], width=1, button=2)
+    assert prompts()[-1] == Scribble(0, ((60, 60), (60, 80)), positive=False)
+    assert [type(p).__name__ for p in prompts()] == ["BoxPrompt", "Ellipse", "Polygon", "Scribble"]
+    page.key("c", shift=True)
+
+    page.key("w")
+    page.send("stroke", points=[60, 60, 60, 80], width=4)
+    painted = annotator.session.state.proposal.mask.area
+    page.key("q")
+    page.send("stroke", points=[60, 60, 60, 70], width=4)
+    assert 0 < annotator.session.state.proposal.mask.area < painted
+    page.key("c", shift=True)
+
+    page.key("v")
+    page.send("click", y=12, x=12)
+    page.send("click", y=12, x=22, shift=True)
+    assert annotator.session.selected == (1, 2)
+    page.send("click", y=80, x=22)
+    assert annotator.session.selected == ()
+    page.key("m")
+    page.send("click", y=12, x=12)
+    page.send("click", y=12, x=22)
+    assert (annotator.labels[10:20, 10:30] == 1).all()
+    page.key("x")
+    page.send("stroke", points=[5, 16, 25, 16], width=1)
+    assert set(np.unique(annotator.labels)) == {0, 1, 3}
+    page.key("d")
+    page.send("click", y=12, x=12)
+    assert len(np.unique(annotator.labels)) == 2
+    page.send("click", y=80, x=12)
+    assert "Click on the object" in status(annotator)
+
+
+def test_picking_takes_a_candidate_where_no_object_lies(annotator, page, squares):
+    mask = Mask((0, 15, 15), np.ones((1, 20, 20), bool))
+    annotator.session.handle(Suggest((Candidate(mask, 0.7, "grid"),)))
+    page.key("v")
+    page.send("click", y=17, x=17)
+    assert annotator.session.selected == (1,)
+    page.send("click", y=33, x=33)
+    assert annotator.session.state.proposal.mask == mask
+    assert annotator.session.state.candidates == ()
+
+
+def test_prompts_are_moved_and_removed(annotator, page):
+    page.send("click", y=24, x=26)
+    (held,) = annotator._interaction.prompts
+    page.send("shift", prompt=held, part=-1, dy=2, dx=3)
+    assert annotator.session.state.prompts == (Point(0, 26, 29),)
+    # The prompt is not there any more: somebody else has moved it.
+    page.send("shift", prompt=held, part=-1, dy=2, dx=3)
+    assert annotator.session.state.prompts == (Point(0, 26, 29),)
+    assert "changed since" in status(annotator)
+    page.send("removal", prompt=annotator._interaction.prompts[0])
+    assert annotator.session.state.prompts == ()
+    assert annotator._interaction.prompts == []
+
+
+def test_what_the_user_saw_counts(annotator, page):
+    """The tool of the gesture, not the one that a slow network has brought since."""
+    annotator.session.handle(SetTool(Tool.DELETE))
+    page.send("drag", tool="box", y0=40, x0=40, y1=50, x1=60)
+    page.send("click", tool="point", positive=False, y=4, x=5)
+    assert annotator.session.state.prompts == (BoxPrompt(0, 40, 40, 50, 60), Point(0, 4, 5, False))
+    annotator.session.handle(SetBrush(30))
+    page.send("stroke", tool="brush", points=[80, 80, 80, 80.5], width=3)
+    assert annotator.session.state.proposals[-1].mask.area < 300
+
+
+def test_what_is_refused_is_told_and_its_preview_taken_away(annotator, page):
+    for refused in (
+        {"kind": "click", "y": -3, "x": 20},
+        {"kind": "outline", "points": [1, 2, 3, 4]},
+        {"kind": "stroke", "tool": "eraser", "points": [1, 2, 3, 4], "width": 3},
+        {"kind": "drag", "tool": "box", "y0": 5, "x0": 5, "y1": 5, "x1": 9},
+    ):
+        before = annotator.session.notice
+        page.send(**refused)
+        assert annotator.session.notice.error
+        assert annotator.session.notice != before
+        assert page.done == page.number
+    assert annotator.session.state.prompts == ()
+
+
+def test_an_exception_is_told_and_the_canvas_lives_on(annotator, page, monkeypatch):
+    broken = lambda action: 1 / 0  # noqa: E731
+    with monkeypatch.context() as patch:
+        patch.setattr(annotator.session, "handle", broken)
+        page.send("click", y=24, x=26)
+    assert "ZeroDivisionError" in status(annotator)
+    assert page.done == 1, "the dot that the browser drew goes"
+    page.send("nonsense")
+    page.send("click", y=None, x=3)
+    page.send("click", tool="hammer", y=2, x=3)
+    assert page.done == 4
+    page.send("click", y=24, x=26)
+    assert annotator.labels is not None
+    assert annotator.session.state.proposal.mask.area > 60
+
+
+def test_three_hundred_fast_clicks_all_count(annotator, page):
+    for i in range(300):
+        page.send("click", wait=False, y=20 + i / 10, x=26)
+    annotator.wait()
+    assert len(annotator.session.state.prompts) == 300
+    assert page.done == 300
+
+
+def test_of_views_that_wait_the_newest_counts(annotator, page, monkeypatch):
+    handled, gate = [], threading.Event()
+    real = annotator.session.handle
+    monkeypatch.setattr(annotator.session, "handle", lambda action: (handled.append(action), real(action))[1])
+    annotator._loop.post(lambda: gate.wait(10))
+    for i in range(40):
+        page.send("view", wait=False, y=1.0 + i / 10, x=2.0, zoom=12.0)
+    gate.set()
+    annotator.wait()
+    assert [one for one in handled if isinstance(one, SetView)] == [SetView(4.9, 2.0, 12.0)]
+    assert annotator._controls._views == {"page": 40}
+
+
+def test_old_drawings_are_left_out_but_clicks_count(annotator, drawn_image):
+    page = Page(annotator, clock=-3600.0)  # a clock that is wrong does not matter
+    page.send("click", y=24, x=26)
+    page.clock -= controls.STALE + 5
+    page.send("drag", tool="box", y0=40, x0=40, y1=50, x1=60)
+    page.send("outline", tool="lasso", points=[60, 60, 60, 80, 80, 70])
+    assert len(annotator.session.state.prompts) == 1
+    assert "draw it again" in status(annotator)
+    assert page.done == 3
+    page.send("click", y=30, x=26)
+    assert len(annotator.session.state.prompts) == 2
+    page.clock += controls.STALE
+    page.send("drag", tool="box", y0=40, x0=40, y1=50, x1=60)
+    assert len(annotator.session.state.prompts) == 3
+
+
+def test_escape_stops_what_a_commit_waits_for(annotator, page):
+    service = annotator._runner._service
+    service.gate.clear()
+    page.send("click", wait=False, y=24, x=26)
+    page.key("c", wait=False)
+    page.send("click", wait=False, y=70, x=40)
+    annotator._loop.wait()
+    assert page.done < 3
+    page.key("Escape", wait=False)
+    annotator._loop.wait()
+    assert annotator.session.awaiting is None
+    assert "not committed" in status(annotator)
+    assert page.done == 4, "nothing that was left out stays drawn"
+    service.gate.set()
+    annotator.wait()
+    assert not annotator.labels.any()
+
+
+def test_pages_that_are_gone_are_forgotten(annotator):
+    for i in range(50):
+        Page(annotator, f"page {i}").send("view", wait=False, y=1.0, x=2.0, zoom=12.0)
+        annotator._loop.wait()
+    known = annotator._controls
+    assert all(len(one) <= 20 for one in (known._views, known._came, known._done, known._ways))
+    assert "page 49" in known._views
+
+
+# Without the interaction layer.
+
+
+class Raw:
+    """ipycanvas' own events, at image positions."""
+
+    def __init__(self, annotator):
+        self.annotator, self.canvas = annotator, annotator._screen.canvas
+
+    def send(self, kind, y=0.0, x=0.0):
+        row, column = self.annotator._screen.viewport.to_screen(y, x)
+        self.canvas._handle_custom_msg({"event": f"mouse_{kind}", "x": column, "y": row}, [])
+
+    def draw(self, *places, end="up"):
+        self.send("down", *places[0])
+        for place in places:
+            self.send("move", *place)
+        self.send(end, *places[-1])
+        self.annotator.wait()
+
+    def key(self, key, shift=False, ctrl=False):
+        message = {"event": "key_down", "key": key, "shift_key": shift, "ctrl_key": ctrl, "meta_key": False}
+        self.canvas._handle_custom_msg(message, [])
+        self.annotator.wait()
+
+
+@pytest.fixture
+def raw(annotator):
+    return Raw(annotator)
+
+
+def test_all_tools_work_by_plain_events(annotator, raw, squares):
+    raw.key("b")
+    raw.draw((40, 40), (45, 50), (50, 60))
+    box = annotator.session.state.prompts[0]
+    assert (box.y0, box.x0, box.y1, box.x1) == pytest.approx((40, 40, 50, 60))
+    raw.key("g")
+    for place in ((60, 60), (60, 80), (80, 70), (80, 50)):
+        raw.draw(place)
+    assert "Enter closes the polygon" in status(annotator)
+    raw.key("Backspace")
+    raw.key("Enter")
+    polygon = annotator.session.state.prompts[1]
+    assert isinstance(polygon, Polygon)
+    assert np.array(polygon.points) == pytest.approx(np.array([(60, 60), (60, 80), (80, 70)]))
+    raw.key("Backspace")
+    assert len(annotator.session.state.prompts) == 1, "without a polygon the key removes a prompt"
+    raw.key("C", shift=True)
+    raw.key("w")
+    raw.draw((60, 60), (60, 70), (60, 80))
+    assert annotator.session.state.proposal.mask.holds(0, 60, 70)
+    raw.key("q")
+    raw.draw((60, 65), (60, 75), end="out")
+    assert not annotator.session.state.proposal.mask.holds(0, 60, 70)
+    raw.key("C", shift=True)
+    raw.key("x")
+    raw.draw((5, 15), (25, 15))
+    assert len(np.unique(annotator.labels)) == 4
+    raw.key("t")
+    raw.key("p")
+    raw.draw((70, 70))
+    assert annotator.session.state.prompts[-1].positive is False
+
+
+def test_the_hand_and_the_arrow_keys_move_the_image(annotator, raw):
+    raw.key("+")
+    raw.key("h")
+    before = annotator._screen.viewport
+    raw.draw((50, 50), (48, 49), (45, 47))
+    after = annotator._screen.viewport
+    assert (after.y - before.y, after.x - before.x) == pytest.approx((5, 3))
+    raw.key("ArrowRight")
+    assert annotator._screen.viewport.x > after.x
+    assert annotator._screen.viewport.y == pytest.approx(after.y)
+    assert annotator.session.state.prompts == ()
+
+
+def test_plain_moves_are_collected_and_never_painted_one_by_one(annotator, raw, monkeypatch):
+    paints = []
+    real = annotator._screen.paint
+    monkeypatch.setattr(annotator._screen, "paint", lambda *a, **k: (paints.append(1), real(*a, **k)))
+    start = time.perf_counter()
+    for i in range(1000):
+        raw.send("move", 50, i / 20)
+    assert time.perf_counter() - start < 2
+    annotator.wait()
+    assert paints == [], "hovering does nothing"
+    raw.key("w")
+    paints.clear()
+    raw.draw(*((50, 20 + i / 25) for i in range(1000)))
+    assert len(paints) < 10
+    assert annotator.session.state.proposal.mask.holds(0, 50, 40)
+
+
+def test_two_strokes_that_arrive_in_a_burst_stay_two(annotator, raw):
+    """A kernel that was busy with a cell hears everything at once."""
+    raw.key("w")
+    gate = threading.Event()
+    annotator._loop.post(lambda: gate.wait(10))
+    for row in (20, 70):
+        raw.send("down", row, 20)
+        for x in range(20, 40):
+            raw.send("move", row, x)
+        raw.send("up", row, 40)
+    gate.set()
+    annotator.wait()
+    mask = annotator.session.state.proposal.mask
+    assert mask.holds(0, 20, 30)
+    assert mask.holds(0, 70, 30)
+    assert not mask.holds(0, 45, 30), "no line between the two"
