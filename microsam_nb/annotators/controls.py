@@ -376,7 +376,8 @@ class Controls:
     def go_to(self, label: int) -> None:
         """Pick an object and move it into the middle of the screen."""
         self._handle(Select((label,)))
-        (_, y0, x0), (_, y1, x1) = self.session.labels.box(label).start, self.session.labels.box(label).stop
+        box = self.session.box(label)
+        (_, y0, x0), (_, y1, x1) = box.start, box.stop
         view = self._screen.viewport
         zoom = view.zoom
         y, x = (y0 + y1) / 2 - view.height / zoom / 2, (x0 + x1) / 2 - view.width / zoom / 2
