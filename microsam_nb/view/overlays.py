@@ -15,6 +15,9 @@ from .paint import Patch, encode_entries
 from .palette import POSITIVE, PROPOSAL, entries, palette, single
 from .raster import Raster
 
+#: From so many masks on, within at most so many pixels, all are painted at once.
+_MANY, _MOST = 8, 1 << 24
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -78,10 +81,18 @@ def label_source(volume: NDArray[np.uint32], plane: int, hidden: int = 0) -> Sou
 def mask_source(masks: Collection[Mask], plane: int) -> Source:
     """Return masks as a source; the last one lies on top."""
     kept = tuple(masks)
-    extent = kept[0].box if kept else None
+    if not kept:
+        return Source(lambda raster: mask_ids(kept, plane, raster))
+    extent = kept[0].box
     for mask in kept[1:]:
-        extent = mask.box if extent is None else extent.union(mask.box)
-    return Source(lambda raster: mask_ids(kept, plane, raster), extent)
+        extent = extent.union(mask.box)
+    _, height, width = extent.shape
+    if len(kept) < _MANY or height * width > _MOST:
+        return Source(lambda raster: mask_ids(kept, plane, raster), extent)
+    # Many masks: each is painted once, whatever the number of parts that are asked for.
+    start = extent.start[1:]
+    painted = mask_ids(kept, plane, Raster(1, *start, height, width))
+    return Source(lambda raster: label_ids(painted, raster, 0, start), extent)
 
 
 def mask_prompts(prompts: Iterable[Prompt]) -> tuple[Mask, ...]:

@@ -72,7 +72,7 @@ class Picture:
         if self.overview.raster is None:
             self.overview.hold(self._full)
         # In between, what is held will do and may be wanted again.
-        if view.zoom * self._full.step > DETAIL:
+        if self._full.step > 1 and view.zoom * self._full.step > DETAIL:
             self._wanted = plan(view, None if self._stale else self.detail.raster)
         else:
             self._wanted = None

@@ -78,8 +78,8 @@ def see(screen: Screen, view: str) -> None:
 def test_a_plane_of_400_million_pixels(open_notebook: Any) -> None:
     book = open_notebook("large.ipynb", LARGE)
     book.page.add_init_script(
-        "window.made = 0; const old = URL.createObjectURL; "
-        "URL.createObjectURL = (b) => { window.made++; return old(b); }"
+        "window.made = 0; const old = URL.createObjectURL;"
+        "URL.createObjectURL = (blob) => { window.made++; return old(blob); }"
     )
     book.page.reload()
     book.page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)

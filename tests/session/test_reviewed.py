@@ -71,9 +71,14 @@ def test_what_undo_reaches_does_not_depend_on_who_made_the_masks(tmp_path, image
 
 def test_an_interrupt_waits_until_a_step_is_whole():
     done = []
-    with pytest.raises(KeyboardInterrupt), uninterrupted():
-        os.kill(os.getpid(), signal.SIGINT)
-        done.append("step")
+
+    def step():
+        with uninterrupted():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append("step")
+
+    with pytest.raises(KeyboardInterrupt):
+        step()
     assert done == ["step"]
     other = threading.Thread(target=lambda: [done.append(1) for _ in [uninterrupted().__enter__()]])
     other.start()
@@ -135,7 +140,7 @@ def test_a_stroke_does_not_take_the_place_of_clicks_without_answer():
 )
 def test_a_channel_that_cannot_be_shown_is_refused(channel):
     session = Session((1, 8, 8))
-    with pytest.raises(SettingsError, match="Choose|Write"):
+    with pytest.raises(SettingsError, match=r"Choose|Write"):
         session.handle(SetChannels((channel,)))
     assert session.state.browsing.channels == ()
 

@@ -212,6 +212,15 @@ def test_masks_are_only_looked_for_where_they_are():
     assert label_source(volume(), 0).within(raster, [raster]) == [raster]
 
 
+@pytest.mark.parametrize("step", [1, 0.25, 4])
+def test_many_masks_look_like_few(step):
+    masks = [Mask((0, 3 + 7 * (k // 5), 2 + 8 * (k % 5)), np.ones((1, 9, 9), bool)) for k in range(20)]
+    raster = whole(step, (40, 50))
+    out = mask_source(masks, 0).ids(raster)
+    assert out.any()
+    assert np.array_equal(out, mask_ids(masks, 0, raster))
+
+
 def test_outlines_stay_clear_where_the_fill_is_faint():
     assert edge_opacity(0.0) == 0
     assert edge_opacity(0.3) == 0.6

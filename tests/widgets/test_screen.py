@@ -486,11 +486,13 @@ def check(one):
         if (held := overlay.lines.raster) is not None:
             same(one, overlay.lines, edge_patch(source, held, overlay.lines.corner, style, style.pen(1.0), marked))
             assert held.covers(screen.viewport)
-    for sheet in (screen._picture.overview, screen._picture.detail):
-        if sheet.raster is not None and layers.image.visible:
-            expected = screen.pictures.part(look, sheet.raster)
-            held = one.page.pixels(sheet.canvas)[: sheet.raster.height, : sheet.raster.width]
-            assert np.array_equal(held[..., 0], expected)
+    detail = screen._picture.detail
+    if detail.raster is not None:
+        held = one.page.pixels(detail.canvas)[: detail.raster.height, : detail.raster.width]
+        assert np.array_equal(held[..., 0], screen.pictures.part(look, detail.raster))
+    overview = one.page.pixels(screen._picture.overview.canvas)
+    for part, expected in screen.pictures.overview(look):
+        assert np.array_equal(overview[part.top : part.bottom, part.left : part.right, 0], expected)
     if screen.viewport.zoom >= 1:
         detail = screen._picture.detail.raster
         assert detail is not None
