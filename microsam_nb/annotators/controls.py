@@ -106,7 +106,7 @@ class Controls:
         """Do what a button says, after what the user did before."""
         # What waits can always be stopped.
         stop = command is Command.ESCAPE
-        self._loop.post(self._escape if stop else lambda: self._in_turn(lambda: self._do(command)))
+        self._loop.post(self._leave if stop else lambda: self._in_turn(lambda: self._do(command)))
 
     def handle(self, action: Action) -> None:
         """Do an action, for example of a form, after what the user did before."""
@@ -357,6 +357,11 @@ class Controls:
             self._escape()
         elif command in self._extra:
             self._guard(self._extra[command])
+
+    def _leave(self) -> None:
+        """Leave a polygon that was begun without the interaction layer, or else stop what runs."""
+        if not self._raw("Escape"):
+            self._escape()
 
     def _escape(self) -> None:
         if self.session.work is not None or self.session.awaiting is not None:
