@@ -625,6 +625,16 @@ def test_a_slow_file_holds_nothing_up(rig, small_limits):
     assert slow.read - read <= 2 * 60 * 60
 
 
+def test_from_far_away_the_detail_is_no_patch_in_the_overview(rig, small_limits):
+    pixels = np.random.default_rng(0).integers(0, 255, (200, 200)).astype(np.uint8)
+    one = rig(pixels, 15, 15)
+    before = one.layer(IMAGE)
+    one.do(SetView(90, 90, 4.0))
+    one.do(SetView())
+    assert one.screen._picture.detail.raster is not None
+    assert np.array_equal(one.layer(IMAGE), before)
+
+
 def test_a_file_that_fails_is_told_and_tried_again(rig, small_limits):
     slow = Slow(np.random.default_rng(0).integers(0, 255, (100, 100)).astype(np.uint8))
     one = rig(Image(slow, "yx"), 40, 40)
