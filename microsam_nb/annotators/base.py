@@ -192,7 +192,7 @@ class Annotator:
             "Contrast": (
                 "adjust",
                 "Black, white, and the colours of channels",
-                lambda: ContrastPanel(self.image, self.session, hands),
+                lambda: ContrastPanel(self.image, self.session, hands, self._screen.pictures),
             ),
             "Objects": (
                 "list",

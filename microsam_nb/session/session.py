@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 import statistics
 import threading
@@ -325,7 +326,7 @@ class Session:
 
     def _usual_size(self) -> float | None:
         """Return the median diameter of the newest objects in their planes, None when they are few."""
-        newest = sorted(self.labels)[-_NEWEST:]
+        newest = heapq.nlargest(_NEWEST, self.labels)
         if len(newest) < _FEW:
             return None
         areas = [self.labels.area(one) / self.labels.box(one).shape[0] for one in newest]

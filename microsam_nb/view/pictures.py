@@ -63,7 +63,7 @@ class Pictures:
         """
         if plane not in self._windows:
             count = max(1, self._image.channels)
-            if self._photo:
+            if self.photograph:
                 found = ((0.0, 255.0),) * count
             elif count <= 2:
                 found = self._image.contrast_of(plane)
@@ -88,7 +88,7 @@ class Pictures:
         """Return a channel's own colour: white when it is the only one, red, green and blue of a photograph."""
         if self._image.channels <= 1:
             return "#ffffff"
-        if self._photo:
+        if self.photograph:
             return ("#ff0000", "#00ff00", "#0000ff", "#ffffff")[channel]
         return COLOURS[channel % len(COLOURS)]
 
@@ -120,19 +120,20 @@ class Pictures:
             yield raster, self._compose(look, pixels)
 
     def _compose(self, look: Look, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-        if self._photo and not look.channels:
+        if self.photograph and not look.channels:
             plain = np.ma.filled(pixels[..., :3], 0) if np.ma.is_masked(pixels) else np.asarray(pixels[..., :3])
             return np.ascontiguousarray(plain, np.uint8)
         return compose(pixels, self.stains(look))
 
     @property
-    def _photo(self) -> bool:
+    def photograph(self) -> bool:
+        """Whether the channels are red, green, blue and maybe alpha, shown as they are."""
         if self._rgb is None:
             self._rgb = is_rgb(self._image)
         return self._rgb
 
     def _alpha(self, channel: int) -> bool:
-        return channel == 3 and self._photo
+        return channel == 3 and self.photograph
 
     def _rectangle(self, raster: Raster) -> tuple[int, int, int, int]:
         _, height, width = self._image.shape

@@ -56,12 +56,14 @@ class Screen:
         self._density = 1.0
         #: What the browser shows; None when that is not known.
         self._drawn: _Scene | None = None
+        self._new_page = True
         #: What the masks of the state look like on a raster, with the tuple that they were taken from, and the plane.
         self._sources: dict[str, tuple[object, int, Source]] = {}
         self.pictures = Pictures(image)
         self._picture = Picture(self.pictures, self._plane_size, self._lock, self._arrived, self._failed)
         self._objects, self._candidates, self._proposals, self._masks = (Overlay() for _ in range(4))
         self.canvas = MultiCanvas(4, width=width, height=height)
+        self.canvas.on_client_ready(self._page_opened)
         self.canvas.layout.width = self.canvas.layout.height = "100%"
         self.box = widgets.Box(
             [self.canvas],
@@ -101,15 +103,19 @@ class Screen:
         return True
 
     def paint(self, change: Change, *, everything: bool = False) -> None:
-        """Draw what changed as one message; with ``everything``, on a page that has nothing yet."""
+        """Draw what changed as one message; with ``everything``, all that is visible.
+
+        Pixels are sent again only to a page that was opened since they were.
+        """
         with self._lock:
             now, old = self._scene(), None if everything else self._drawn
+            empty, self._new_page = self._new_page and old is None, self._new_page and old is not None
             try:
                 with batch():
-                    self._paint(now, old, change)
+                    self._paint(now, old, change, empty=empty)
             except BaseException:
                 # Nothing was sent: what the browser holds is not what was meant to be there.
-                self._drawn = None
+                self._drawn, self._new_page = None, True
                 raise
             self._drawn = now
 
@@ -139,18 +145,22 @@ class Screen:
             prompts=state.prompts,
         )
 
-    def _paint(self, now: _Scene, old: _Scene | None, change: Change) -> None:
-        if old is None:
+    def _page_opened(self) -> None:
+        self._new_page = True
+
+    def _paint(self, now: _Scene, old: _Scene | None, change: Change, *, empty: bool) -> None:
+        if empty:
             for overlay in (self._objects, self._candidates, self._proposals, self._masks):
                 overlay.forget()
-        plane = old is None or now.look.plane != old.look.plane
-        moved = plane or old is None or now.view != old.view or now.density != old.density
+        before = self._drawn if old is None and not empty else old
+        moved = old is None or now.view != old.view or now.density != old.density
         layered = old is None or now.layers != old.layers
-        pictured = self._picture.look(now.look, now.view, everything=old is None)
-        if plane:
+        pictured = self._picture.look(now.look, now.view, everything=empty)
+        if before is not None and now.look.plane != before.look.plane:
+            moved = True
             for overlay in (self._objects, self._candidates, self._proposals, self._masks):
                 overlay.empty()
-        drawn = self._update(now, old, change.labels)
+        drawn = self._update(now, before, change.labels)
         if moved or pictured or old is None or now.layers.image != old.layers.image:
             self._show_image(now)
         if moved or layered or drawn:
