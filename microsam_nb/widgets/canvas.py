@@ -214,7 +214,7 @@ class Screen:
         found = []
         for label in labels:
             try:
-                found.append(self._session.labels.box(label))
+                found.append(self._session.box(label))
             except (MicrosamError, KeyError):
                 continue  # it is gone: what was written tells where
         return _together(found)

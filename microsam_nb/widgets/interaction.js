@@ -417,6 +417,7 @@ function attach(model, target, view) {
       sight.coming = null;
       if (!moving || !sight.live) sight.live = { y: coming.y, x: coming.x, zoom: coming.zoom };
       sight.preview();
+      overlay.dataset.view = `${coming.y} ${coming.x} ${coming.zoom}`; // what the picture shows, for whoever looks from outside
     }
     const done = sight.base?.done[screen] ?? 0;
     pending = pending.filter((one) => one.number > done && Date.now() - one.born < OLD);

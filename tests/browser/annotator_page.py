@@ -88,6 +88,13 @@ class Screen:
             f"annotator.session.handle(SetView({y}, {x}, {zoom} * annotator._screen._density))\nTrue"
         )
         self.wait()
+        # The kernel knows before the page does.
+        self.page.wait_for_function(
+            """([y, x, zoom]) => { const over = document.querySelector('.msam-overlay');
+                const v = over.dataset.view.split(' ').map(Number);
+                return v[0] === y && v[1] === x && Math.abs(v[2] - zoom) < 1e-9; }""",
+            arg=self.book.kernel("v = annotator._screen.viewport\n[v.y, v.x, v.zoom]"),
+        )
 
     def go(self, *points: tuple[float, float], button: str = "left", hold: bool = False) -> None:
         """Press at the first of some image positions, move through all, and release at the last."""

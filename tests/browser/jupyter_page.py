@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 from jupyter_client import BlockingKernelClient
 
 FLAGS = [
@@ -195,7 +196,7 @@ class Notebook:
             self._client = BlockingKernelClient(connection_file=str(file))
             self._client.load_connection_file()
             self._client.start_channels()
-            self._client.wait_for_ready(60)
+            self._client.wait_for_ready(20)
         lines = code.strip().splitlines()
         lines[-1] = f"__import__('json').dumps({lines[-1]})"
         source = "\n".join(lines[:-1])
@@ -222,16 +223,10 @@ class Notebook:
 
     def until_new_kernel(self, old: int) -> None:
         """Wait until the notebook has another kernel than that of process ``old``."""
-
-        def another() -> bool:
-            self.forget_kernel()
-            try:
-                return self.kernel("__import__('os').getpid()") != old
-            except (RuntimeError, AssertionError, FileNotFoundError):  # it is still on its way
-                return False
-
+        self.forget_kernel()
+        self.lab.until(lambda: not psutil.pid_exists(old), 60)
         self.lab.idle(self.name)
-        self.lab.until(another, 60)
+        self.lab.until(lambda: self.kernel("__import__('os').getpid()") != old, 60)
 
     def forget_kernel(self) -> None:
         if self._client is not None:

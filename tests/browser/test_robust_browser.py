@@ -204,7 +204,8 @@ def test_what_a_failed_drawing_left_out_is_drawn_later(picture: Picture) -> None
 def test_the_kernel_is_interrupted_while_the_model_answers(picture: Picture) -> None:
     book = picture.book
     book.kernel(GATE)
-    picture.click(*NUCLEUS)
+    # Nowhere where the answer is in memory.
+    picture.click(NUCLEUS[0] + 1.3, NUCLEUS[1] - 1.7)
     book.until("begun.is_set()")
     book.lab.post(f"/api/kernels/{book.kernel_id()}/interrupt")
     book.lab.idle(book.name)
@@ -254,7 +255,10 @@ def test_moving_about_unpacks_no_picture(picture: Picture) -> None:
     book.until("annotator.session.state.browsing.view is None")
     picture.settle()
     picture.until_proposed()
-    assert page.evaluate("() => window.__unpacked") == before
+    new = page.evaluate("() => window.__unpacked")[len(before) :]
+    # Outlines of a few pixels may be drawn anew, the image may not.
+    assert max(before) > 20_000
+    assert sum(new) < 5000
 
 
 def test_a_key_right_after_the_wheel_counts(picture: Picture) -> None:
