@@ -221,12 +221,28 @@ class Notebook:
                 raise AssertionError(f"{expression} stayed {value!r} for {seconds} s")
             self.page.wait_for_timeout(30)
 
+    def restart(self) -> None:
+        """Restart the kernel from the menu, as a user does: JupyterLab takes a restart behind its back badly."""
+        old = self.kernel("__import__('os').getpid()")
+        self.page.get_by_role("menuitem", name="Kernel", exact=True).click()
+        self.page.locator('.lm-Menu-item[data-command="kernelmenu:restart"]').click()
+        self.page.locator(".jp-Dialog button.jp-mod-accept").click()
+        self.until_new_kernel(old)
+
     def until_new_kernel(self, old: int) -> None:
         """Wait until the notebook has another kernel than that of process ``old``."""
         self.forget_kernel()
         self.lab.until(lambda: not psutil.pid_exists(old), 60)
+
+        def answers() -> bool:
+            self.forget_kernel()
+            try:
+                return self.kernel("__import__('os').getpid()") != old
+            except RuntimeError:  # the server has not started it yet
+                return False
+
+        self.lab.until(answers, 90)
         self.lab.idle(self.name)
-        self.lab.until(lambda: self.kernel("__import__('os').getpid()") != old, 60)
 
     def forget_kernel(self) -> None:
         if self._client is not None:
