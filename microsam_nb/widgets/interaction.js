@@ -268,7 +268,7 @@ function guardKeys(listen, root, canvas, shortcuts, local, act) {
   for (const kind of ["keydown", "keypress", "keyup"]) listen(root, kind, (e) => { if (e.key !== "Tab") e.stopPropagation(); }, { capture: false });
 }
 
-// ---- A kernel that has gone, or is busy with a cell, answers nothing: say so on the picture. ---------------------------
+// ---- A kernel that has gone, or is busy, answers nothing: say so on the picture. ---------------------------------------
 
 function watchKernel(target, box, oldest, gone) {
   const veil = document.createElement("div");
@@ -280,7 +280,7 @@ function watchKernel(target, box, oldest, gone) {
     if (target.comm_live === false) return ["The kernel has stopped. Run the cell again: your objects are kept.", "#c62828"];
     if (kernel?.connectionStatus && kernel.connectionStatus !== "connected")
       return ["The connection to the kernel is lost. What you do is done when it is back.", "#c62828"];
-    if (kernel?.status === "busy" && Date.now() - oldest() > 1500) return ["The kernel is busy with a cell; what you do is done after it.", "#5d4037"];
+    if (Date.now() - oldest() > 1500) return ["The kernel is busy; what you do is done in its turn.", "#5d4037"];
     return ["", ""];
   };
   const look = () => {
@@ -417,6 +417,7 @@ function attach(model, target, view) {
       sight.coming = null;
       if (!moving || !sight.live) sight.live = { y: coming.y, x: coming.x, zoom: coming.zoom };
       sight.preview();
+      overlay.dataset.view = `${coming.y} ${coming.x} ${coming.zoom}`; // what the picture shows, for whoever looks from outside
     }
     const done = sight.base?.done[screen] ?? 0;
     pending = pending.filter((one) => one.number > done && Date.now() - one.born < OLD);
@@ -660,6 +661,7 @@ function attach(model, target, view) {
     if (!button) return;
     const meant = model.get("shortcuts").find((k) => button.classList.contains(`msam-${k.command}`));
     if (meant) choose(meant.tool, meant.command);
+    if (meant?.command === "escape") corners = [];
     if (e.detail > 0) canvas.focus({ preventScroll: true });
     else setTimeout(() => { if (document.activeElement === document.body) canvas.focus({ preventScroll: true }); }, 300);
   });

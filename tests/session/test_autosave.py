@@ -14,7 +14,7 @@ import zarr
 from loose import NEVER, Loose, answer, commit, found, kill, opened, square
 
 from microsam_nb.core import Mask, ObjectInfo
-from microsam_nb.session import AddPoint, Commit, Delete, Describe, LoadLabels, Pace, Predicted, SetTool, Undo
+from microsam_nb.session import AddPoint, Commit, Delete, Describe, LoadLabels, Pace, Predicted, Redo, SetTool, Undo
 
 SHAPE = (3, 1100, 700)
 FAST = Pace(0.05, 0.3, 0.2)
@@ -352,25 +352,25 @@ def test_a_mark_of_an_unfinished_write_can_be_seen_by_others(folder, start):
     assert "upto" not in attributes
 
 
-def test_loading_a_volume_is_compact_and_quick_enough(folder, start):
-    """64 planes of 1024 x 1024 with 1,600 objects: a line of less than a megabyte, in seconds."""
-    shape = (64, 1024, 1024)
+def test_loading_a_volume_is_a_short_line(folder, start):
+    shape = (8, 1024, 1024)
     volume = np.zeros(shape, np.uint16)
     yy, xx = np.indices((40, 40))
     disk = (yy - 20) ** 2 + (xx - 20) ** 2 <= 18**2
-    corners = [(p, y, x) for p in range(0, 64, 16) for y in range(0, 1000, 50) for x in range(0, 1000, 50)]
-    for number, (p, y, x) in enumerate(corners, start=1):
-        volume[p : p + 16, y : y + 40, x : x + 40][:, disk] = number
+    corners = [(y, x) for y in range(0, 1000, 50) for x in range(0, 1000, 50)]
+    for number, (y, x) in enumerate(corners, start=1):
+        volume[:, y : y + 40, x : x + 40][:, disk] = number
     session = start(shape=shape)
-    begun = time.monotonic()
     session.handle(LoadLabels.of(volume, "cells.tif"))
-    took = time.monotonic() - begun
-    assert session.labels.count() == 1600
-    assert (folder / "journal.jsonl").stat().st_size < 10**6
-    assert took < 60  # about 2 s on an idle machine
-    assert session.labels.area(1600) == 16 * disk.sum()
+    assert session.labels.count() == 400
+    assert (folder / "journal.jsonl").stat().st_size < volume.nbytes / 200
+    assert session.labels.area(400) == 8 * disk.sum()
     session.handle(Undo())
     assert session.labels.count() == 0
+    session.handle(Redo())
+    session.close()
+    again = start(shape=shape)
+    assert np.array_equal(again.labels.volume, volume)
 
 
 def test_stamps_and_infos_come_back(folder, start):

@@ -582,6 +582,18 @@ def test_batched_every_point_is_an_object(session):
     assert objects(session) == {1: 16, 2: 16}
 
 
+def test_the_usual_size_goes_with_the_question(session):
+    """The median of the newest objects, in one plane; none while there are few."""
+    sizes = []
+    for i, side in enumerate((4, 6, 6, 6, 9)):
+        (request,) = session.handle(AddPoint(1, 1)).requests
+        sizes.append(request.size)
+        answer(session, square(10 * i % 40, 0 if i < 4 else 20, side, planes=1 + (i == 3)))
+        session.handle(Commit())
+    assert sizes[:3] == [None, None, None]
+    assert sizes[3:] == pytest.approx([(4 * 36 / np.pi) ** 0.5] * 2)
+
+
 def test_points_belong_to_the_nearest_box(session):
     session.handle(AddBox(0, 0, 9, 9))
     session.handle(AddBox(20, 20, 29, 29))
@@ -633,7 +645,7 @@ def test_the_history_counts_every_mask_once_and_forgets_what_it_lets_go():
 def test_candidates_count_towards_the_memory(session):
     session._history = History(State(), capacity=6000)
     for i in range(9):
-        session.handle(Suggest(tuple(Candidate(square(i, i, 30), 0.5, "grid") for _ in range(2))))
+        session.handle(Suggest(tuple(Candidate(square(i, i + k, 30), 0.5, "grid") for k in range(2))))
     assert session._history.nbytes <= 6000
     steps = 0
     while session.can_undo:

@@ -518,7 +518,9 @@ class Annotating(RuleBasedStateMachine):
         embed, *rest = self.session.pending()
         assert embed == Embed(0)
         objects = group(self.session.state.prompts, batched=self.browsing.batched)
-        assert rest == ([] if self.awaited is None else [Predict(self.awaited, objects)])
+        assert [(one.ticket, one.objects) for one in rest] == (
+            [] if self.awaited is None else [(self.awaited, objects)]
+        )
 
     def stored_is_what_is_there(self):
         stored = self.session._stored
