@@ -284,10 +284,7 @@ def measure(book: Notebook, options: argparse.Namespace) -> Measured:
     out = Measured()
     for number in range(max(1, options.starts)):
         if number:
-            book.forget_kernel()
-            book.lab.post(f"/api/kernels/{book.kernel_id()}/restart")
-            book.lab.idle(book.name)
-            book.page.wait_for_timeout(1500)
+            book.restart()
         out.add("picture after running the cell, first time in the kernel", first_picture(book))
     for _ in range(max(1, options.starts)):
         out.add("picture after running the cell again", first_picture(book))

@@ -374,27 +374,27 @@ def test_killed_and_restarted_kernels_lose_nothing(open_notebook: Any) -> None:
     assert kept[0] == 1
     assert len(kept[1]) == 2
 
-    def same_again(pid: int) -> None:
-        page.locator(".msam-veil").first.wait_for(state="visible", timeout=30_000)
-        book.until_new_kernel(pid)
-        # JupyterLab may say in a dialog that the kernel has died.
-        for button in page.locator(".jp-Dialog .jp-mod-accept").all():
-            button.click()
+    def same_again() -> Picture:
         book.run(0)
         book.until("'annotator' in globals()", 60)
         page.locator(".msam-veil").first.wait_for(state="hidden", timeout=30_000)
         again = Picture(book)
         assert book.kernel(KEPT) == kept
         again.until(places, "now.every((p, i) => p.every((v, k) => Math.abs(v - before[i][k]) <= 2))", seen)
+        return again
 
     pid = book.kernel("__import__('os').getpid()")
     os.kill(pid, signal.SIGKILL)
-    same_again(pid)
-    pid = book.kernel("__import__('os').getpid()")
-    page.get_by_role("menuitem", name="Kernel", exact=True).click()
-    page.locator('.lm-Menu-item[data-command="kernelmenu:restart"]').click()
-    page.locator(".jp-Dialog button.jp-mod-accept").click()
-    same_again(pid)
+    page.locator(".msam-veil").first.wait_for(state="visible", timeout=30_000)
+    book.until_new_kernel(pid)
+    # JupyterLab may say in a dialog that the kernel has died.
+    for button in page.locator(".jp-Dialog .jp-mod-accept").all():
+        button.click()
+    same_again()
+    book.restart()
+    again = same_again()
+    again.click(SECOND[0] + 2, SECOND[1] + 2)
+    book.until("len(annotator.session.state.prompts) == 3 and annotator.session.state.answered")
 
 
 def test_the_server_sends_without_delay(lab: Lab) -> None:
