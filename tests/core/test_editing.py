@@ -166,3 +166,13 @@ def test_a_brush_is_clipped_at_the_border(points, width, pixels):
 def test_a_brush_wholly_outside_is_refused(points, plane):
     with pytest.raises(PromptError, match="Draw inside the image"):
         stroke(points, 8, plane, IMAGE)
+
+
+def test_crumbs_of_a_cut_stay_with_their_neighbour():
+    """A line that leaves the object, comes back over a corner, and chips off two pixels."""
+    own = np.zeros((40, 40), bool)
+    own[2:38, 2:38] = True
+    mask = Mask.crop(own)
+    parts = split(mask, ((20.0, 0.0), (20.0, 39.0), (37.5, 39.0), (36.5, 36.2), (39.5, 35.5)), 0, (1, 40, 40))
+    assert len(parts) == 2
+    assert sum(part.area for part in parts) == mask.area

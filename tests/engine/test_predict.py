@@ -95,6 +95,13 @@ def test_points_and_a_box_agree_with_segment_anything(plain, embedding, predicto
     same(found.mask, logits[0])
 
 
+@pytest.fixture
+def unfilled(monkeypatch):
+    """Masks as they are decoded: those of random weights are full of pinholes."""
+    monkeypatch.setattr("microsam_nb.engine.answer._filled", lambda mask: mask)
+
+
+@pytest.mark.usefixtures("unfilled")
 def test_a_lone_negative_point_gets_the_single_answer(random_nano, embedding, predictor):
     found = predict(random_nano, embedding, [Point(0, 100.5, 200.5, positive=False)])
     logits, _, _ = predictor.predict(
@@ -204,6 +211,7 @@ def test_nothing_above_zero_is_an_empty_mask():
     assert found.area == 0
 
 
+@pytest.mark.usefixtures("unfilled")
 def test_nano_keeps_to_the_box(random_nano, plain, embedding):
     """Random weights scatter their mask over the whole image; of it only the box and a tenth around it is left."""
     box = BoxPrompt(0, 100, 200, 200, 300)
@@ -244,3 +252,18 @@ def test_as_many_previous_masks_as_objects(random_nano, embedding, previous):
     with pytest.raises(PromptError) as error:
         predict_many(random_nano, embedding, [[Point(0, 5, 5)]] * 2, previous=previous)
     assert error.value.remedy.startswith("Give one for each object")
+
+
+def test_pinholes_are_filled_and_true_holes_stay():
+    from microsam_nb.engine.answer import _filled
+
+    ring = np.ones((1, 40, 40), bool)
+    ring[0, 3:5, 3:5] = False
+    ring[0, 15:25, 15:25] = False
+    filled = _filled(Mask((0, 7, 9), ring))
+    assert filled.start == (0, 7, 9)
+    assert filled.bitmap[0, 3:5, 3:5].all()
+    assert not filled.bitmap[0, 15:25, 15:25].any()
+    open_side = np.ones((1, 9, 9), bool)
+    open_side[0, 0, 4] = False
+    assert _filled(Mask((0, 0, 0), open_side)) == Mask((0, 0, 0), open_side)
