@@ -379,11 +379,15 @@ class Controls:
         self.go_to(labels[at % len(labels)])
 
     def go_to(self, label: int) -> None:
-        """Pick an object and move it into the middle of the screen."""
+        """Pick an object; when it is out of sight, move it into the middle of the screen."""
         self._handle(Select((label,)))
         box = self.session.box(label)
         (_, y0, x0), (_, y1, x1) = box.start, box.stop
         view = self._screen.viewport
+        top, left = view.to_image(0, 0)
+        bottom, right = view.to_image(view.height, view.width)
+        if top <= y0 and left <= x0 and y1 <= bottom and x1 <= right:
+            return
         zoom = view.zoom
         y, x = (y0 + y1) / 2 - view.height / zoom / 2, (x0 + x1) / 2 - view.width / zoom / 2
         self._handle(SetView(y, x, zoom))

@@ -324,7 +324,15 @@ function attach(model, target, view) {
   let views = 0, numbers = 0, timer = 0;
   let pending = []; // {number, born, shape}
   let chosen = null; // {number, tool, positive}: chosen by a key, and not yet confirmed
-  const send = (message) => model.send({ ...message, screen, time: Date.now() });
+  // Whether a message went out: a kernel that has gone takes none.
+  const send = (message) => {
+    try {
+      if (target.comm_live !== false) model.send({ ...message, screen, time: Date.now() });
+      return target.comm_live !== false;
+    } catch {
+      return false;
+    }
+  };
   const tell = () => {
     refresh();
     timer ||= setTimeout(() => {
@@ -339,9 +347,9 @@ function attach(model, target, view) {
   const positive = () => chosen?.positive ?? model.get("positive");
   const post = (message, e, shape = null) => {
     const [button, shift, ctrl, alt] = [e.button ?? 0, !!e.shiftKey, !!e.ctrlKey || !!e.metaKey, !!e.altKey];
-    send({ tool: tool(), positive: positive(), plane: sight.base.plane, button, shift, ctrl, alt, ...message, number: ++numbers });
-    // A dead kernel will never answer.
-    if (shape && target.comm_live !== false) pending.push({ number: numbers, born: Date.now(), shape });
+    const all = { tool: tool(), positive: positive(), plane: sight.base.plane, button, shift, ctrl, alt, ...message };
+    const sent = send({ ...all, number: ++numbers });
+    if (sent && shape) pending.push({ number: numbers, born: Date.now(), shape });
     refresh();
   };
 
@@ -431,8 +439,8 @@ function attach(model, target, view) {
     overlay.width = Math.round(sight.width * density);
     overlay.height = Math.round(sight.height * density);
     ink.setTransform(density, 0, 0, density, 0, 0);
-    send({ kind: told ? "size" : "ready", width: sight.width, height: sight.height, density });
-    told = true;
+    const { width, height } = sight;
+    told = send({ kind: told ? "size" : "ready", width, height, density }) || told;
     rect = null;
     refresh();
   }

@@ -623,6 +623,7 @@ def test_without_the_interaction_layer_the_tools_still_work(open_notebook: Any) 
     screen.press("Enter", kind="key_down")
     polygon = screen.prompts()[1]
     assert np.array(polygon["points"]) == pytest.approx(np.array([(100, 80), (100, 110), (130, 100)]), abs=0.6)
+    screen.press("Shift+C", kind="key_down")
     screen.press("w", kind="key_down")
     screen.drag("mouse_up", (150, 80), (150, 120))
     mask = np.array(book.kernel("annotator.session.state.proposal.mask.dense((1, 256, 320))[0].tolist()"))

@@ -440,8 +440,8 @@ _STEPS = st.one_of(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(_STEPS, max_size=12), st.randoms(use_true_random=False))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(_STEPS, min_size=2, max_size=14), st.randoms(use_true_random=False))
 def test_what_the_page_holds_is_what_it_would_be_sent_anew(rig, small_limits, steps, random):
     pixels = np.random.default_rng(0).integers(0, 255, (80, 80)).astype(np.uint8)
     one = rig(pixels, 40, 40)
@@ -464,6 +464,16 @@ def test_what_the_page_holds_is_what_it_would_be_sent_anew(rig, small_limits, st
                 one.session.handle(step)
         one.paint()
     check(one)
+
+
+def test_rims_of_later_objects_are_whole(rig):
+    one = rig(np.zeros((40, 40), np.uint8))
+    one.do(SetContours(True))
+    for at in (2, 20):
+        commit(one.session, square(at, at, 9))
+        one.paint()
+        check(one)
+    assert one.layer(OBJECTS)[32, 31].tolist()[:3] == [0, 0, 0], "the rim lies beside the object"
 
 
 def check(one):
@@ -498,7 +508,7 @@ def check(one):
     overview = one.page.pixels(screen._picture.overview.canvas)
     for part, expected in screen.pictures.overview(look):
         assert np.array_equal(overview[part.top : part.bottom, part.left : part.right, 0], expected)
-    if screen.viewport.zoom >= 1:
+    if screen.viewport.zoom >= 1 and screen._picture._full.step > 1:
         detail = screen._picture.detail.raster
         assert detail is not None
         assert detail.step == 1

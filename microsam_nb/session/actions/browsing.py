@@ -45,7 +45,9 @@ class SetTool(Action):
         object.__setattr__(self, "tool", Tool(self.tool))
 
     def apply(self, session: Session) -> None:
-        _browse(session, tool=self.tool)
+        # What was picked for something else is not what is meant to be merged into.
+        merging = self.tool is Tool.MERGE and session.state.browsing.tool is not Tool.MERGE
+        _browse(session, tool=self.tool, **({"selected": ()} if merging else {}))
         session.notice = Notice(_HELP[self.tool])
 
 
