@@ -58,7 +58,7 @@ class Shelf:
 
     def take(self) -> Picture:
         if self.book is None:
-            self.lab.write("shared.ipynb", CELL, OTHER, LONG)
+            self.lab.write("shared.ipynb", CELL, OTHER, LONG, *["# a long notebook" + 20 * "\n"] * 4)
             self.book = Notebook(self.lab, self.browser, "shared.ipynb", address=self.proxy.url, script=SCRIPT)
             self.book.run(0)
             Picture(self.book)
@@ -246,6 +246,7 @@ def test_moving_about_unpacks_no_picture(picture: Picture) -> None:
     picture.until_proposed()
     before = page.evaluate("() => window.__unpacked")
     page.mouse.move(*picture.at(80, 150))
+    lies = picture.canvas.evaluate("(c) => c.parentElement.getBoundingClientRect().top")
     for turn in range(8):
         zoom = book.kernel("annotator._screen.viewport.zoom")
         page.mouse.wheel(0, -120 if turn < 5 else 60)
@@ -256,9 +257,25 @@ def test_moving_about_unpacks_no_picture(picture: Picture) -> None:
     picture.settle()
     picture.until_proposed()
     new = page.evaluate("() => window.__unpacked")[len(before) :]
+    assert picture.canvas.evaluate("(c) => c.parentElement.getBoundingClientRect().top") == lies, "the page scrolled"
     # Outlines of a few pixels may be drawn anew, the image may not.
     assert max(before) > 20_000
     assert sum(new) < 5000
+
+
+def test_a_picture_that_was_scrolled_away_is_still_there(picture: Picture) -> None:
+    page = picture.page
+    picture.click(*NUCLEUS)
+    places = picture.until_proposed()
+    page.locator(".jp-Notebook .jp-CodeCell").nth(6).scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('.msam-canvas').getBoundingClientRect().bottom < 0")
+    # What happens out of sight is there, too.
+    picture.book.kernel("from microsam_nb.session import Commit\nannotator.session.handle(Commit())\nTrue")
+    picture.settle()
+    picture.canvas.scroll_into_view_if_needed()
+    picture.until_shown(places, objects=True)
+    picture.click(*SECOND)
+    picture.until_proposed()
 
 
 def test_a_key_right_after_the_wheel_counts(picture: Picture) -> None:
@@ -368,6 +385,7 @@ def test_killed_and_restarted_kernels_lose_nothing(open_notebook: Any) -> None:
     picture.click(SECOND[0] + 25, SECOND[1] + 25, button="right")
     book.until("len(annotator.session.state.prompts) == 2 and annotator.session.state.answered")
     picture.settle()
+    assert page.locator(".lm-Menu").count() == 0, "JupyterLab's menu opened"
     kept = book.kernel(KEPT)
     places = [(y, x) for y in range(25, 125, 10) for x in range(90, 230, 10)]
     seen = picture.pixels(places)
