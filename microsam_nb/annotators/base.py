@@ -78,7 +78,11 @@ class Annotator:
         self._toolbar = Toolbar(hands, self._panels.bar)
         width, height = _size(image, (settings or AnnotatorSettings()).height)
         self._screen = Screen(image, self.session, width, height)
-        self._screen.box.layout.flex, self._screen.box.layout.max_width = "1 1 480px", f"{width}px"
+        # Beside panels the screen is narrower; where the whole page is narrow, it is lower too.
+        frame = self._screen.box.layout
+        frame.flex, frame.max_width = "1 1 480px", f"{width}px"
+        share = image.shape[1] / image.shape[2]
+        frame.max_height = f"min(65vh, max({min(height, 320)}px, 100cqw * {share:.4f}))"
         self._interaction = Interaction(self._screen.canvas)
         stage = widgets.Box([self._screen.box, self._panels.side])
         stage.add_class("msam-stage")
@@ -188,7 +192,7 @@ class Annotator:
             "Contrast": (
                 "adjust",
                 "Black, white, and the colours of channels",
-                lambda: ContrastPanel(self.image, self.session, hands),
+                lambda: ContrastPanel(self.image, self.session, hands, self._screen.pictures),
             ),
             "Objects": (
                 "list",

@@ -106,7 +106,7 @@ class Controls:
         """Do what a button says, after what the user did before."""
         # What waits can always be stopped.
         stop = command is Command.ESCAPE
-        self._loop.post(self._escape if stop else lambda: self._in_turn(lambda: self._do(command)))
+        self._loop.post(self._leave if stop else lambda: self._in_turn(lambda: self._do(command)))
 
     def handle(self, action: Action) -> None:
         """Do an action, for example of a form, after what the user did before."""
@@ -358,6 +358,11 @@ class Controls:
         elif command in self._extra:
             self._guard(self._extra[command])
 
+    def _leave(self) -> None:
+        """Leave a polygon that was begun without the interaction layer, or else stop what runs."""
+        if not self._raw("Escape"):
+            self._escape()
+
     def _escape(self) -> None:
         if self.session.work is not None or self.session.awaiting is not None:
             self._handle(Cancel())
@@ -374,10 +379,15 @@ class Controls:
         self.go_to(labels[at % len(labels)])
 
     def go_to(self, label: int) -> None:
-        """Pick an object and move it into the middle of the screen."""
+        """Pick an object; when it is out of sight, move it into the middle of the screen."""
         self._handle(Select((label,)))
-        (_, y0, x0), (_, y1, x1) = self.session.labels.box(label).start, self.session.labels.box(label).stop
+        box = self.session.box(label)
+        (_, y0, x0), (_, y1, x1) = box.start, box.stop
         view = self._screen.viewport
+        top, left = view.to_image(0, 0)
+        bottom, right = view.to_image(view.height, view.width)
+        if top <= y0 and left <= x0 and y1 <= bottom and x1 <= right:
+            return
         zoom = view.zoom
         y, x = (y0 + y1) / 2 - view.height / zoom / 2, (x0 + x1) / 2 - view.width / zoom / 2
         self._handle(SetView(y, x, zoom))

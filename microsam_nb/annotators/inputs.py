@@ -65,7 +65,7 @@ def read_labels(labels: Any, image: Image) -> tuple[NDArray[np.generic], str]:
             "pixels.",
             "Give labels made for this image, (y, x) or (plane, y, x).",
         )
-    if found.dtype.kind == "f" and np.array_equal(found, np.rint(found)):
+    if found.dtype.kind == "f" and np.isfinite(found).all() and np.array_equal(found, np.rint(found)):
         # Whole numbers that some program saved as floats.
         found = found.astype(np.int64)
     return found, source

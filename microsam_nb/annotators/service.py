@@ -20,8 +20,8 @@ from ..engine.registry import registered
 from ..engine.store import EmbeddingStore, open_store
 from ..session import Action, Embed, Embedded, LoadModel, ModelLoaded, Predict, Predicted, Request, Work, Working
 
-#: Answers kept, so that an undo or a further object in a batch costs nothing.
-_KEPT = 512
+#: Bytes of answers kept, so that an undo or a further object in a batch costs nothing.
+_KEPT = 64 * 2**20
 #: Tiles prepared around what is looked at; the others when somebody clicks into them, or looks there.
 _AHEAD = 64
 #: Seconds between two reports of progress.
@@ -59,7 +59,7 @@ class EngineService:
         self._answers: OrderedDict[Group, Candidate] = OrderedDict()
         self._announced = False
         self._said: set[tuple[str, int]] = set()
-        self._lock = threading.RLock()
+        self._lock, self._loading = threading.RLock(), threading.Lock()
 
     @property
     def model(self) -> Model:
@@ -68,6 +68,7 @@ class EngineService:
 
     def __call__(self, request: Request) -> Iterator[Action]:
         if isinstance(request, Predict):
+            yield from self._begin()
             yield self._predict(request)
         elif isinstance(request, LoadModel):
             yield from self._change(request.name)
@@ -89,10 +90,17 @@ class EngineService:
             )
         with self._lock:
             if store is self._store:
-                self._answers.update(found)
-                while len(self._answers) > _KEPT:
-                    self._answers.popitem(last=False)
+                for one in request.objects:
+                    self._answers[one] = known.get(one) or found[one]
+                    self._answers.move_to_end(one)
+                self._forget()
         return Predicted(request.ticket, tuple({**known, **found}[one] for one in request.objects))
+
+    def _forget(self) -> None:
+        """Let go of the oldest answers when they take too much memory."""
+        size = sum(one.mask.bitmap.nbytes for one in self._answers.values())
+        while size > _KEPT and len(self._answers) > 1:
+            size -= self._answers.popitem(last=False)[1].mask.bitmap.nbytes
 
     def _corrected(self, prompts: Group) -> Mask | None:
         """Return the mask that the last of some prompts correct: an earlier answer, or what they begin with."""
@@ -106,12 +114,8 @@ class EngineService:
     def _prepare(self, request: Embed) -> Iterator[Action]:
         start = time.perf_counter()
         if not self._announced:
-            if not isinstance(self._source, Model):
-                yield from self._fetch(self._source)
-            model, _ = self._ready()
-            self._announced = True
             # The session asks for this plane again.
-            yield ModelLoaded(model.spec.label, model.device.type)
+            yield from self._begin()
             return
         model, store = self._ready()
         _, height, width = self._image.shape
@@ -153,6 +157,18 @@ class EngineService:
             if done >= _AHEAD:
                 return
 
+    def _begin(self) -> Iterator[Action]:
+        """Load the first model, and say so; nothing when that is done."""
+        if self._announced:
+            return
+        if not isinstance(self._source, Model):
+            yield from self._fetch(self._source)
+        model, _ = self._ready()
+        with self._lock:
+            first, self._announced = not self._announced, True
+        if first:
+            yield ModelLoaded(model.spec.label, model.device.type)
+
     def _change(self, name: str) -> Iterator[Action]:
         """Load another model; the present one answers until then."""
         yield Working(Work(f"Loading the model {name}"))
@@ -186,11 +202,17 @@ class EngineService:
     def _ready(self) -> tuple[Model, EmbeddingStore]:
         """Return model and store, made when they are first needed."""
         with self._lock:
-            if not isinstance(self._source, Model):
-                self._source = load_model(self._source, self._device)
-            if self._store is None:
-                self._store = self._open(self._source)
-            return self._source, self._store
+            if isinstance(self._source, Model) and self._store is not None:
+                return self._source, self._store
+        # Not under the lock that the screen asks for: this may take long.
+        with self._loading:
+            with self._lock:
+                source, store = self._source, self._store
+            model = source if isinstance(source, Model) else load_model(source, self._device)
+            store = store or self._open(model)
+            with self._lock:
+                self._source, self._store = model, store
+                return model, store
 
     def _open(self, model: Model) -> EmbeddingStore:
         tiling = None if model.is_nano else choose_tiling(self._image.shape, model)

@@ -21,11 +21,15 @@ _BLADE = 1.42
 _EIGHT = np.ones((3, 3), bool)
 
 
+#: A part of fewer pixels, and less than a fiftieth of its object, is none.
+_CRUMB = 10
+
+
 def split(mask: Mask, line: Vertices, plane: int, image: Triple) -> list[Mask]:
     """Cut a mask along a line of (y, x) vertices in ``plane`` of an image of shape ``image``; largest part first.
 
-    Pixels under the line go to the nearest part. In other planes parts follow from the nearest one. Returns the mask
-    alone when the line does not cut it through. Raises PromptError for a line outside the image.
+    Pixels under the line, and crumbs beside it, go to the nearest part. In other planes parts follow from the nearest
+    one. Returns the mask alone when the line does not cut it through. Raises PromptError for a line outside the image.
     """
     # So wide that the objects' pixels, which may touch by their corners, do not meet through a diagonal line.
     cut = rasterise(Scribble(plane, line, _BLADE), image)
@@ -43,6 +47,10 @@ def split(mask: Mask, line: Vertices, plane: int, image: Triple) -> list[Mask]:
     islands, _ = ndimage.label(own, _EIGHT)
     parts, _ = ndimage.label(own & ~blade, _EIGHT)
     pieces = _cut(islands, parts)
+    # A line along the border chips off a few pixels: they are no object.
+    crumbs = [n for n in pieces if (size := int((parts == n).sum())) < _CRUMB and size < own.sum() / 50]
+    parts[np.isin(parts, crumbs)] = 0
+    pieces = [n for n in pieces if n not in crumbs]
     if len(pieces) < 2:
         return [mask]
     # What the line did not cut, islands of the object elsewhere, stays with the largest piece.

@@ -81,7 +81,7 @@ class Settings:
         if issubclass(one.kind, Enum):
             if not isinstance(value, one.kind):
                 choices = ", ".join(str(m.value) for m in one.kind)
-                raise SettingsError(f"{one.name} = {value!r} is not a {one.kind.__name__}.", f"Use one of: {choices}.")
+                raise SettingsError(f"{one.name} = {value!r} is not possible.", f"Use one of: {choices}.")
             return
         if one.kind in (int, float):
             allowed: tuple[type, ...] = (int,) if one.kind is int else (int, float)

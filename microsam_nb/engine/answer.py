@@ -20,6 +20,9 @@ from .precision import inference
 from .prompting import Form, Gathered, batches, to_frame
 from .upsample import upsample
 
+#: Pixels of a gap in a mask that is none.
+_PINHOLE = 6
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -89,7 +92,7 @@ def rated(
     plane = asked.plane
     mask = chosen.look.back(upsample(chosen.logits[row], chosen.look.embedding, model.frame, plane), plane)
     if model.is_nano:
-        mask = _connected(_within(mask, asked), asked)
+        mask = _filled(_connected(_within(mask, asked), asked))
     origin = "region" if asked.mask is not None else "box" if asked.box is not None else "points"
     return Candidate(mask, float(chosen.scores[row].clamp(0, 1)), origin), highest
 
@@ -125,6 +128,22 @@ def _connected(mask: Mask, asked: Gathered) -> Mask:
     if not meant or count == len(meant):
         return mask
     return Mask.crop(np.isin(pieces, list(meant))[None], (plane, top, left))
+
+
+def _filled(mask: Mask) -> Mask:
+    """Return a mask of one plane without pinholes: gaps of a few pixels, or of a hundredth of the object.
+
+    segment-anything calls this the smallest area of a region, and does it where everything is segmented.
+    """
+    if not mask.area:
+        return mask
+    gaps, count = ndimage.label(np.pad(~mask.bitmap[0], 1, constant_values=True))
+    if count < 2:
+        return mask
+    sizes = np.bincount(gaps.reshape(-1))
+    small = sizes <= max(_PINHOLE, mask.area / 100)
+    small[[0, gaps[0, 0]]] = False
+    return Mask(mask.start, mask.bitmap | small[gaps][None, 1:-1, 1:-1])
 
 
 def _within(mask: Mask, asked: Gathered) -> Mask:

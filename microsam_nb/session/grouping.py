@@ -12,7 +12,7 @@ Group = tuple[Prompt, ...]
 def group(prompts: tuple[Prompt, ...], *, batched: bool) -> tuple[Group, ...]:
     """Return the prompts of each object.
 
-    Several boxes are several objects; every other prompt belongs to the nearest box. With at most one box all
+    Several boxes, or several masks, are several objects; every other prompt belongs to the nearest of them. Else all
     prompts mean one object. ``batched``: each positive point and scribble, box and region is an object of its own,
     and negative prompts belong to all; without a positive one they are one object.
     """
@@ -21,14 +21,22 @@ def group(prompts: tuple[Prompt, ...], *, batched: bool) -> tuple[Group, ...]:
     if batched:
         negative = tuple(p for p in prompts if not _positive(p))
         return tuple((one, *negative) for one in prompts if _positive(one)) or (prompts,)
-    boxes = [p for p in prompts if isinstance(p, BoxPrompt)]
-    if len(boxes) < 2:
+    if max(sum(isinstance(p, kind) for p in prompts) for kind in (BoxPrompt, MaskPrompt)) < 2:
         return (prompts,)
-    owners: dict[int, list[Prompt]] = {i: [box] for i, box in enumerate(boxes)}
+    leaders = [p for p in prompts if isinstance(p, BoxPrompt | MaskPrompt)]
+    places = [_around(p) for p in leaders]
+    owners: dict[int, list[Prompt]] = {i: [one] for i, one in enumerate(leaders)}
     for one in prompts:
-        if not isinstance(one, BoxPrompt):
-            owners[_nearest(one, boxes)].append(one)
+        if not isinstance(one, BoxPrompt | MaskPrompt):
+            owners[_nearest(one, places)].append(one)
     return tuple(tuple(members) for members in owners.values())
+
+
+def _around(prompt: BoxPrompt | MaskPrompt) -> BoxPrompt:
+    if isinstance(prompt, BoxPrompt):
+        return prompt
+    (plane, y0, x0), (_, y1, x1) = prompt.mask.box.start, prompt.mask.box.stop
+    return BoxPrompt(plane, y0, x0, y1, x1)
 
 
 def place_of(prompt: Prompt) -> tuple[float, float]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
+
+import numpy as np
 
 from ..core import Candidate, Delta, Mask, MaskPrompt, Note, Prompt
 from .state import State
@@ -101,12 +104,13 @@ class History:
 class _Held:
     """The masks that steps hold, each counted once.
 
-    Steps share tuples, and tuples masks: what is known by its identity need not be looked through again.
+    Steps share tuples: one that is known by its identity need not be looked through again. Masks are known by their
+    pixels, as a journal that is read again makes new ones: what undo reaches must not depend on that.
     """
 
     def __init__(self) -> None:
         self.nbytes = 0
-        self._uses: dict[int, int] = {}
+        self._uses: dict[int | bytes, int] = {}
 
     def count(self, group: tuple[Prompt, ...] | tuple[Candidate, ...], sign: int) -> None:
         """Count one more use (``sign`` 1) of a tuple, or one less (-1)."""
@@ -114,12 +118,18 @@ class _Held:
             return
         for one in group:
             mask = one.mask if isinstance(one, Candidate | MaskPrompt) else None
-            if isinstance(mask, Mask) and self._changed(id(mask), sign):
+            if isinstance(mask, Mask) and self._changed(_digest(mask), sign):
                 self.nbytes += sign * mask.bitmap.nbytes
 
-    def _changed(self, key: int, sign: int) -> bool:
+    def _changed(self, key: int | bytes, sign: int) -> bool:
         """Count; return whether this was the first use, or the last."""
         uses = self._uses.pop(key, 0) + sign
         if uses:
             self._uses[key] = uses
         return uses == (1 if sign > 0 else 0)
+
+
+def _digest(mask: Mask) -> bytes:
+    digest = hashlib.blake2b(repr((mask.start, mask.bitmap.shape)).encode(), digest_size=16)
+    digest.update(np.packbits(mask.bitmap).tobytes())
+    return digest.digest()

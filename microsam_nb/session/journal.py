@@ -41,6 +41,7 @@ class Journal:
         #: Number of actions, those that could not be written yet included.
         self.lines = 0
         self._waiting: list[bytes] = []
+        self._sealed = False
         self._whole: int | None = None  # size of the file up to its last whole line
 
     @property
@@ -58,7 +59,10 @@ class Journal:
             return
         data = self.path.read_bytes()
         whole = data.rfind(b"\n") + 1
-        for number, line in enumerate(data[:whole].split(b"\n")[:-1], start=1):
+        lines = data[:whole].split(b"\n")[:-1]
+        # Where any line has a checksum, one without lost it: only journals of format 1 have none.
+        self._sealed = any(line.startswith(_HEAD) for line in lines)
+        for number, line in enumerate(lines, start=1):
             found = self._decode(number, line)
             self.lines = number
             yield found
@@ -112,7 +116,7 @@ class Journal:
             return _damage(number, line, error)
         except (ValueError, KeyError, TypeError, AttributeError, zlib.error) as error:
             # What is written as it should be, and yet not understood, is not damaged.
-            if intact or isinstance(error, Unknown):
+            if intact or (isinstance(error, Unknown) and not self._sealed):
                 raise ProjectError(
                     f"Line {number} of {self.path} was written by a newer version ({error}).",
                     "Update microsam_nb to open this project; nothing in it was changed.",

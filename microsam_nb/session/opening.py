@@ -30,6 +30,8 @@ class _Story:
     #: Whether the objects of labels.zarr took the place of those of the journal, and whether all could be read.
     taken: bool = False
     whole: bool = True
+    #: Whether labels.zarr is of a later time than the last line.
+    short: bool = False
 
 
 def replay(session: Session, project: Project) -> str:
@@ -62,11 +64,13 @@ def _read_again(session: Session, project: Project, stored: StoredLabels, stamp:
             if bad.step:
                 session.edit(session.state)
         if stamp is not None and number == stamp.upto:
-            if story.damage:
+            same = session.labels.count() == stamp.objects and session.labels.covered() == stamp.pixels
+            if story.damage or not same:
                 _take(session, stored, stamp, story)
             else:
                 session.touched.clear()
     if stamp is not None and stamp.upto > story.lines:
+        story.short = True
         _take(session, stored, stamp, story)
     elif stamp is None and not story.lines and any(stored.written()):
         _take(session, stored, None, story)
@@ -136,7 +140,7 @@ def _tell(session: Session, story: _Story, path: Path, kept: Path | None, aside:
         lines = f"{len(more) + 1} lines, the first is {first.number}," if more else f"Line {first.number}"
         what = f"{lines} of {path.name} cannot be read ({first.why})."
     else:
-        what = f"{path.name} had lost its last lines."
+        what = f"{path.name} {'had lost its last lines' if story.short else 'lacks something that labels.zarr holds'}."
     count, prompts = session.labels.count(), len(session.state.prompts)
     found = f"{count} object{'' if count == 1 else 's'} and {prompts} prompt{'' if prompts == 1 else 's'}"
     source = " (objects from labels.zarr)" if story.taken else ""

@@ -147,6 +147,8 @@ class Runner:
                 return
 
     def _left(self, request: Request) -> bool:
+        if isinstance(request, Predict):
+            return self._session.awaiting != request.ticket
         with self._wake:
             return self._leave and self._running is request
 

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Box, Delta, Labels, Note, ObjectInfo
+from ..core import Box, Delta, Labels, Note, ObjectInfo, ProjectError
 from ..core.box import Triple
 from .actions import Action, Restored
 from .autosave import Autosave, Pace
 from .grouping import group
 from .history import History, Step, Write
+from .interrupts import uninterrupted
 from .journal import encode
 from .opening import replay
 from .project import Project
@@ -53,6 +54,8 @@ class Session:
         self.infos: dict[int, ObjectInfo] = {}
         #: What was recovered of a damaged project, and what to do about it; "" when all is well.
         self.recovered = ""
+        #: How many objects of an earlier time were opened, until the user was told.
+        self.returned = 0
         self.changed: Signal[Change] = Signal()
         self.wanted: Signal[Request] = Signal()
         self.notice = Notice("")
@@ -111,7 +114,7 @@ class Session:
 
         Raises MicrosamError, with nothing changed, when the action is not possible.
         """
-        with self._lock:
+        with uninterrupted(), self._lock:
             before = self.state, self.notice, self.work
             self._painted, self._noted, self._requests = None, False, []
             line = b""
@@ -152,6 +155,11 @@ class Session:
         """Return a copy of a part of the labels (planes, h, w) that no write in progress can tear."""
         with self._lock:
             return self.labels.volume[where.slices].copy()
+
+    def box(self, label: int) -> Box:
+        """Return the bounding box of an object. Raises LabelError when there is none."""
+        with self._lock:
+            return self.labels.box(label)
 
     def rows(self) -> list[Row]:
         """Return the table of all objects, in the order of their numbers."""
@@ -264,9 +272,16 @@ class Session:
             self._stored = project.stored(self.shape)
             self._stored.tidy()
             self.recovered = replay(self, project)
+        except OSError as error:
+            project.close()
+            raise ProjectError(
+                f"The project {project.folder} cannot be read ({error.strerror or error}).",
+                "Give yourself the right to read its files, or restore them.",
+            ) from error
         except BaseException:
             project.close()
             raise
+        self.returned = self.labels.count()
         self._requests.clear()
         self.notice = Notice(self.recovered, error=bool(self.recovered))
         self._project = project
@@ -305,7 +320,9 @@ class Session:
 
     def _question(self, ticket: int) -> Predict:
         state = self.state
-        return Predict(ticket, group(state.prompts, batched=state.browsing.batched), self._usual_size())
+        # What is done while an object is taken up is meant for that one.
+        objects = (state.prompts,) if state.target else group(state.prompts, batched=state.browsing.batched)
+        return Predict(ticket, objects, self._usual_size())
 
     def _usual_size(self) -> float | None:
         """Return the median diameter of the newest objects in their planes, None when they are few."""

@@ -45,9 +45,10 @@ def edge_entries(
     line = _near(across, down, pen.width) & objects
     out[line] = entries(ids[line])
     if pen.dashes:
-        rows, columns = (np.arange(n) + start for n, start in zip(ids.shape, corner, strict=True))
-        gap = ((rows // pen.dashes)[:, None] + columns // pen.dashes) % 2 == 1
-        out[line & gap] = RIM
+        rows, columns = (
+            (np.arange(n) + start) // pen.dashes % 2 == 1 for n, start in zip(ids.shape, corner, strict=True)
+        )
+        out[line & (rows[:, None] ^ columns)] = RIM
     elif pen.rim:
         out[_near(across, down, pen.rim) & ~objects] = RIM
     if marked:

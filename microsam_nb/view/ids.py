@@ -12,20 +12,28 @@ from .palette import COLOURS
 from .raster import Raster
 
 
-def label_ids(plane: NDArray[np.uint32], raster: Raster, hidden: int = 0) -> NDArray[np.uint32]:
+def label_ids(
+    plane: NDArray[np.uint32], raster: Raster, hidden: int = 0, start: tuple[int, int] | None = None
+) -> NDArray[np.uint32]:
     """Return the labels of a plane (y, x) at the pixels of a raster, uint32 (h, w); 0 outside and for ``hidden``.
 
-    Only the pixels that are returned are read.
+    Only the pixels that are returned are read. ``plane`` is a part that begins at ``start`` (y, x), or all of it.
     """
     out = np.zeros((raster.height, raster.width), np.uint32)
-    rows, down = _places(raster.top, raster.bottom, raster.step, 0, plane.shape[0], clip=True)
-    columns, across = _places(raster.left, raster.right, raster.step, 0, plane.shape[1], clip=True)
+    y, x = start or (0, 0)
+    rows, down = _places(raster.top, raster.bottom, raster.step, y, y + plane.shape[0], clip=start is None)
+    columns, across = _places(raster.left, raster.right, raster.step, x, x + plane.shape[1], clip=start is None)
     if not rows.size or not columns.size:
         return out
-    if raster.step == 1:
-        out[down, across] = plane[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    if raster.step > 1:
+        out[down, across] = plane[np.ix_(rows - y, columns - x)]
     else:
-        out[down, across] = plane[np.ix_(rows, columns)]
+        few = plane[rows[0] - y : rows[-1] + 1 - y, columns[0] - x : columns[-1] + 1 - x]
+        times = round(1 / raster.step)
+        if times > 1:  # repeating is faster than looking up
+            few = few.repeat(times, 1).repeat(times, 0)
+        top, left = raster.top + down.start - rows[0] * times, raster.left + across.start - columns[0] * times
+        out[down, across] = few[top : top + rows.size, left : left + columns.size]
     if hidden:
         out[out == hidden] = 0
     return out

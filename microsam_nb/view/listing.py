@@ -12,6 +12,7 @@ from ..session import Row
 KEYS = ("label", "area", "score", "name", "category")
 
 _COMPARED = re.compile(r"^(id|size|area|score)\s*(<=|>=|<|>|=)\s*([\d.]+)$")
+_COMPARABLE = ("id", "size", "area", "score")
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge, "=": operator.eq,
 }  # fmt: skip
@@ -29,6 +30,15 @@ def arrange(rows: Sequence[Row], text: str, key: str, descending: bool, pixel: f
     filled.sort(key=lambda row: row.label)
     filled.sort(key=lambda row: _comparable(_value(row, key)), reverse=descending)
     return filled + empty
+
+
+def unknown_column(text: str) -> str:
+    """Return what a filter compares that is no column, "" when there is nothing of the kind."""
+    for one in _tests(text):
+        found = re.match(r"([^<>=]+)(<=|>=|<|>|=)", one)
+        if found and _COMPARED.match(one) is None and found[1] not in _COMPARABLE:
+            return found[1]
+    return ""
 
 
 def _value(row: Row, key: str) -> float | str | None:

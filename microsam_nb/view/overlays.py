@@ -15,6 +15,9 @@ from .paint import Patch, encode_entries
 from .palette import POSITIVE, PROPOSAL, entries, palette, single
 from .raster import Raster
 
+#: From so many masks on, within at most so many pixels, all are painted at once.
+_MANY, _MOST = 8, 1 << 24
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -36,26 +39,30 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Style:
-    """How the objects of a layer look: filled or not, ``colour`` None for one each, rims and dashes of outlines."""
+    """How the objects of a layer look: filled or not, ``colour`` None for one each.
+
+    Their outlines: ``width`` in CSS pixels, dark rim, dashes.
+    """
 
     colour: tuple[int, int, int] | None = None
     filled: bool = True
     rim: bool = True
     dashed: bool = False
+    width: int = 2
 
     @property
     def table(self) -> NDArray[np.uint8]:
         return palette() if self.colour is None else single(self.colour)
 
     def pen(self, density: float) -> Pen:
-        """Return the pen for a screen of ``density`` device pixels per CSS pixel, about as fine as the raster."""
+        """Return the pen for a raster about as fine as a screen of ``density`` device pixels per CSS pixel."""
         unit = max(1, round(density))
-        return Pen(2 * unit, unit if self.rim else 0, 5 * unit if self.dashed else 0, 4 * unit)
+        return Pen(self.width * unit, unit if self.rim else 0, 5 * unit if self.dashed else 0, 4 * unit)
 
 
 #: Committed objects, filled and as outlines.
 OBJECTS = Style(rim=False)
-CONTOURS = Style(filled=False)
+CONTOURS = Style(filled=False, width=3)
 CANDIDATES = Style(dashed=True)
 PROPOSALS = Style(PROPOSAL)
 MASKS = Style(POSITIVE, filled=False, dashed=True)
@@ -74,10 +81,18 @@ def label_source(volume: NDArray[np.uint32], plane: int, hidden: int = 0) -> Sou
 def mask_source(masks: Collection[Mask], plane: int) -> Source:
     """Return masks as a source; the last one lies on top."""
     kept = tuple(masks)
-    extent = kept[0].box if kept else None
+    if not kept:
+        return Source(lambda raster: mask_ids(kept, plane, raster))
+    extent = kept[0].box
     for mask in kept[1:]:
-        extent = mask.box if extent is None else extent.union(mask.box)
-    return Source(lambda raster: mask_ids(kept, plane, raster), extent)
+        extent = extent.union(mask.box)
+    _, height, width = extent.shape
+    if len(kept) < _MANY or height * width > _MOST:
+        return Source(lambda raster: mask_ids(kept, plane, raster), extent)
+    # Many masks: each is painted once, whatever the number of parts that are asked for.
+    start = extent.start[1:]
+    painted = mask_ids(kept, plane, Raster(1, *start, height, width))
+    return Source(lambda raster: label_ids(painted, raster, 0, start), extent)
 
 
 def mask_prompts(prompts: Iterable[Prompt]) -> tuple[Mask, ...]:

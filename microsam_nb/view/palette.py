@@ -7,18 +7,19 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-#: Blue, green, cyan and lime come first: they stand out from brown, pink and purple stains as from grey. Every
-#: second one is dark, so that neighbours differ in lightness too. Yellow is left to the proposal.
+#: Blue, green and lime come first: they stand out from brown, pink and purple stains as from grey. None is so dark
+#: that its outline is lost on a black ground. Neighbours differ in lightness, or between blue and yellow, which
+#: nearly everybody sees. Yellow itself is left to the proposal.
 _BASE = np.array(
     [
         (0, 190, 255),
-        (0, 150, 90),
-        (150, 230, 60),
-        (30, 80, 235),
-        (255, 150, 215),
-        (200, 70, 0),
-        (120, 240, 215),
-        (140, 60, 190),
+        (0, 195, 105),
+        (180, 240, 60),
+        (70, 115, 255),
+        (255, 155, 215),
+        (255, 105, 25),
+        (130, 245, 220),
+        (175, 90, 255),
     ],
     np.float64,
 )

@@ -17,6 +17,8 @@ from .raster import Raster, overview
 
 #: Pixels of the plane that are read at a time for an overview.
 _STRIP = 4 << 20
+#: Each pixel of an overview is the mean of so many times so many places in the plane, where there are as many.
+_FINE = 4
 #: Bytes of an overview, and of a part, that are kept, so that another contrast need not read the plane again.
 _KEPT = 256 << 20
 
@@ -61,7 +63,7 @@ class Pictures:
         """
         if plane not in self._windows:
             count = max(1, self._image.channels)
-            if self._photo:
+            if self.photograph:
                 found = ((0.0, 255.0),) * count
             elif count <= 2:
                 found = self._image.contrast_of(plane)
@@ -86,7 +88,7 @@ class Pictures:
         """Return a channel's own colour: white when it is the only one, red, green and blue of a photograph."""
         if self._image.channels <= 1:
             return "#ffffff"
-        if self._photo:
+        if self.photograph:
             return ("#ff0000", "#00ff00", "#0000ff", "#ffffff")[channel]
         return COLOURS[channel % len(COLOURS)]
 
@@ -112,25 +114,26 @@ class Pictures:
                 continue
             pixels = self._raw.get((look.plane, raster))
             if pixels is None:
-                pixels = self._read(look.plane, raster)
+                pixels = self._read(look.plane, raster, _FINE)
                 if pixels.nbytes * full.area <= _KEPT * raster.area:
                     self._raw[look.plane, raster] = pixels
             yield raster, self._compose(look, pixels)
 
     def _compose(self, look: Look, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-        if self._photo and not look.channels:
+        if self.photograph and not look.channels:
             plain = np.ma.filled(pixels[..., :3], 0) if np.ma.is_masked(pixels) else np.asarray(pixels[..., :3])
             return np.ascontiguousarray(plain, np.uint8)
         return compose(pixels, self.stains(look))
 
     @property
-    def _photo(self) -> bool:
+    def photograph(self) -> bool:
+        """Whether the channels are red, green, blue and maybe alpha, shown as they are."""
         if self._rgb is None:
             self._rgb = is_rgb(self._image)
         return self._rgb
 
     def _alpha(self, channel: int) -> bool:
-        return channel == 3 and self._photo
+        return channel == 3 and self.photograph
 
     def _rectangle(self, raster: Raster) -> tuple[int, int, int, int]:
         _, height, width = self._image.shape
@@ -138,12 +141,21 @@ class Pictures:
         y1, x1 = min(height, raster.bottom * step), min(width, raster.right * step)
         return raster.top * step, raster.left * step, y1, x1
 
-    def _read(self, plane: int, raster: Raster) -> NDArray[np.generic]:
-        """Return the intensities of a part; those of a coarse raster are means of 2 x 2 places in each of its cells."""
+    def _read(self, plane: int, raster: Raster, fine: int = 2) -> NDArray[np.generic]:
+        """Return the intensities of a part: means of ``fine`` x ``fine`` places in each cell of a coarse raster."""
         step = int(raster.step)
-        if step == 1:
-            return self._image.region(plane, *self._rectangle(raster))
-        return _halved(self._image.region(plane, *self._rectangle(raster), step // 2))[: raster.height, : raster.width]
+        inner = _finer(self._image, step, fine)
+        pixels = self._image.region(plane, *self._rectangle(raster), inner)
+        while inner < step:
+            pixels, inner = _halved(pixels), 2 * inner
+        return pixels[: raster.height, : raster.width]
+
+
+def _finer(image: Image, step: int, fine: int) -> int:
+    """Return the step to read at for means of ``fine`` x ``fine``, or that of a smaller copy, which holds means."""
+    inner = max(1, step // fine)
+    copies = [one.shrink for one in image.levels if inner <= one.shrink <= step and one.shrink & (one.shrink - 1) == 0]
+    return max(copies, default=inner)
 
 
 def _sample(image: Image, plane: int) -> NDArray[np.generic]:
@@ -176,12 +188,10 @@ def _halved(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
 def _strips(full: Raster, image: Image) -> Iterator[Raster]:
     """Yield the parts of a whole plane's raster in the order in which its file is best read."""
     step = int(full.step)
-    if image.levels:
-        # A smaller copy is quick to read: fewer, larger parts.
-        shrink = max((one.shrink for one in image.levels if one.shrink <= max(1, step // 2)), default=1)
-    else:
-        # Out of memory only what is wanted is read; of a file, whole chunks.
-        shrink = 1 if image.lazy else max(1, step // 2)
+    # Of a file whole chunks are read, out of memory only what is wanted; a smaller copy is quick.
+    shrink = _finer(image, step, _FINE)
+    if image.lazy:
+        shrink = max((one.shrink for one in image.levels if one.shrink <= shrink), default=1)
     tall = max(1, image.block[0] * shrink // step)
     wide = min(full.width, max(1, _STRIP * shrink**2 // (tall * step * step)))
     if wide * step > image.block[1]:

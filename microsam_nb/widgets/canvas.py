@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import ipywidgets as widgets
 from ipycanvas import Canvas, MultiCanvas
 
-from ..core import Box, Candidate, Image, Mask, MicrosamError, Prompt
+from ..core import Box, Candidate, Image, Mask, MaskPrompt, MicrosamError, Prompt
 from ..session import Change, Layers, Session
 from ..view import Look, Pictures, Viewport, snapshot
 from ..view.marks import marks
-from ..view.overlays import CANDIDATES, MASKS, PROPOSALS, label_source, mask_prompts, mask_source, objects
+from ..view.overlays import CANDIDATES, MASKS, PROPOSALS, Source, label_source, mask_source, objects
 from .batch import batch, number
 from .closing import close_tree
 from .overlay import Overlay
@@ -56,10 +56,14 @@ class Screen:
         self._density = 1.0
         #: What the browser shows; None when that is not known.
         self._drawn: _Scene | None = None
+        self._new_page = True
+        #: What the masks of the state look like on a raster, with the tuple that they were taken from, and the plane.
+        self._sources: dict[str, tuple[object, int, Source]] = {}
         self.pictures = Pictures(image)
         self._picture = Picture(self.pictures, self._plane_size, self._lock, self._arrived, self._failed)
         self._objects, self._candidates, self._proposals, self._masks = (Overlay() for _ in range(4))
         self.canvas = MultiCanvas(4, width=width, height=height)
+        self.canvas.on_client_ready(self._page_opened)
         self.canvas.layout.width = self.canvas.layout.height = "100%"
         self.box = widgets.Box(
             [self.canvas],
@@ -99,15 +103,19 @@ class Screen:
         return True
 
     def paint(self, change: Change, *, everything: bool = False) -> None:
-        """Draw what changed as one message; with ``everything``, on a page that has nothing yet."""
+        """Draw what changed as one message; with ``everything``, all that is visible.
+
+        Pixels are sent again only to a page that was opened since they were.
+        """
         with self._lock:
             now, old = self._scene(), None if everything else self._drawn
+            empty, self._new_page = self._new_page and old is None, self._new_page and old is not None
             try:
                 with batch():
-                    self._paint(now, old, change)
+                    self._paint(now, old, change, empty=empty)
             except BaseException:
                 # Nothing was sent: what the browser holds is not what was meant to be there.
-                self._drawn = None
+                self._drawn, self._new_page = None, True
                 raise
             self._drawn = now
 
@@ -137,18 +145,22 @@ class Screen:
             prompts=state.prompts,
         )
 
-    def _paint(self, now: _Scene, old: _Scene | None, change: Change) -> None:
-        if old is None:
+    def _page_opened(self) -> None:
+        self._new_page = True
+
+    def _paint(self, now: _Scene, old: _Scene | None, change: Change, *, empty: bool) -> None:
+        if empty:
             for overlay in (self._objects, self._candidates, self._proposals, self._masks):
                 overlay.forget()
-        plane = old is None or now.look.plane != old.look.plane
-        moved = plane or old is None or now.view != old.view or now.density != old.density
+        before = self._drawn if old is None and not empty else old
+        moved = old is None or now.view != old.view or now.density != old.density
         layered = old is None or now.layers != old.layers
-        pictured = self._picture.look(now.look, now.view, everything=old is None)
-        if plane:
+        pictured = self._picture.look(now.look, now.view, everything=empty)
+        if before is not None and now.look.plane != before.look.plane:
+            moved = True
             for overlay in (self._objects, self._candidates, self._proposals, self._masks):
                 overlay.empty()
-        drawn = self._update(now, old, change.labels)
+        drawn = self._update(now, before, change.labels)
         if moved or pictured or old is None or now.layers.image != old.layers.image:
             self._show_image(now)
         if moved or layered or drawn:
@@ -181,24 +193,28 @@ class Screen:
             )
         else:
             drawn |= self._objects.empty()
-        for overlay, layer, style, masks, before in (
-            (self._candidates, layers.candidates, CANDIDATES, _masks(now.candidates), old and _masks(old.candidates)),
-            (self._proposals, layers.proposal, PROPOSALS, _masks(now.proposals), old and _masks(old.proposals)),
-            (self._masks, layers.prompts, MASKS, mask_prompts(now.prompts), old and mask_prompts(old.prompts)),
+        for overlay, layer, style, name in (
+            (self._candidates, layers.candidates, CANDIDATES, "candidates"),
+            (self._proposals, layers.proposal, PROPOSALS, "proposals"),
+            (self._masks, layers.prompts, MASKS, "prompts"),
         ):
+            given, before = getattr(now, name), () if old is None else getattr(old, name)
+            masks = _masks(given)
             if not layer.visible or not masks:
                 drawn |= overlay.empty()
                 continue
-            drawn |= overlay.update(
-                now.view, mask_source(masks, plane), style, now.density, _changed(masks, before or ()), ()
-            )
+            kept = self._sources.get(name)
+            if kept is None or kept[0] is not given or kept[1] != plane:
+                kept = self._sources[name] = given, plane, mask_source(masks, plane)
+            boxes = [] if given is before else _changed(masks, _masks(before))
+            drawn |= overlay.update(now.view, kept[2], style, now.density, boxes, ())
         return drawn
 
     def _boxes(self, labels: list[int]) -> list[Box]:
         found = []
         for label in labels:
             try:
-                found.append(self._session.labels.box(label))
+                found.append(self._session.box(label))
             except (MicrosamError, KeyError):
                 continue  # it is gone: what was written tells where
         return _together(found)
@@ -237,14 +253,13 @@ class Screen:
         self._session.say(f"A part of the image cannot be shown. {text}", error=True)
 
 
-def _masks(found: tuple[Candidate, ...]) -> tuple[Mask, ...]:
-    return tuple(one.mask for one in found)
+def _masks(found: tuple[Candidate, ...] | tuple[Prompt, ...]) -> tuple[Mask, ...]:
+    """Return the masks of candidates, or those among prompts."""
+    return tuple(one.mask for one in found if isinstance(one, Candidate | MaskPrompt))
 
 
 def _changed(now: Sequence[Mask], before: Sequence[Mask]) -> list[Box]:
     """Return where masks came or went."""
-    if now is before:
-        return []
     ours, theirs = {id(mask): mask for mask in now}, {id(mask): mask for mask in before}
     return _together([{**ours, **theirs}[one].box for one in ours.keys() ^ theirs.keys()])
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
+import numpy as np
 
 from ..core import Image
 from ..session import Change, Channel, Session, SetChannels
+from ..view import Pictures
 from ..view.histogram import Histogram, histograms
 from .buttons import mark, plain_button
 from .closing import close_tree
@@ -19,18 +21,19 @@ if TYPE_CHECKING:
     from .histogram_plot import HistogramPlot
 
 _RGB = ("Red", "Green", "Blue", "Alpha")
-#: Colours of channels where the user has chosen none, as the picture is made.
-_OWN = {1: ("#ffffff",), 2: ("#ff0000", "#00ff00")}
-_THREE = ("#ff0000", "#00ff00", "#0000ff")
 
 
 class ContrastPanel:
-    """A histogram of one channel at a time, numbers for its range, and a line per channel."""
+    """A histogram of one channel at a time, numbers for its range, and a line per channel.
 
-    def __init__(self, image: Image, session: Session, hands: Hands) -> None:
+    ``pictures`` of the image tell what colours and ranges its channels have where the user has chosen none.
+    """
+
+    def __init__(self, image: Image, session: Session, hands: Hands, pictures: Pictures | None = None) -> None:
         from .histogram_plot import HistogramPlot
 
         self._image, self._session, self._hands = image, session, hands
+        self._pictures = pictures or Pictures(image)
         self._count = max(1, image.channels)
         self._chosen = 0
         self._plane = -1
@@ -44,15 +47,15 @@ class ContrastPanel:
             Bound(self.low, hands, lambda value: self._set_range(value, None)),
             Bound(self.high, hands, lambda value: self._set_range(None, value)),
         ]
-        self.auto = plain_button("msam-auto", "magic", "The range that the model sees", self._auto, "Auto")
+        self.auto = plain_button("msam-auto", "magic", "The range that is found in the pixels", self._auto, "Auto")
         self.full = plain_button("msam-full", "arrows-h", "From the darkest to the brightest pixel", self._full, "Full")
         self.reset = plain_button("msam-reset", "undo", "Show the image its own way again", self._reset, "Reset")
         # The channels of a photograph belong together: changed apart, its colours would shift.
-        self.together = widgets.Checkbox(image.channels in (3, 4), description="All channels together", indent=False)
+        self.together = widgets.Checkbox(self._pictures.photograph, description="All channels together", indent=False)
         self.together.layout.flex = "0 0 auto"
         self.lines = [_Line(self, index, hands) for index in range(self._count)] if self._count > 1 else []
         children = [
-            title("Contrast"), self.plot.figure, widgets.HBox([self.low, self.high]),
+            title("Contrast", "drag the edges of the range"), self.plot.figure, widgets.HBox([self.low, self.high]),
             widgets.HBox([self.auto, self.full, self.reset]), *(line.box for line in self.lines),
         ]  # fmt: skip
         if self.lines:
@@ -81,11 +84,11 @@ class ContrastPanel:
 
     def name_of(self, index: int) -> str:
         """What a channel is called."""
-        return _RGB[index] if self._image.channels in (3, 4) else f"Channel {index + 1}"
+        return _RGB[index] if self._pictures.photograph else f"Channel {index + 1}"
 
     def own_colour(self, index: int) -> str:
         """The colour of a channel in the image's own way."""
-        return _OWN.get(self._count, _THREE)[index] if index < len(_OWN.get(self._count, _THREE)) else "#ffffff"
+        return self._pictures.colour(index)
 
     # On the screen's thread.
 
@@ -108,8 +111,7 @@ class ContrastPanel:
 
     def _window(self, index: int) -> tuple[float, float]:
         """Return the range of a channel as it is shown now."""
-        own = self._image.contrast_of(self._plane)
-        low, high = own[min(index, len(own) - 1)]
+        low, high = self._pictures.windows(self._plane)[index]
         channel = self._channels()[index]
         return low if channel.low is None else channel.low, high if channel.high is None else channel.high
 
@@ -117,8 +119,17 @@ class ContrastPanel:
         if found is None:
             self.show(Change(layers=True))
             return
-        if found[1] > found[0]:
-            self.change(self._chosen, low=found[0], high=found[1])
+        if not found[1] > found[0]:
+            return
+        # The range may reach beyond the histogram: an end that stayed where it is drawn has not been dragged.
+        edges = self._histograms[self._chosen].edges
+        reach = (edges[-1] - edges[0]) / 200
+        old = self._window(self._chosen)
+        drawn = np.clip(old, edges[0], edges[-1])
+        low, high = (
+            o if abs(f - d) < reach and o != d else f for f, o, d in zip(found, old, drawn.tolist(), strict=True)
+        )
+        self.change(self._chosen, low=low, high=high)
 
     def _set_range(self, low: float | None, high: float | None) -> None:
         old = self._window(self._chosen)

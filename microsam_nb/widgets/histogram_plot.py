@@ -46,10 +46,11 @@ class HistogramPlot:
             with self._line.hold_sync():
                 self._line.x = np.repeat(histogram.edges, 2)[1:-1]
                 self._line.y = np.repeat(counts, 2)
-            with self._x.hold_sync():
-                self._x.min, self._x.max = float(histogram.edges[0]), float(histogram.edges[-1])
         edges = self._shown.edges
-        shown = np.clip([low, high], edges[0], edges[-1])
+        # Black and white are on the axis also when no pixel is as dark or as bright, or they could not be dragged.
+        with self._x.hold_sync():
+            self._x.min, self._x.max = float(min(edges[0], low)), float(max(edges[-1], high))
+        shown = np.array([low, high], np.float64)
         now = self.selector.selected
         if now is None or len(now) != 2 or not np.allclose(now, shown, rtol=0, atol=1e-9):
             self._bound.show(shown)

@@ -268,7 +268,7 @@ function guardKeys(listen, root, canvas, shortcuts, local, act) {
   for (const kind of ["keydown", "keypress", "keyup"]) listen(root, kind, (e) => { if (e.key !== "Tab") e.stopPropagation(); }, { capture: false });
 }
 
-// ---- A kernel that has gone, or is busy with a cell, answers nothing: say so on the picture. ---------------------------
+// ---- A kernel that has gone, or is busy, answers nothing: say so on the picture. ---------------------------------------
 
 function watchKernel(target, box, oldest, gone) {
   const veil = document.createElement("div");
@@ -280,7 +280,7 @@ function watchKernel(target, box, oldest, gone) {
     if (target.comm_live === false) return ["The kernel has stopped. Run the cell again: your objects are kept.", "#c62828"];
     if (kernel?.connectionStatus && kernel.connectionStatus !== "connected")
       return ["The connection to the kernel is lost. What you do is done when it is back.", "#c62828"];
-    if (kernel?.status === "busy" && Date.now() - oldest() > 1500) return ["The kernel is busy with a cell; what you do is done after it.", "#5d4037"];
+    if (Date.now() - oldest() > 1500) return ["The kernel is busy; what you do is done in its turn.", "#5d4037"];
     return ["", ""];
   };
   const look = () => {
@@ -324,7 +324,15 @@ function attach(model, target, view) {
   let views = 0, numbers = 0, timer = 0;
   let pending = []; // {number, born, shape}
   let chosen = null; // {number, tool, positive}: chosen by a key, and not yet confirmed
-  const send = (message) => model.send({ ...message, screen, time: Date.now() });
+  // Whether a message went out: a kernel that has gone takes none.
+  const send = (message) => {
+    try {
+      if (target.comm_live !== false) model.send({ ...message, screen, time: Date.now() });
+      return target.comm_live !== false;
+    } catch {
+      return false;
+    }
+  };
   const tell = () => {
     refresh();
     timer ||= setTimeout(() => {
@@ -339,9 +347,9 @@ function attach(model, target, view) {
   const positive = () => chosen?.positive ?? model.get("positive");
   const post = (message, e, shape = null) => {
     const [button, shift, ctrl, alt] = [e.button ?? 0, !!e.shiftKey, !!e.ctrlKey || !!e.metaKey, !!e.altKey];
-    send({ tool: tool(), positive: positive(), plane: sight.base.plane, button, shift, ctrl, alt, ...message, number: ++numbers });
-    // A dead kernel will never answer.
-    if (shape && target.comm_live !== false) pending.push({ number: numbers, born: Date.now(), shape });
+    const all = { tool: tool(), positive: positive(), plane: sight.base.plane, button, shift, ctrl, alt, ...message };
+    const sent = send({ ...all, number: ++numbers });
+    if (sent && shape) pending.push({ number: numbers, born: Date.now(), shape });
     refresh();
   };
 
@@ -417,6 +425,7 @@ function attach(model, target, view) {
       sight.coming = null;
       if (!moving || !sight.live) sight.live = { y: coming.y, x: coming.x, zoom: coming.zoom };
       sight.preview();
+      overlay.dataset.view = `${coming.y} ${coming.x} ${coming.zoom}`; // what the picture shows, for whoever looks from outside
     }
     const done = sight.base?.done[screen] ?? 0;
     pending = pending.filter((one) => one.number > done && Date.now() - one.born < OLD);
@@ -430,8 +439,8 @@ function attach(model, target, view) {
     overlay.width = Math.round(sight.width * density);
     overlay.height = Math.round(sight.height * density);
     ink.setTransform(density, 0, 0, density, 0, 0);
-    send({ kind: told ? "size" : "ready", width: sight.width, height: sight.height, density });
-    told = true;
+    const { width, height } = sight;
+    told = send({ kind: told ? "size" : "ready", width, height, density }) || told;
     rect = null;
     refresh();
   }
@@ -660,6 +669,7 @@ function attach(model, target, view) {
     if (!button) return;
     const meant = model.get("shortcuts").find((k) => button.classList.contains(`msam-${k.command}`));
     if (meant) choose(meant.tool, meant.command);
+    if (meant?.command === "escape") corners = [];
     if (e.detail > 0) canvas.focus({ preventScroll: true });
     else setTimeout(() => { if (document.activeElement === document.body) canvas.focus({ preventScroll: true }); }, 300);
   });

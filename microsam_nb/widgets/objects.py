@@ -10,7 +10,7 @@ import ipywidgets as widgets
 from ..core import VoxelSize
 from ..session import Change, Describe, Merge, Row, Select, Session
 from ..view import Command, colour_of
-from ..view.listing import KEYS, arrange
+from ..view.listing import KEYS, arrange, unknown_column
 from .buttons import command_button, plain_button
 from .hands import Hands
 from .panels import title
@@ -127,6 +127,8 @@ class ObjectsPanel:
         listed, total = len(self._listed), len(self._rows)
         if not total:
             return "No objects yet. Click on one in the image, then C keeps it."
+        if strange := unknown_column(self._text):
+            return f"There is no column '{strange}': compare id, size or score, or write a part of a name or class."
         text = f"{total} object{'s' if total > 1 else ''}" if listed == total else f"{listed} of {total} objects"
         return f"{text}, {picked} picked" if picked else text
 

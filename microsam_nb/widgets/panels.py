@@ -90,8 +90,8 @@ class Panels:
             panel.close()
 
 
-def title(text: str) -> widgets.HTML:
-    """Return the heading of a panel."""
-    head = widgets.HTML(text)
+def title(text: str, hint: str = "") -> widgets.HTML:
+    """Return the heading of a panel, with a hint beside it."""
+    head = widgets.HTML(f"{text} <span class='msam-hint'>{hint}</span>" if hint else text)
     head.add_class("msam-title")
     return head

@@ -72,7 +72,7 @@ class Picture:
         if self.overview.raster is None:
             self.overview.hold(self._full)
         # In between, what is held will do and may be wanted again.
-        if view.zoom * self._full.step > DETAIL:
+        if self._near(view):
             self._wanted = plan(view, None if self._stale else self.detail.raster)
         else:
             self._wanted = None
@@ -85,11 +85,12 @@ class Picture:
 
     def show(self, layer: Canvas, view: Viewport, opacity: float) -> None:
         """Draw the picture on a layer of the screen."""
-        complete = self.detail.raster is not None and self.detail.raster.covers(view)
+        near = self._near(view)
+        complete = near and self.detail.raster is not None and self.detail.raster.covers(view)
         if not complete:
             self.overview.show(layer, view, opacity, sharp=True)
-        # Through a faint layer both would be seen.
-        if complete or opacity == 1:
+        # From far away it would be a patch of another texture; and through a faint layer both would be seen.
+        if complete or (near and opacity == 1):
             self.detail.show(layer, view, opacity, sharp=True)
 
     def wait(self, timeout: float) -> bool:
@@ -116,6 +117,10 @@ class Picture:
             self._thread = threading.Thread(target=self._run, name="microsam-picture", daemon=True)
             self._thread.start()
         self._wake.notify_all()
+
+    def _near(self, view: Viewport) -> bool:
+        """Whether more can be seen than the overview has."""
+        return self._full.step > 1 and view.zoom * self._full.step > DETAIL
 
     def _job(self) -> bool:
         return self._parts is not None or self._lacking() is not None

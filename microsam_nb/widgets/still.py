@@ -33,7 +33,7 @@ class Still:
         self._handles: list[Any] = []
         self._timer: threading.Timer | None = None
         self._waiting = 0.0
-        self._lock = threading.Lock()
+        self._lock, self._drawing = threading.Lock(), threading.Lock()
 
     def display(self, bundle: dict[str, Any]) -> None:
         """Show an annotator's mime bundle in the cell that runs."""
@@ -62,16 +62,17 @@ class Still:
             self._timer.start()
 
     def flush(self) -> None:
-        """Draw now, if something changed."""
-        with self._lock:
-            if self._timer is None:
-                return
-            self._timer.cancel()
-            self._timer, self._waiting = None, 0.0
-            handles = list(self._handles)
-        try:
-            data = {"image/png": base64.b64encode(self._draw()).decode("ascii"), "text/plain": "Annotated image"}
-            for handle in handles:
-                handle.update(data, raw=True)
-        except Exception:  # noqa: BLE001 - a missing picture must not disturb the work
-            _log.exception("The picture for the saved notebook could not be made.")
+        """Draw now, if something changed; when it returns, the newest picture has been sent."""
+        with self._drawing:
+            with self._lock:
+                if self._timer is None:
+                    return
+                self._timer.cancel()
+                self._timer, self._waiting = None, 0.0
+                handles = list(self._handles)
+            try:
+                data = {"image/png": base64.b64encode(self._draw()).decode("ascii"), "text/plain": "Annotated image"}
+                for handle in handles:
+                    handle.update(data, raw=True)
+            except Exception:  # noqa: BLE001 - a missing picture must not disturb the work
+                _log.exception("The picture for the saved notebook could not be made.")

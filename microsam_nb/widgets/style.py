@@ -21,12 +21,14 @@ _CSS = """
 .msam-annotator .msam-button.msam-worded i { margin-right: 4px; }
 .msam-annotator .msam-button:focus-visible { outline: 2px solid var(--msam-brand); outline-offset: -2px; }
 .msam-group .widget-dropdown, .msam-group .widget-slider { margin: 0; }
-.msam-stage { display: flex; flex-flow: row wrap; gap: 8px; align-items: flex-start; overflow: hidden; width: 100%; }
+.msam-stage { display: flex; flex-flow: row wrap; gap: 8px; align-items: flex-start; overflow: hidden; width: 100%;
+  container-type: inline-size; }
 .msam-side { flex: 1 1 300px; max-width: 460px; min-width: 0; max-height: 70vh; overflow: auto; margin: 0; }
 .msam-side:has(> .msam-objects) { flex-basis: 330px; }
 .msam-panel { border: 1px solid var(--msam-line); border-radius: 3px; padding: 4px 6px 6px; margin: 0 0 6px;
   width: auto; overflow: hidden; flex: 0 0 auto; }
 .msam-title { font-weight: 600; }
+.msam-hint { font-weight: normal; color: var(--msam-faint); margin-left: 6px; }
 .msam-panel .widget-inline-hbox, .msam-panel .widget-hbox { margin: 1px 0; }
 .msam-panel .widget-checkbox { margin: 0; width: auto; flex: 0 0 108px; min-width: 0; }
 .msam-panel .widget-checkbox .widget-label-basic { min-width: 0; }
@@ -37,8 +39,9 @@ _CSS = """
 .msam-alert { color: var(--msam-error); }
 .msam-late { opacity: 0; animation: msam-appear 0.15s 0.4s forwards; font-style: italic; color: var(--msam-faint); }
 @keyframes msam-appear { to { opacity: 1; } }
-.msam-progress { flex: 1 0 250px; max-width: 420px; gap: 8px; align-items: center; margin: 0; height: 2.9em; }
-.msam-progress .msam-work { flex: 1 1 auto; min-width: 0; margin: 0; }
+.msam-progress { flex: 1 0 270px; max-width: 420px; gap: 8px; align-items: center; margin: 0; height: 2.9em; }
+.msam-progress .msam-work { flex: 1 1 auto; min-width: 0; margin: 0; height: auto; font-size: 12px; }
+.msam-progress .msam-work .widget-html-content { line-height: 1.2; }
 .msam-track { height: 5px; border-radius: 3px; overflow: hidden; background: var(--msam-raised); max-width: 480px; }
 .msam-track > div { height: 100%; background: var(--msam-brand); transition: width 0.2s; }
 .msam-track.msam-unknown > div { width: 25%; animation: msam-run 1.4s infinite alternate ease-in-out; }

@@ -81,7 +81,7 @@ function render({ model, el }) {
         const cell = make("span", `${column.number ? "number" : ""} ${column.editable ? "text" : ""}`, row);
         cell.textContent = texts[i];
         cell.dataset.key = column.key;
-        if (column.editable) cell.title = texts[i] || `Double-click to enter a ${column.title.toLowerCase()}`;
+        if (column.editable) cell.title = texts[i] || `Click and type to enter a ${column.title.toLowerCase()}`;
       });
     });
   }
@@ -115,7 +115,21 @@ function render({ model, el }) {
     input.onchange = input.onblur = () => finish(true);
   }
   // Before the annotator's guard of keys, which gives the focus back to the image and so ends the edit.
+  let chosen = null; // the cell that was clicked last
   const strike = (e) => {
+    if (!editing && list.contains(e.target)) {
+      // As in a spreadsheet: letters are typed into the chosen cell. They are never commands here.
+      const letter = e.key.length === 1 && !e.ctrlKey && !e.metaKey && !e.altKey;
+      if (!letter && e.key !== "F2" && e.key !== "Enter") return;
+      e.preventDefault();
+      e.stopImmediatePropagation();
+      const row = chosen && body.querySelector(`.row[data-label="${chosen.label}"]`);
+      const cell = row?.querySelector(`span.text[data-key="${chosen.key}"]`);
+      if (!cell || (letter && e.key === " ")) return;
+      edit(cell, chosen.label);
+      if (letter) editing.input.value = e.key;
+      return;
+    }
     if (!editing || e.target !== editing.input || e.isComposing) return;
     if (e.key === "Escape" || e.key === "Enter") finish(e.key === "Enter");
   };
@@ -128,6 +142,7 @@ function render({ model, el }) {
     // The first click of a double click has drawn the row anew: what counts is where the second one falls.
     if (cell && e.detail > 1) { edit(cell, label); return; }
     if (e.detail > 1) return;
+    chosen = { label, key: cell ? cell.dataset.key : "name" };
     model.send({ kind: "pick", label, more: e.shiftKey || e.ctrlKey || e.metaKey });
   };
   body.onmousedown = (e) => { if (e.detail > 1 && e.target.tagName !== "INPUT") e.preventDefault(); };

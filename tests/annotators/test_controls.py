@@ -11,6 +11,7 @@ from microsam_nb.annotators import controls
 from microsam_nb.annotators.base import Annotator
 from microsam_nb.core import BoxPrompt, Candidate, Mask, Point, Polygon, Scribble
 from microsam_nb.session import LoadLabels, SetBrush, SetTool, SetView, Suggest, Tool
+from microsam_nb.view import Command
 
 
 @pytest.fixture
@@ -348,3 +349,32 @@ def test_two_strokes_that_arrive_in_a_burst_stay_two(annotator, raw):
     assert mask.holds(0, 20, 30)
     assert mask.holds(0, 70, 30)
     assert not mask.holds(0, 45, 30), "no line between the two"
+
+
+def test_the_button_leaves_a_polygon_too(annotator, raw):
+    raw.key("g")
+    for place in ((60, 60), (60, 80), (80, 70)):
+        raw.draw(place)
+    annotator._controls.act(Command.ESCAPE)
+    raw.key("Enter")
+    assert annotator.session.state.prompts == ()
+
+
+def test_callbacks_may_come_from_any_thread(annotator):
+    """Newer kernels run them beside the cells."""
+    pages = [Page(annotator, f"screen {i}") for i in range(4)]
+
+    def work(page, row):
+        for i in range(50):
+            page.send("click", wait=False, y=row, x=20 + i)
+
+    threads = [threading.Thread(target=work, args=(page, 20 + 5 * i)) for i, page in enumerate(pages)]
+    for one in threads:
+        one.start()
+    for one in threads:
+        one.join()
+    annotator.wait()
+    prompts = annotator.session.state.prompts
+    assert len(prompts) == 200
+    for i in range(4):
+        assert [p.x for p in prompts if p.y == 20 + 5 * i] == list(range(20, 70)), "in their order"

@@ -72,8 +72,8 @@ def opened(*given, **more) -> EngineService:
 def test_only_new_objects_of_a_batch_are_computed(drawn_image, random_nano, asked):
     service = EngineService(drawn_image, random_nano)
     one, two = (Point(0, 24.0, 26.0),), (BoxPrompt(0, 20.0, 60.0, 40.0, 80.0),)
-    (first,) = answers(service, Predict(1, (one,)))
-    (both,) = answers(service, Predict(2, (one, two)))
+    *_, first = answers(service, Predict(1, (one,)))
+    *_, both = answers(service, Predict(2, (one, two)))
     assert [objects for objects, _ in asked] == [[one], [two]]
     assert both.found[0] is first.found[0]
     assert len(both.found) == 2
@@ -84,7 +84,7 @@ def test_only_new_objects_of_a_batch_are_computed(drawn_image, random_nano, aske
 def test_a_correction_is_read_with_the_answer_before(drawn_image, random_nano, asked):
     service = EngineService(drawn_image, random_nano)
     one = (Point(0, 24.0, 26.0),)
-    (first,) = answers(service, Predict(1, (one,)))
+    *_, first = answers(service, Predict(1, (one,)))
     more = (*one, Point(0, 30.0, 26.0, False), Point(0, 20.0, 26.0))
     answers(service, Predict(2, (more,)))
     assert asked[1][1] == [first.found[0].mask]
@@ -109,7 +109,7 @@ def test_what_is_taken_up_gets_better(drawn):
     half = whole & (np.arange(96) < 40)
     more = whole | (np.hypot(*(np.indices((96, 96)) - np.array([[[70]], [[62]]]))) < 8)
     for start, click in ((half, Point(0, 70.0, 47.0)), (more, Point(0, 70.0, 63.0, False))):
-        (found,) = answers(service, Predict(1, ((MaskPrompt(Mask.crop(start)), click),)))
+        *_, found = answers(service, Predict(1, ((MaskPrompt(Mask.crop(start)), click),)))
         mask = found.found[0].mask.dense(image.shape)[0]
         before = (start & whole).sum() / (start | whole).sum()
         assert (mask & whole).sum() / (mask | whole).sum() > max(0.85, before)

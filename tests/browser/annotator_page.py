@@ -21,10 +21,14 @@ annotator"""
 
 #: Kept in the kernel: what has arrived from the page.
 COUNT = """
+from time import time
 seen, sent = globals().get("seen", []), globals().get("sent", [])
 if not getattr(annotator, "_counted", False):
     annotator._counted = True
-    annotator._interaction.on_msg(lambda _, message, __: (seen.append(message["kind"]), sent.append(message)))
+    def heard(_, message, __):
+        seen.append(message["kind"])
+        sent.append({**message, "arrived": 1000 * time()})
+    annotator._interaction.on_msg(heard)
     annotator._screen.canvas.on_mouse_up(lambda x, y: seen.append("mouse_up"))
     annotator._screen.canvas.on_key_down(lambda *_: seen.append("key_down"))
     for one in annotator._toolbar.buttons.values():
@@ -84,6 +88,13 @@ class Screen:
             f"annotator.session.handle(SetView({y}, {x}, {zoom} * annotator._screen._density))\nTrue"
         )
         self.wait()
+        # The kernel knows before the page does.
+        self.page.wait_for_function(
+            """([y, x, zoom]) => { const over = document.querySelector('.msam-overlay');
+                const v = over.dataset.view.split(' ').map(Number);
+                return v[0] === y && v[1] === x && Math.abs(v[2] - zoom) < 1e-9; }""",
+            arg=self.book.kernel("v = annotator._screen.viewport\n[v.y, v.x, v.zoom]"),
+        )
 
     def go(self, *points: tuple[float, float], button: str = "left", hold: bool = False) -> None:
         """Press at the first of some image positions, move through all, and release at the last."""
@@ -147,6 +158,19 @@ class Screen:
             """() => { const c = document.querySelector('.msam-canvas canvas');
                 return c && c.getContext('2d').getImageData(c.width / 2, c.height / 2, 1, 1).data[3] === 255; }"""
         )
+
+    def clean(self) -> None:
+        """Wait until nothing of the local preview is left."""
+        self.page.mouse.move(5, 5)
+        for _ in range(50):
+            if self.ink() == 0:
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"{self.ink()} pixels of the preview are left")
+
+    def says(self, text: str) -> None:
+        """Wait until the status line says something."""
+        self.page.locator(".msam-status", has_text=text).first.wait_for(timeout=10_000)
 
     def status(self) -> str:
         return self.page.locator(".msam-status").first.inner_text()

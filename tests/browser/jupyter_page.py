@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+import psutil
 from jupyter_client import BlockingKernelClient
 
 FLAGS = [
@@ -40,13 +41,16 @@ def find_chromium() -> str | None:
 class Lab:
     """A JupyterLab server with its own configuration, below a temporary folder.
 
-    It also serves Notebook 7 and Voila where they are installed. ``options`` go to its command line.
+    It also serves Notebook 7 and Voila where they are installed. ``options`` go to its command line. ``program``: the
+    module and command that starts it, in a folder ``work``; ``root``: the folder of notebooks below, if it is another.
     """
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(
+        self, folder: Path, *options: str, program: tuple[str, str] = ("jupyter", "lab"), root: str = ""
+    ) -> None:
         self.folder = folder
-        self.work = folder / "work"
-        self.work.mkdir()
+        (folder / "work").mkdir()
+        self.work = folder / "work" / root
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -66,11 +70,11 @@ class Lab:
         self.log = (folder / "server.log").open("w")
         self.process = subprocess.Popen(
             [
-                sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", f"--port={self.port}",
+                sys.executable, "-m", *program, "--no-browser", "--allow-root", f"--port={self.port}",
                 "--ServerApp.ip=127.0.0.1", "--IdentityProvider.token=", "--ServerApp.password=",
                 "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={self.work}", *options,
             ],
-            env=environment, stdout=self.log, stderr=self.log,
+            env=environment, stdout=self.log, stderr=self.log, cwd=folder / "work",
         )  # fmt: skip
         self.until(lambda: self.get("/api/status"), 90)
 
@@ -165,7 +169,7 @@ class Notebook:
             page.add_init_script(self.script)
         if self.block:
             page.route(self.block, lambda route: route.abort())
-        page.on("pageerror", lambda error: str(error) in FOREIGN or self.errors.append(str(error)))
+        page.on("pageerror", lambda error: str(error) in FOREIGN or self.errors.append(error.stack or str(error)))
         page.goto(self.address + ("?reset" if "/lab/" in self.address else ""), timeout=90_000)
         self._until_open(page)
         return page
@@ -195,7 +199,7 @@ class Notebook:
             self._client = BlockingKernelClient(connection_file=str(file))
             self._client.load_connection_file()
             self._client.start_channels()
-            self._client.wait_for_ready(60)
+            self._client.wait_for_ready(20)
         lines = code.strip().splitlines()
         lines[-1] = f"__import__('json').dumps({lines[-1]})"
         source = "\n".join(lines[:-1])
@@ -219,6 +223,29 @@ class Notebook:
             if time.monotonic() > end:
                 raise AssertionError(f"{expression} stayed {value!r} for {seconds} s")
             self.page.wait_for_timeout(30)
+
+    def restart(self) -> None:
+        """Restart the kernel from the menu, as a user does: JupyterLab takes a restart behind its back badly."""
+        old = self.kernel("__import__('os').getpid()")
+        self.page.get_by_role("menuitem", name="Kernel", exact=True).click()
+        self.page.locator('.lm-Menu-item[data-command="kernelmenu:restart"]').click()
+        self.page.locator(".jp-Dialog button.jp-mod-accept").click()
+        self.until_new_kernel(old)
+
+    def until_new_kernel(self, old: int) -> None:
+        """Wait until the notebook has another kernel than that of process ``old``."""
+        self.forget_kernel()
+        self.lab.until(lambda: not psutil.pid_exists(old), 60)
+
+        def answers() -> bool:
+            self.forget_kernel()
+            try:
+                return self.kernel("__import__('os').getpid()") != old
+            except RuntimeError:  # the server has not started it yet
+                return False
+
+        self.lab.until(answers, 90)
+        self.lab.idle(self.name)
 
     def forget_kernel(self) -> None:
         if self._client is not None:

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from PIL import Image as Bitmap
 
-#: Pixels inside the proposal, none of them under the dot of a click at (y, x).
+#: Pixels inside the proposal, none of them under the dot of a click.
 INSIDE = """
 import numpy as np
 from scipy import ndimage
 found = {name}.session.state.proposal.mask.dense({name}.session.shape)[0]
 deep = np.argwhere(ndimage.binary_erosion(found)) + 0.5
-deep = deep[np.hypot(deep[:, 0] - {y}, deep[:, 1] - {x}) > 5]
+for one in {name}.session.state.prompts:
+    deep = deep[np.hypot(deep[:, 0] - one.y, deep[:, 1] - one.x) > 3.5]
 deep[:: max(1, len(deep) // 12)].tolist()"""
 
 #: RGBA of the visible canvas, or of the layer over it, at places given as shares of width and height.
@@ -84,11 +85,11 @@ class Picture:
             timeout=30_000,
         )
 
-    def until_proposed(self, y: float, x: float, prompts: int = 1) -> list[Place]:
-        """Wait until the answer to a click is yellow on the picture; return places in it."""
+    def until_proposed(self, prompts: int = 1) -> list[Place]:
+        """Wait until the answer to some clicks is yellow on the picture; return places in it."""
         self.book.until(f"len({self.name}.session.state.prompts) == {prompts} and {self.name}.session.state.answered")
-        places = [tuple(p) for p in self.book.kernel(INSIDE.format(name=self.name, y=y, x=x))]
-        assert len(places) > 5, "the answer is too small to be seen"
+        places = [tuple(p) for p in self.book.kernel(INSIDE.format(name=self.name))]
+        assert len(places) >= 4, "the answer is too small to be seen"
         # Yellow over any colour leaves less blue than there was.
         self.until(places, "now.every((p, i) => p[2] < 0.85 * before[i][2] && p[0] >= p[2])", self.plain(places))
         return places

@@ -16,6 +16,12 @@ from scipy import ndimage
 pytestmark = pytest.mark.browser
 
 START = Path(__file__).parents[2] / "notebooks" / "00_start_here.ipynb"
+#: With opaque layers every pixel of an object has exactly its colour.
+OPAQUE = """
+from microsam_nb.session import LayerName, SetLayer
+for name in (LayerName.OBJECTS, LayerName.PROPOSAL):
+    annotator.session.handle(SetLayer(name, opacity=1.0))
+True"""
 
 
 def test_the_main_job(open_notebook: Any) -> None:
@@ -26,8 +32,7 @@ def test_the_main_job(open_notebook: Any) -> None:
     screen.wait()
     assert "Ready" in screen.status()
     screen.shot("1_ready")
-    # With opaque objects every pixel of an object has exactly its colour.
-    book.kernel("annotator._screen.opacity = 1.0\nTrue")
+    book.kernel(OPAQUE)
 
     screen.click(*NUCLEUS)
     screen.shot("2_clicked")
@@ -203,7 +208,7 @@ def test_a_reloaded_page_is_drawn_again(open_notebook: Any) -> None:
     screen = Screen(book)
     screen.drawn()
     screen.wait()
-    book.kernel("annotator._screen.opacity = 1.0\nTrue")
+    book.kernel(OPAQUE)
     screen.click(*NUCLEUS)
     screen.press("c")
     expected = labels(book)

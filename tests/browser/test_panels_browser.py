@@ -150,15 +150,16 @@ def test_table_layers_contrast_and_themes(open_notebook: Any) -> None:
     # Layers: what is hidden is not on the picture.
     book.kernel("annotator.session.handle(SetView())\nTrue")
     picture.settle()
-    place = [(75.0, 215.0)]
-    picture.until_shown(place, objects=True)
+    place, differs = [(75.0, 215.0)], "Math.hypot(...now[0].map((v, k) => v - before[0][k])) > 15"
     layers = toggle(book, "Layers")
     box = layers.locator(".msam-show-objects input")
     box.wait_for()
     picture.settle()
+    page.wait_for_timeout(500)
+    covered = picture.pixels(place)
     box.click()
     book.until(f"not {STATE}.layers.objects.visible")
-    picture.settle()
+    picture.until(place, differs, covered)
     layers.locator("button.msam-contours").click()
     book.until(f"{STATE}.layers.contours")
     box.click()
@@ -242,9 +243,11 @@ def test_the_saved_notebook_shows_the_result(open_notebook: Any) -> None:
     picture = Picture(book)
     page, path = book.page, book.lab.work / "kept.ipynb"
     book.kernel("from microsam_nb.session import *\nannotator.session.handle(Delete((2,)))\nTrue")
-    book.until("annotator._still._timer is None", 20)
-    page.wait_for_timeout(500)
+    # By itself, some time after the last change.
+    book.until("annotator._still._timer is None", 30)
+    book.kernel("annotator._still.flush()\nTrue")
     images = page.locator(".jp-OutputArea .jp-RenderedImage img")
+    images.first.wait_for(state="attached", timeout=10_000)
     assert images.count() == 1
     assert not images.first.is_visible(), "the picture is not shown twice"
     page.locator(
@@ -306,7 +309,7 @@ def test_models_and_two_annotators(open_notebook: Any) -> None:
     assert "on another computer" in picture.status()
     assert "nano" in models.inner_text()
     picture.click(104.0, 194.0)
-    picture.until_proposed(104.0, 194.0)
+    book.until("annotator.session.state.answered and bool(annotator.session.state.proposals)")
 
     # Another annotator in the same notebook has nothing to do with it.
     book.run(1)

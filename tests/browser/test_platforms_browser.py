@@ -21,7 +21,7 @@ def core_path(picture: Picture) -> None:
     """Click, look, commit, look, undo, look, redo."""
     book, page = picture.book, picture.page
     picture.click(*NUCLEUS)
-    places = picture.until_proposed(*NUCLEUS)
+    places = picture.until_proposed()
     page.keyboard.press("c")
     book.until("int(annotator.labels.max()) == 1 and not annotator.session.state.prompts")
     picture.until_shown(places, objects=True)
@@ -32,7 +32,7 @@ def core_path(picture: Picture) -> None:
     picture.until_shown(places, objects=False)
     page.keyboard.press("Control+Shift+z")
     book.until("len(annotator.session.state.prompts) == 1")
-    picture.until_proposed(*NUCLEUS)
+    picture.until_proposed()
 
 
 def test_notebook_7(open_notebook: Any) -> None:

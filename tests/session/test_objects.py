@@ -645,7 +645,7 @@ def test_the_history_counts_every_mask_once_and_forgets_what_it_lets_go():
 def test_candidates_count_towards_the_memory(session):
     session._history = History(State(), capacity=6000)
     for i in range(9):
-        session.handle(Suggest(tuple(Candidate(square(i, i, 30), 0.5, "grid") for _ in range(2))))
+        session.handle(Suggest(tuple(Candidate(square(i, i + k, 30), 0.5, "grid") for k in range(2))))
     assert session._history.nbytes <= 6000
     steps = 0
     while session.can_undo:

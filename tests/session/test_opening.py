@@ -408,8 +408,6 @@ def signed(values):
         signed({"do": "AddPrompt", "prompt": {"kind": "star"}}),
         signed({"do": "Commit", "overlap": "merge"}),
         signed({"do": "SetChannels", "channels": [{"visible": True, "gamma": 2}]}),
-        b'{"do":"Dance"}\n',
-        b'{"do":"Undo","twice":true}\n',
     ],
 )
 @pytest.mark.parametrize("damage", [False, True])

@@ -4,73 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from microsam_nb.core import Box, Mask
-from microsam_nb.view import colour_of, encode_image, label_patch, mask_patch, outline, palette
-from microsam_nb.view.paint import LARGEST, shrinkage
+from microsam_nb.view import colour_of, encode_entries, encode_image, palette
+from microsam_nb.view.paint import LOSSLESS
+from microsam_nb.view.palette import COLOURS, PROPOSAL, RIM, entries
 
 
 def rgba(patch):
     return np.asarray(Picture.open(io.BytesIO(patch.data)).convert("RGBA"))
-
-
-def whole(shape):
-    return Box((0, 0, 0), (1, *shape))
-
-
-def test_labels_have_exact_colours_and_a_clear_ground():
-    labels = np.zeros((8, 8), np.uint32)
-    labels[1:3, 1:4], labels[5, 6], labels[7, 0] = 1, 2, 300
-    out = rgba(label_patch(labels, whole((8, 8))))
-    expected = np.zeros((8, 8, 4), np.uint8)
-    for number in (1, 2, 300):
-        expected[labels == number] = (*colour_of(number), 255)
-    assert np.array_equal(out[labels > 0], expected[labels > 0])
-    assert (out[labels == 0][:, 3] == 0).all()
-
-
-def test_only_the_changed_part_travels():
-    labels = np.arange(64, dtype=np.uint32).reshape(8, 8)
-    patch = label_patch(labels, Box((0, 2, 3), (1, 5, 7)))
-    assert (patch.row, patch.column, patch.height, patch.width) == (2, 3, 3, 4)
-    assert np.array_equal(rgba(patch), rgba(label_patch(labels, whole((8, 8))))[2:5, 3:7])
-
-
-def test_a_large_plane_is_reduced_on_one_grid():
-    labels = np.random.default_rng(0).integers(0, 5, (40, 40)).astype(np.uint32)
-    full = rgba(label_patch(labels, whole((40, 40)), 4))
-    patch = label_patch(labels, Box((0, 9, 14), (1, 23, 30)), 4)
-    assert (patch.row, patch.column) == (2, 3)
-    part = rgba(patch)
-    assert np.array_equal(part, full[2 : 2 + patch.height, 3 : 3 + patch.width])
-    assert shrinkage((LARGEST, 10)) == 1
-    assert shrinkage((LARGEST + 1, 10)) == 2
-
-
-def test_a_mask_is_one_colour_in_its_place():
-    mask = Mask.crop(np.eye(4, dtype=bool)[None], (0, 10, 20))
-    patch = mask_patch(mask, (255, 255, 0))
-    assert (patch.row, patch.column, patch.height, patch.width) == (10, 20, 4, 4)
-    out = rgba(patch)
-    assert (out[np.eye(4, dtype=bool)] == (255, 255, 0, 255)).all()
-    assert (out[~np.eye(4, dtype=bool)][:, 3] == 0).all()
-
-
-def test_a_one_pixel_mask_survives_reduction():
-    patch = mask_patch(Mask.crop(np.ones((1, 1, 1), bool), (0, 9, 9)), (1, 2, 3), 4)
-    assert (patch.row, patch.column, patch.height, patch.width) == (2, 2, 1, 1)
-
-
-def test_outlines_follow_pixel_edges():
-    ring = outline(Mask.crop(np.ones((1, 3, 5), bool), (0, 10, 20)))[0]
-    assert ring.dtype == np.float32
-    assert (ring.min(axis=0), ring.max(axis=0)) == (pytest.approx([10, 20]), pytest.approx([13, 25]))
-    assert outline(Mask((0, 0, 0), np.zeros((0, 0, 0), bool))) == []
-
-
-def test_holes_have_outlines():
-    bitmap = np.ones((1, 7, 7), bool)
-    bitmap[0, 3, 3] = False
-    assert len(outline(Mask.crop(bitmap))) == 2
 
 
 @pytest.mark.parametrize("shape", [(30, 40), (30, 40, 3)])
@@ -81,22 +21,79 @@ def test_images_travel_unchanged(shape):
 
 
 @pytest.mark.parametrize("shape", [(30, 40), (30, 40, 3)])
-def test_large_images_travel_nearly_unchanged(shape, monkeypatch):
-    monkeypatch.setattr("microsam_nb.view.paint.LOSSLESS", 100)
+def test_large_images_travel_nearly_unchanged(shape):
     smooth = (np.indices(shape)[:2].sum(0) * 3).astype(np.uint8)
-    patch = encode_image(smooth)
-    assert (patch.height, patch.width) == (30, 40)
+    patch = encode_image(smooth, 3, 4, lossless=False)
+    assert (patch.row, patch.column, patch.height, patch.width) == (3, 4, 30, 40)
+    assert patch.data.startswith(b"\xff\xd8")
     back = np.asarray(Picture.open(io.BytesIO(patch.data)))
     assert back.shape == shape
     assert np.abs(back.astype(int) - smooth).max() <= 6
-    assert encode_image(smooth, 4).width == 10
 
 
-def test_neighbouring_numbers_differ_for_every_kind_of_colour_vision():
-    colours = palette()[1:].astype(float)
-    # Lightness alone tells most neighbours apart, the blue-yellow axis the rest.
-    light = colours @ (0.299, 0.587, 0.114)
-    yellow = colours[:, :2].mean(1) - colours[:, 2]
-    gap = np.hypot(np.diff(light), np.diff(yellow))
-    assert gap.min() > 15
+def test_a_million_pixels_are_lossless():
+    side = int(LOSSLESS**0.5)
+    assert encode_image(np.zeros((side, side), np.uint8)).data.startswith(b"\x89PNG")
+    assert encode_image(np.zeros((side, side + 1), np.uint8)).data.startswith(b"\xff\xd8")
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32, bool])
+def test_other_pixels_are_not_cast_silently(dtype):
+    with pytest.raises(TypeError, match="stretch their contrast first"):
+        encode_image(np.ones((4, 4), dtype))
+
+
+def test_an_empty_picture_has_no_bytes():
+    assert encode_image(np.zeros((0, 5), np.uint8)).data == b""
+    assert encode_entries(np.zeros((0, 5), np.uint8), palette()).data == b""
+
+
+def test_every_entry_has_its_colour_and_the_rim_is_half_dark():
+    crop = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    out = rgba(encode_entries(crop, palette())).reshape(-1, 4)
+    assert np.array_equal(out[1:RIM, :3], palette()[1:RIM])
+    assert (out[1:RIM, 3] == 255).all()
+    assert out[0, 3] == 0
+    assert out[RIM, :3].tolist() == [0, 0, 0]
+    assert 100 < out[RIM, 3] < 200
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 15, 16, 17, 254])
+def test_few_colours_are_exact_too(most):
+    crop = np.random.default_rng(most).integers(0, most + 1, (9, 13)).astype(np.uint8)
+    out = rgba(encode_entries(crop, palette()))
+    assert np.array_equal(out[crop > 0][:, :3], palette()[crop[crop > 0]])
+    assert np.array_equal(out[..., 3] > 0, crop > 0)
+
+
+def test_numbers_begin_again_after_the_last_colour():
+    numbers = np.array([0, 1, COLOURS, COLOURS + 1, 2**32 - 1], np.uint32)
+    assert entries(numbers).tolist() == [0, 1, COLOURS, 1, (2**32 - 2) % COLOURS + 1]
+    for number in (1, 254, 300, 2**32 - 1):
+        assert colour_of(number) == tuple(palette()[entries(np.array([number], np.uint32))[0]].tolist())
+
+
+def seen_by(colours, kind):
+    """Colours as people without one kind of cone see them (Viénot, Brettel, Mollon 1999), linear RGB."""
+    cones = np.array([[17.8824, 43.5161, 4.11935], [3.45565, 27.1554, 3.86714], [0.0299566, 0.184309, 1.46709]])
+    lms = (np.asarray(colours) / 255) ** 2.2 @ cones.T
+    if kind == "protan":
+        lms[:, 0] = 2.02344 * lms[:, 1] - 2.52581 * lms[:, 2]
+    elif kind == "deutan":
+        lms[:, 1] = 0.494207 * lms[:, 0] + 1.24827 * lms[:, 2]
+    return np.clip(lms @ np.linalg.inv(cones).T, 0, 1) ** (1 / 2.2) * 255
+
+
+@pytest.mark.parametrize("kind", ["all cones", "protan", "deutan"])
+def test_neighbouring_numbers_differ_for_every_kind_of_colour_vision(kind):
+    colours = seen_by(palette()[1 : COLOURS + 1], kind)
+    gap = np.linalg.norm(np.diff(colours, axis=0), axis=1)
+    assert gap.min() > 28
     assert len({tuple(c) for c in palette()[1:49].tolist()}) == 48
+
+
+@pytest.mark.parametrize("ground", [(120, 80, 50), (230, 225, 220), (205, 140, 175), (128, 128, 128), (0, 0, 0)])
+def test_the_first_colours_stand_out_from_stains_grey_and_black(ground):
+    colours = palette()[1:9].astype(float)
+    assert np.linalg.norm(colours - ground, axis=1).min() > 60
+    assert np.linalg.norm(colours - PROPOSAL, axis=1).min() > 80

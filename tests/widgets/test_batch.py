@@ -9,7 +9,7 @@ from ipycanvas import Canvas
 from ipycanvas.canvas import _CANVAS_MANAGER, _CanvasManager
 
 from microsam_nb.view import Patch
-from microsam_nb.widgets.batch import batch, number, put
+from microsam_nb.widgets.batch import batch, number, numbers, put
 
 
 @pytest.fixture
@@ -93,3 +93,30 @@ def test_an_empty_picture_is_not_sent(sent):
     with batch():
         put(canvas, Patch(0, 0, 0, 0, b""))
     assert sent == []
+
+
+@pytest.mark.parametrize("data", [b"GIF89a", b"\x00" * 50, b"<svg></svg>"])
+def test_bytes_that_are_no_picture_are_refused(sent, data):
+    canvas = Canvas(width=10, height=10)
+    with pytest.raises(ValueError, match="encode the picture first"), batch():
+        put(canvas, Patch(0, 0, 5, 5, data))
+    assert sent == []
+
+
+def test_a_clear_patch_clears(sent):
+    canvas = Canvas(width=10, height=10)
+    with batch():
+        put(canvas, Patch(1, 2, 3, 4, b""))
+    (_, clear) = sent[0]
+    assert clear[1] == [2, 1, 4, 3]
+
+
+@pytest.mark.parametrize("values", [np.arange(4, dtype=np.uint64), np.array([True, False]), [np.int64(1), 2.5]])
+def test_arrays_become_what_the_browser_knows(values):
+    assert numbers(values).dtype == np.float32
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_arrays_that_would_freeze_the_page_are_refused(value):
+    with pytest.raises(ValueError, match="give finite coordinates"):
+        numbers([1.0, value])

@@ -64,6 +64,17 @@ def test_dragging_numbers_and_buttons(panel, grey):
     assert sum(isinstance(a, SetChannels) for a in one.desk.done) == 5, "nothing goes round in circles"
 
 
+def test_an_end_beyond_the_histogram_stays_when_the_other_is_dragged(panel, grey):
+    one = panel(grey)
+    one.desk.session.handle(SetChannels((Channel(low=-500.0, high=3000.0),)))
+    left = one.plot.selector.selected[0]
+    assert left > 0
+    one.plot.selector.selected = np.array([left + 1.0, 2000.0])
+    assert shown(one) == (Channel(low=-500.0, high=2000.0),)
+    one.plot.selector.selected = np.array([600.0, 2000.0])
+    assert shown(one) == (Channel(low=600.0, high=2000.0),)
+
+
 def test_a_range_that_was_rubbed_out_comes_back(panel, grey):
     one = panel(grey)
     before = list(one.plot.selector.selected)
@@ -98,7 +109,17 @@ def test_channels_of_their_own(panel):
     assert shown(one)[1].low == 1010
     one.desk.session.handle(SetChannels())
     assert one.lines[0].check.value
-    assert one.lines[1].colour.value == "#00ff00"
+    assert [line.colour.value for line in one.lines] == ["#ff00ff", "#00ff00"], "as the picture is made"
+
+
+def test_three_stains_are_no_photograph(panel):
+    pixels = np.random.default_rng(0).integers(0, 900, (40, 50, 3)).astype(np.uint16)
+    pixels[..., 2] += 5000
+    one = panel(pixels)
+    assert [line.check.description for line in one.lines] == ["Channel 1", "Channel 2", "Channel 3"]
+    assert not one.together.value
+    one.lines[2].chooser.click()
+    assert one.low.value >= 5000, "each has a range of its own"
 
 
 def test_colours_of_a_photograph_keep_their_hue(panel):

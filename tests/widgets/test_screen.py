@@ -100,6 +100,12 @@ class Rig:
             self.session.handle(action)
         self.paint()
 
+    def reload(self):
+        """Another page is opened and says that it is ready."""
+        self.page.reload()
+        self.screen.canvas[TOP]._handle_frontend_event(None, {"event": "client_ready"}, [])
+        self.paint(everything=True)
+
     def state(self, **changes):
         """Put something into the state that no action of this test makes."""
         self.session.amend(replace(self.session.state, **changes))
@@ -434,8 +440,8 @@ _STEPS = st.one_of(
 )
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(_STEPS, max_size=12), st.randoms(use_true_random=False))
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(_STEPS, min_size=2, max_size=14), st.randoms(use_true_random=False))
 def test_what_the_page_holds_is_what_it_would_be_sent_anew(rig, small_limits, steps, random):
     pixels = np.random.default_rng(0).integers(0, 255, (80, 80)).astype(np.uint8)
     one = rig(pixels, 40, 40)
@@ -444,8 +450,7 @@ def test_what_the_page_holds_is_what_it_would_be_sent_anew(rig, small_limits, st
             with contextlib.suppress(MicrosamError):  # nothing of it is free
                 commit(one.session, step)
         elif step == "reload":
-            one.page.reload()
-            one.paint(everything=True)
+            one.reload()
         elif step == "prompts":
             one.state(prompts=(MaskPrompt(square(random.randrange(70), random.randrange(70), 9)),))
         elif step == "target":
@@ -459,6 +464,16 @@ def test_what_the_page_holds_is_what_it_would_be_sent_anew(rig, small_limits, st
                 one.session.handle(step)
         one.paint()
     check(one)
+
+
+def test_rims_of_later_objects_are_whole(rig):
+    one = rig(np.zeros((40, 40), np.uint8))
+    one.do(SetContours(True))
+    for at in (2, 20):
+        commit(one.session, square(at, at, 9))
+        one.paint()
+        check(one)
+    assert one.layer(OBJECTS)[32, 31].tolist()[:3] == [0, 0, 0], "the rim lies beside the object"
 
 
 def check(one):
@@ -486,12 +501,14 @@ def check(one):
         if (held := overlay.lines.raster) is not None:
             same(one, overlay.lines, edge_patch(source, held, overlay.lines.corner, style, style.pen(1.0), marked))
             assert held.covers(screen.viewport)
-    for sheet in (screen._picture.overview, screen._picture.detail):
-        if sheet.raster is not None and layers.image.visible:
-            expected = screen.pictures.part(look, sheet.raster)
-            held = one.page.pixels(sheet.canvas)[: sheet.raster.height, : sheet.raster.width]
-            assert np.array_equal(held[..., 0], expected)
-    if screen.viewport.zoom >= 1:
+    detail = screen._picture.detail
+    if detail.raster is not None:
+        held = one.page.pixels(detail.canvas)[: detail.raster.height, : detail.raster.width]
+        assert np.array_equal(held[..., 0], screen.pictures.part(look, detail.raster))
+    overview = one.page.pixels(screen._picture.overview.canvas)
+    for part, expected in screen.pictures.overview(look):
+        assert np.array_equal(overview[part.top : part.bottom, part.left : part.right, 0], expected)
+    if screen.viewport.zoom >= 1 and screen._picture._full.step > 1:
         detail = screen._picture.detail.raster
         assert detail is not None
         assert detail.step == 1
@@ -540,11 +557,21 @@ def test_a_reloaded_page_gets_everything(rig):
     commit(one.session, square(1, 1))
     one.state(proposals=(candidate(square(5, 5)),), candidates=(candidate(square(0, 5)),))
     before = [one.layer(n) for n in range(4)]
-    one.page.reload()
-    one.paint(everything=True)
+    one.reload()
     assert all(np.array_equal(one.layer(n), before[n]) for n in range(4))
     assert before[IMAGE].any()
     assert before[OBJECTS].any()
+
+
+def test_everything_on_a_page_that_has_the_pictures_is_drawn_from_them(rig):
+    one = rig(np.arange(64, dtype=np.uint8).reshape(8, 8))
+    commit(one.session, square(1, 1))
+    one.paint()
+    before, layers = len(one.page.pictures), [one.layer(n) for n in range(4)]
+    one.page.surface(one.screen.canvas[OBJECTS]).pixels[:] = 99  # another view of the widget on the same page
+    one.paint(everything=True)
+    assert len(one.page.pictures) == before
+    assert all(np.array_equal(one.layer(n), layers[n]) for n in range(4))
 
 
 def test_a_new_size_is_drawn_without_sending_pictures_again(rig):
@@ -606,6 +633,16 @@ def test_a_slow_file_holds_nothing_up(rig, small_limits):
     check(one)
     # Of five places only the first, already begun, and the last were read.
     assert slow.read - read <= 2 * 60 * 60
+
+
+def test_from_far_away_the_detail_is_no_patch_in_the_overview(rig, small_limits):
+    pixels = np.random.default_rng(0).integers(0, 255, (200, 200)).astype(np.uint8)
+    one = rig(pixels, 15, 15)
+    before = one.layer(IMAGE)
+    one.do(SetView(90, 90, 4.0))
+    one.do(SetView())
+    assert one.screen._picture.detail.raster is not None
+    assert np.array_equal(one.layer(IMAGE), before)
 
 
 def test_a_file_that_fails_is_told_and_tried_again(rig, small_limits):

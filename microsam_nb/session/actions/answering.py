@@ -28,7 +28,9 @@ class Predicted(Action):
     def apply(self, session: Session) -> bool:
         if not session.settle(self.ticket):
             return False
-        full = tuple(one for one in self.found if one.mask.area)
+        # Of a batch most is known: what a journal repeats line by line need not lie in memory again and again.
+        known = {one.mask.start: one for one in session.state.proposals}
+        full = tuple(old if (old := known.get(one.mask.start)) == one else one for one in self.found if one.mask.area)
         session.amend(replace(session.state, proposals=full, answered=True))
         if not full:
             negative = all(isinstance(p, Point | Scribble) and not p.positive for p in session.state.prompts)
@@ -69,7 +71,7 @@ class Embedded(Action):
 
     def apply(self, session: Session) -> None:
         session.work = None
-        count = session.labels.count()
+        count, session.returned = session.returned, 0
         kept = (
             f" {count} object{'s' if count > 1 else ''} from before {'are' if count > 1 else 'is'} back."
             if count

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -44,7 +45,9 @@ class SetTool(Action):
         object.__setattr__(self, "tool", Tool(self.tool))
 
     def apply(self, session: Session) -> None:
-        _browse(session, tool=self.tool)
+        # What was picked for something else is not what is meant to be merged into.
+        merging = self.tool is Tool.MERGE and session.state.browsing.tool is not Tool.MERGE
+        _browse(session, tool=self.tool, **({"selected": ()} if merging else {}))
         session.notice = Notice(_HELP[self.tool])
 
 
@@ -205,6 +208,14 @@ class SetChannels(Action):
     step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
+        for one in self.channels:
+            if one.colour and not re.fullmatch(r"#[0-9a-fA-F]{6}", one.colour):
+                raise SettingsError(f"{one.colour!r} is no colour.", 'Write it as "#rrggbb", for example "#00ff00".')
+            given = [value for value in (one.low, one.high) if value is not None]
+            if not all(math.isfinite(value) for value in given) or (len(given) == 2 and not given[0] < given[1]):
+                raise SettingsError(
+                    f"A window from {one.low} to {one.high} is not possible.", "Choose black below white."
+                )
         _browse(session, channels=tuple(self.channels), as_model=False)
 
 

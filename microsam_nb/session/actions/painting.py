@@ -35,7 +35,7 @@ class Paint(Action):
 
     def apply(self, session: Session) -> None:
         met = stroke(self.points, self.width, self.plane, session.shape)
-        state = session.state
+        state = _settled(session)
         if not state.proposals and not state.prompts and len(session.selected) == 1:
             label = session.selected[0]
             _add(session, label, met, state.browsing.overlap, "Paint beside it, or choose to replace existing objects.")
@@ -66,7 +66,7 @@ class Erase(Action):
 
     def apply(self, session: Session) -> None:
         met = stroke(self.points, self.width, self.plane, session.shape)
-        state = session.state
+        state = _settled(session)
         if state.proposals:
             found = []
             for one in state.proposals:
@@ -113,7 +113,7 @@ class Fill(Action):
         planes, height, width = session.shape
         if not (0 <= self.plane < planes and 0 <= self.y < height and 0 <= self.x < width):
             raise PromptError("This place lies outside the image.", "Click into a hole or on an object.")
-        state = session.state
+        state = _settled(session)
         for place, one in enumerate(state.proposals):
             if one.mask.holds(self.plane, self.y, self.x):
                 _fill_proposal(session, state, place, without_holes(one.mask))
@@ -137,6 +137,14 @@ class Fill(Action):
             return
         label = session.selected[0] if len(session.selected) == 1 else _neighbour(session, gap)
         _fill_object(session, label, gap, None)
+
+
+def _settled(session: Session) -> State:
+    """Return the state. Raises PromptError while prompts have no answer: a stroke would take their place."""
+    state = session.state
+    if state.prompts and not state.answered:
+        raise PromptError("The model has not answered yet.", "Wait for the mask, or ask for it with S, then paint.")
+    return state
 
 
 def _fill_proposal(session: Session, state: State, place: int, filled: Mask) -> None:
