@@ -91,6 +91,7 @@ class Controls:
         self._came: dict[str, int] = {}
         self._done: dict[str, int] = {}
         self._ways: dict[str, float] = {}
+        self._refusing: dict[str, float] = {}
         self._gestures = gestures()
         next(self._gestures)
         self._path: deque[tuple[float, float]] | None = None
@@ -162,7 +163,8 @@ class Controls:
         if kind in ("ready", "size"):
             resized = self._screen.resize(message["width"], message["height"], message["density"])
             if resized or kind == "ready":
-                self._loop.repaint(Change(view=True), True)
+                # A page that was resized still has its pictures; only a new one has none.
+                self._loop.repaint(Change(view=True), kind == "ready")
         elif kind == "view":
             self._views[screen] = int(message["number"])
             self._forget_screens()
@@ -206,7 +208,13 @@ class Controls:
             return 0.0
         way = arrived - float(message["time"]) / 1000
         self._ways[screen] = min(way, self._ways.get(screen, way))
-        return way - self._ways[screen]
+        late = way - self._ways[screen]
+        if late <= STALE:
+            self._refusing.pop(screen, None)
+        elif arrived - self._refusing.setdefault(screen, arrived) > STALE:
+            # Nothing waits as long as that: a clock was set right, and every message would be late for good.
+            self._ways[screen], late = way, 0.0
+        return late
 
     def _forget_screens(self) -> None:
         """Keep the newest pages only: each one that was ever opened has its number."""

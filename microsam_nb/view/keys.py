@@ -174,7 +174,7 @@ def help_rows() -> list[tuple[str, str]]:
     mouse = [
         ("Left click", "Add a point of the chosen kind"),
         ("Right click", "Add a negative point: this is not part of the object; on a prompt: remove it"),
-        ("Right drag", "Scribble beside the object; with the brush: rub out"),
+        ("Right drag", "With the scribble tool: beside the object; with the brush: rub out"),
         ("Drag a prompt", "Move it; a corner changes its shape"),
         ("Shift-drag", "Draw a box, with any tool"),
         ("Drag", "Move the image, with tools that do not draw"),

@@ -56,7 +56,7 @@ class Viewport:
         row = self.height / 2 if row is None else row
         column = self.width / 2 if column is None else column
         y, x = self.to_image(row, column)
-        zoom = min(max(self.zoom * factor, 1e-6), CLOSEST)
+        zoom = min(max(self.zoom * factor, 1e-6), self.limits[1])
         return replace(self, zoom=zoom, y=y - row / zoom, x=x - column / zoom).bounded()
 
     def to_image(self, row: float, column: float) -> tuple[float, float]:

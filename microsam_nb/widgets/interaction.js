@@ -673,6 +673,11 @@ function attach(model, target, view) {
     if (e.detail > 0) canvas.focus({ preventScroll: true });
     else setTimeout(() => { if (document.activeElement === document.body) canvas.focus({ preventScroll: true }); }, 300);
   });
+  // A list that was opened for a choice would take the next keys for letters of its entries.
+  listen(root, "change", (e) => {
+    const list = within(e, "select");
+    if (list && list.size <= 1) canvas.focus({ preventScroll: true });
+  });
   const rimmed = () => { overlay.style.boxShadow = document.activeElement === canvas ? "inset 0 0 0 2px #1976d2" : ""; };
   for (const kind of ["focus", "blur"]) listen(canvas, kind, rimmed);
   canvas.style.outline = "none";

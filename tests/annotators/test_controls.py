@@ -212,6 +212,19 @@ def test_old_drawings_are_left_out_but_clicks_count(annotator, drawn_image):
     assert len(annotator.session.state.prompts) == 3
 
 
+def test_a_clock_that_was_set_right_does_not_refuse_drawings_for_good(annotator, monkeypatch):
+    page = Page(annotator)
+    page.send("click", y=24, x=26)
+    page.clock -= controls.STALE * 10
+    page.send("drag", tool="box", y0=40, x0=40, y1=50, x1=60)
+    assert len(annotator.session.state.prompts) == 1
+    for known in annotator._controls._refusing:
+        annotator._controls._refusing[known] -= controls.STALE + 1
+    page.send("drag", tool="box", y0=40, x0=40, y1=50, x1=60)
+    page.send("drag", tool="box", y0=60, x0=60, y1=70, x1=80)
+    assert len(annotator.session.state.prompts) == 3
+
+
 def test_escape_stops_what_a_commit_waits_for(annotator, page):
     service = annotator._runner._service
     service.gate.clear()

@@ -173,6 +173,6 @@ def test_crumbs_of_a_cut_stay_with_their_neighbour():
     own = np.zeros((40, 40), bool)
     own[2:38, 2:38] = True
     mask = Mask.crop(own)
-    parts = split(mask, ((20.0, 0.0), (20.0, 39.0), (37.5, 39.0), (36.5, 36.2), (39.5, 35.5)), 0, (1, 40, 40))
+    parts = split(mask, ((20.0, 0.0), (20.0, 39.0), (34.0, 39.5), (39.5, 34.0)), 0, (1, 40, 40))
     assert len(parts) == 2
     assert sum(part.area for part in parts) == mask.area
