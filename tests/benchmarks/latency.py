@@ -241,6 +241,7 @@ def main() -> None:
     for added in (0, 100):
         for server in ("lab", "plain") if options.plain else ("lab",):
             name = f"+{added} ms" + (", plain server" if server == "plain" else "")
+            print(f"({name} ...)", file=sys.stderr)
             with notebook(options.image, added, server) as book:
                 results[name] = measure(book, options)
     report(results, options.parts)
