@@ -333,13 +333,16 @@ function attach(model, target, view) {
       return false;
     }
   };
+  const arrive = () => {
+    if (!timer) return;
+    clearTimeout(timer);
+    timer = 0;
+    const { y, x, zoom } = sight.live;
+    send({ kind: "view", number: ++views, y, x, zoom });
+  };
   const tell = () => {
     refresh();
-    timer ||= setTimeout(() => {
-      timer = 0;
-      const { y, x, zoom } = sight.live;
-      send({ kind: "view", number: ++views, y, x, zoom });
-    }, PAUSE);
+    timer ||= setTimeout(arrive, PAUSE);
   };
   const sight = makeSight(canvas, tell);
   ends.push(() => clearTimeout(timer));
@@ -348,6 +351,7 @@ function attach(model, target, view) {
   const post = (message, e, shape = null) => {
     const [button, shift, ctrl, alt] = [e.button ?? 0, !!e.shiftKey, !!e.ctrlKey || !!e.metaKey, !!e.altKey];
     const all = { tool: tool(), positive: positive(), plane: sight.base.plane, button, shift, ctrl, alt, ...message };
+    arrive(); // what is done after a move must not be undone by it
     const sent = send({ ...all, number: ++numbers });
     if (sent && shape) pending.push({ number: numbers, born: Date.now(), shape });
     refresh();
@@ -667,6 +671,7 @@ function attach(model, target, view) {
   listen(root, "click", (e) => {
     const button = within(e, "button");
     if (!button) return;
+    arrive();
     const meant = model.get("shortcuts").find((k) => button.classList.contains(`msam-${k.command}`));
     if (meant) choose(meant.tool, meant.command);
     if (meant?.command === "escape") corners = [];
