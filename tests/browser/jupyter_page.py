@@ -28,8 +28,11 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-#: Notebook 7.6 throws this while it opens any notebook, with a widget or without.
-FOREIGN = ("Cannot read properties of undefined (reading 'schema')",)
+#: Notebook 7.6 throws these while it opens any notebook, with a widget or without: parts of it start before others.
+FOREIGN = (
+    "Cannot read properties of undefined (reading 'schema')",
+    "Command 'filebrowser:open-path' not registered.",
+)
 
 
 def find_chromium() -> str | None:
