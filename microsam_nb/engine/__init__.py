@@ -6,7 +6,7 @@ from .encode import encode, encode_many
 from .load import load_model
 from .models import Model, ModelSpec
 from .plan import Plan, choose_tiling, plan
-from .predict import predict, predict_logits, predict_many
+from .predict import predict, predict_logits, predict_many, predict_stepwise
 from .prompting import PointsOf, RegionUse
 from .registry import MODELS, find_registered
 from .store import EmbeddingStore, open_store
@@ -34,4 +34,5 @@ __all__ = [
     "predict",
     "predict_logits",
     "predict_many",
+    "predict_stepwise",
 ]

@@ -33,6 +33,15 @@ class Answer:
     scores: Tensor
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """One mask of an answer, and what speaks for it: less than 0 where it is not plausible in its window."""
+
+    answer: Answer
+    row: int
+    quality: float
+
+
 def answer(model: Model, questions: Sequence[tuple[Look, Gathered]]) -> list[Answer]:
     """Decode every question, those of one form together, and return the answers in the order of the questions.
 
@@ -73,28 +82,31 @@ def _meant(model: Model, asked: Sequence[Gathered], scores: Tensor) -> Tensor:
 
 def best(model: Model, asked: Gathered, answers: Sequence[Answer], plane_size: tuple[int, int]) -> Candidate:
     """Return the best mask of all answers to one question, which differ in the window they were looked at in."""
-    return rated(model, asked, answers, plane_size)[0]
+    return drawn(model, asked, choose(model, asked, answers, plane_size))
 
 
-def rated(
-    model: Model, asked: Gathered, answers: Sequence[Answer], plane_size: tuple[int, int]
-) -> tuple[Candidate, float]:
-    """Return the best mask, and what speaks for it; less than 0 where none is plausible in its window."""
-    chosen, row, highest = answers[0], 0, -math.inf
+def choose(model: Model, asked: Gathered, answers: Sequence[Answer], plane_size: tuple[int, int]) -> Chosen:
+    """Return which of all masks speaks for itself most, before it is drawn."""
+    best = Chosen(answers[0], 0, -math.inf)
     for one in answers:
         for index in range(len(one.scores) if asked.ambiguous else 1):
             quality = float(one.scores[index])
             if len(answers) > 1 or asked.ambiguous:
                 quality += plausible(one.look, plane_size, model.frame, one.logits[index])
                 quality -= _missed(one, model.frame, index, asked)
-            if quality > highest:
-                chosen, row, highest = one, index, quality
-    plane = asked.plane
-    mask = chosen.look.back(upsample(chosen.logits[row], chosen.look.embedding, model.frame, plane), plane)
+            if quality > best.quality:
+                best = Chosen(one, index, quality)
+    return best
+
+
+def drawn(model: Model, asked: Gathered, chosen: Chosen) -> Candidate:
+    """Return the mask that was chosen, in the pixels of the plane."""
+    one, row, plane = chosen.answer, chosen.row, asked.plane
+    mask = one.look.back(upsample(one.logits[row], one.look.embedding, model.frame, plane), plane)
     if model.is_nano:
         mask = _filled(_connected(_within(mask, asked), asked))
     origin = "region" if asked.mask is not None else "box" if asked.box is not None else "points"
-    return Candidate(mask, float(chosen.scores[row].clamp(0, 1)), origin), highest
+    return Candidate(mask, float(one.scores[row].clamp(0, 1)), origin)
 
 
 def _missed(one: Answer, frame: int, index: int, asked: Gathered) -> int:

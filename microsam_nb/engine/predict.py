@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
 from ..core import Candidate, Mask, ModelError, Prompt, PromptError
 from .answer import answer, best
-from .closer import look_closer
+from .closer import look_closer, look_stepwise
 from .decode import decode, dense_position
 from .embedding import Embedding
 from .looks import Look
@@ -59,14 +59,37 @@ def predict_many(
             f"There are {len(before)} previous masks for {len(objects)} objects.",
             "Give one for each object, None where there is none.",
         )
-    if size is not None and not 0 < size < math.inf:
-        raise PromptError(f"Objects cannot be {size} pixels wide.", "Give their usual diameter, above 0, or None.")
-    shape = source.shape[1:] if isinstance(source, EmbeddingStore) else source.original_size
-    asked = [gather(prompts, shape, use) for prompts in objects]
+    asked = _asked(source, objects, size, use)
     if isinstance(source, Embedding):
         _check(model, source)
         return _in_plane(model, source, asked, before, size)
     return _in_store(model, source, asked, before, size)
+
+
+def predict_stepwise(
+    model: Model,
+    source: Embedding | EmbeddingStore,
+    prompts: Sequence[Prompt],
+    *,
+    previous: Mask | None = None,
+    size: float | None = None,
+    use: RegionUse | None = None,
+) -> Iterator[tuple[Candidate, bool]]:
+    """Yield what is found of one object so far, and whether that is all; the last one is what ``predict`` returns.
+
+    nano, which looks again and again for what was only clicked at, has something to show after its first looks.
+    """
+    if not (model.is_nano and _has_pixels(source)):
+        yield predict(model, source, prompts, previous=previous, size=size, use=use), True
+        return
+    own = _asked(source, [prompts], size, use)[0]
+    if isinstance(source, Embedding):
+        _check(model, source)
+        embedding = source
+    else:
+        _check_store(model, source, [own])
+        embedding = _embedding(model, source, own.plane)
+    yield from look_stepwise(model, embedding, own, previous, size)
 
 
 def predict_logits(
@@ -88,6 +111,20 @@ def predict_logits(
     return masks[0].float(), scores[0].float()
 
 
+def _asked(
+    source: Embedding | EmbeddingStore, objects: Sequence[Sequence[Prompt]], size: float | None, use: RegionUse | None
+) -> list[Gathered]:
+    if size is not None and not 0 < size < math.inf:
+        raise PromptError(f"Objects cannot be {size} pixels wide.", "Give their usual diameter, above 0, or None.")
+    shape = source.shape[1:] if isinstance(source, EmbeddingStore) else source.original_size
+    return [gather(prompts, shape, use) for prompts in objects]
+
+
+def _has_pixels(source: Embedding | EmbeddingStore) -> bool:
+    """Whether nano can look at windows of the image itself."""
+    return source.has_image if isinstance(source, EmbeddingStore) else source.pixels is not None
+
+
 def _check(model: Model, embedding: Embedding) -> None:
     """Raise ModelError for features that the model cannot read; nano needs none where it has the pixels."""
     shape = tuple(embedding.features.shape)
@@ -106,22 +143,31 @@ def _in_store(
     previous: Sequence[Mask | None],
     size: float | None,
 ) -> list[Candidate]:
-    store.key.check_model(model, "The store")
-    planes = store.shape[0]
-    for own in asked:
-        if not 0 <= own.plane < planes:
-            raise PromptError(f"The image has no plane {own.plane}.", f"Prompt in one of the planes 0 to {planes - 1}.")
+    _check_store(model, store, asked)
     if store.tiling is not None and not (model.is_nano and store.has_image):
         return answer_from_tiles(model, store, asked)
     found: dict[int, Candidate] = {}
     for plane in sorted({own.plane for own in asked}):
         some = [i for i, own in enumerate(asked) if own.plane == plane]
-        # nano answers from windows: a plane that is not stored need not be encoded as a whole.
-        windows = model.is_nano and store.has_image and (store.tiling is not None or not store.has(plane))
-        embedding = store.pixels_only(plane) if windows else readable(model, store.plane(plane))
+        embedding = _embedding(model, store, plane)
         answers = _in_plane(model, embedding, [asked[i] for i in some], [previous[i] for i in some], size)
         found.update(zip(some, answers, strict=True))
     return [found[i] for i in range(len(asked))]
+
+
+def _check_store(model: Model, store: EmbeddingStore, asked: Sequence[Gathered]) -> None:
+    """Raise StoreError for a store of another model, PromptError for prompts in planes that it has not."""
+    store.key.check_model(model, "The store")
+    planes = store.shape[0]
+    for own in asked:
+        if not 0 <= own.plane < planes:
+            raise PromptError(f"The image has no plane {own.plane}.", f"Prompt in one of the planes 0 to {planes - 1}.")
+
+
+def _embedding(model: Model, store: EmbeddingStore, plane: int) -> Embedding:
+    """Return a whole plane. nano answers from windows: one that is not stored need not be encoded."""
+    windows = model.is_nano and store.has_image and (store.tiling is not None or not store.has(plane))
+    return store.pixels_only(plane) if windows else readable(model, store.plane(plane))
 
 
 def _in_plane(

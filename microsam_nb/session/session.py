@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Box, Delta, Labels, Note, ObjectInfo, ProjectError
+from ..core import Box, Candidate, Delta, Labels, Note, ObjectInfo, ProjectError
 from ..core.box import Triple
 from .actions import Action, Restored
 from .autosave import Autosave, Pace
@@ -70,6 +70,7 @@ class Session:
         self._lock = threading.RLock()
         self._history = History(State())
         self._awaiting: int | None = None
+        self._glimpsed: tuple[Candidate, ...] = ()
         self._tickets = 0
         self._painted: Box | None = None
         self._noted = False
@@ -97,6 +98,12 @@ class Session:
         return tuple(label for label in self.state.browsing.selected if label in self.labels)
 
     @property
+    def shown(self) -> tuple[Candidate, ...]:
+        """The proposals to show: while an answer is awaited, what the model has found so far."""
+        with self._lock:
+            return self._glimpsed or self.state.proposals
+
+    @property
     def awaiting(self) -> int | None:
         """Ticket of the answer that is still to come."""
         return self._awaiting
@@ -115,7 +122,7 @@ class Session:
         Raises MicrosamError, with nothing changed, when the action is not possible.
         """
         with uninterrupted(), self._lock:
-            before = self.state, self.notice, self.work
+            before = self.state, self.shown, self.notice, self.work
             self._painted, self._noted, self._requests = None, False, []
             line = b""
             if self._project is not None and action.journaled:
@@ -237,7 +244,14 @@ class Session:
         if ticket != self._awaiting and not self.lenient:
             return False
         self._tickets = max(self._tickets, ticket)
-        self._awaiting = None
+        self._awaiting, self._glimpsed = None, ()
+        return True
+
+    def glimpse(self, ticket: int, found: tuple[Candidate, ...]) -> bool:
+        """Show what is found so far, if ``ticket`` is awaited; return whether it is."""
+        if ticket != self._awaiting:
+            return False
+        self._glimpsed = found
         return True
 
     def begin(self, state: State, labels: NDArray[np.uint32], infos: dict[int, ObjectInfo]) -> None:
@@ -263,7 +277,7 @@ class Session:
         """Forget everything."""
         self.labels, self.infos = Labels(self.shape), {}
         self._history = History(State())
-        self._awaiting, self._tickets = None, 0
+        self._awaiting, self._glimpsed, self._tickets = None, (), 0
         self.lenient = False
         self.touched.clear()
 
@@ -312,7 +326,7 @@ class Session:
 
     def _ask(self, *, by_itself: bool) -> None:
         """Request an answer when the present state has none: also after an undo to one never answered."""
-        self._awaiting, self.failure = None, ""
+        self._awaiting, self._glimpsed, self.failure = None, (), ""
         if by_itself and self.state.prompts and not self.state.answered:
             self._tickets += 1
             self._awaiting = self._tickets
@@ -367,13 +381,13 @@ class Session:
                 error=True,
             )
 
-    def _compare(self, before: State, notice: Notice, work: Work | None) -> Change:
+    def _compare(self, before: State, shown_before: tuple[Candidate, ...], notice: Notice, work: Work | None) -> Change:
         now = self.state
         old, new = before.browsing, now.browsing
         shown = ("layers", "channels", "as_model")
         return Change(
             prompts=now.prompts != before.prompts,
-            proposal=now.proposals is not before.proposals or now.target != before.target,
+            proposal=self.shown is not shown_before or now.target != before.target,
             candidates=now.candidates is not before.candidates,
             view=new.view != old.view or new.plane != old.plane,
             tool=new != old,

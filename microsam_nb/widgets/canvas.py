@@ -140,7 +140,7 @@ class Screen:
             layers=state.browsing.layers,
             selected=self._session.selected,
             target=state.target,
-            proposals=state.proposals,
+            proposals=self._session.shown,
             candidates=state.candidates,
             prompts=state.prompts,
         )

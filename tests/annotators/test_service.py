@@ -34,15 +34,20 @@ from microsam_nb.session import (
 
 @pytest.fixture
 def asked(monkeypatch):
-    """The objects and previous masks of every call of the engine's predict_many."""
+    """The objects and previous masks of all that the engine is asked, one at a time or many."""
     calls = []
-    real = module.predict_many
+    real, stepwise = module.predict_many, module.predict_stepwise
 
     def predict_many(model, source, objects, **more):
         calls.append((list(objects), more.get("previous")))
         return real(model, source, objects, **more)
 
+    def predict_stepwise(model, source, prompts, **more):
+        calls.append(([tuple(prompts)], [more.get("previous")]))
+        return stepwise(model, source, prompts, **more)
+
     monkeypatch.setattr(module, "predict_many", predict_many)
+    monkeypatch.setattr(module, "predict_stepwise", predict_stepwise)
     return calls
 
 

@@ -32,11 +32,13 @@ import threading
 from microsam_nb.annotators import service
 if "gate" not in globals():
     gate, begun = threading.Event(), threading.Event()
-    def gated(*args, plain=service.predict_many, **more):
-        begun.set()
-        gate.wait(60)
-        return plain(*args, **more)
-    service.predict_many = gated
+    def gated(plain):
+        def call(*args, **more):
+            begun.set()
+            gate.wait(60)
+            return plain(*args, **more)
+        return call
+    service.predict_many, service.predict_stepwise = gated(service.predict_many), gated(service.predict_stepwise)
 [gate.clear(), begun.clear()]
 True"""
 

@@ -221,7 +221,7 @@ def test_a_usual_size_spares_windows(monkeypatch, nano, discs):
     everything, all_windows = looked_at(monkeypatch, nano, discs, Point(0, 40, 40), None)
     mask, windows = looked_at(monkeypatch, nano, discs, Point(0, 40, 40), 12.0)
     assert len(windows) == 1
-    assert len(windows[0]) < len(all_windows[0])
+    assert len(windows[0]) == 2 < len(all_windows[0])
     assert set(windows[0]) < set(all_windows[0])
     assert 60 < mask.area < 200
     assert 60 < everything.area < 200
@@ -229,9 +229,22 @@ def test_a_usual_size_spares_windows(monkeypatch, nano, discs):
 
 def test_an_object_of_another_size_is_found_nevertheless(monkeypatch, nano, discs):
     mask, windows = looked_at(monkeypatch, nano, discs, Point(0, 150, 200), 12.0)
-    assert len(windows) == 2, "what is found close by is not usual: all windows are looked at"
+    _, everything = looked_at(monkeypatch, nano, discs, Point(0, 150, 200), None)
+    assert len(windows) > 1, "what is found close by is not usual: the next windows are looked at"
+    assert {one for some in windows for one in some} == set(everything[0])
     expected = np.pi * 45**2
     assert 0.7 * expected < mask.area < 1.3 * expected
+
+
+def test_objects_are_found_together_as_they_are_alone(nano, discs):
+    """Of one the usual window will do, the other is looked for further."""
+    embedding = encode(nano, discs)
+    clicks = [[Point(0, 40, 40)], [Point(0, 150, 200)], [BoxPrompt(0, 100, 150, 200, 250)]]
+    together = predict_many(nano, embedding, clicks, size=12.0)
+    alone = [predict(nano, embedding, one, size=12.0) for one in clicks]
+    for one, other in zip(together, alone, strict=True):
+        assert one.mask.box == other.mask.box
+    assert together[0].mask.area < 200 < 4000 < together[1].mask.area
 
 
 @pytest.mark.parametrize("size", [0.0, -3.0, float("nan"), float("inf")])

@@ -1,5 +1,5 @@
 """All objects of an image without prompts."""
 
-from .distances import DistanceSettings, distance_maps, segment_distances
+from .distances import DistanceSettings, distance_maps, segment_distances, typical_diameter
 
-__all__ = ["DistanceSettings", "distance_maps", "segment_distances"]
+__all__ = ["DistanceSettings", "distance_maps", "segment_distances", "typical_diameter"]

@@ -1,6 +1,6 @@
 """Everything that can happen in a session, one class each."""
 
-from .answering import Embedded, Failed, ModelLoaded, Predicted, Working
+from .answering import Embedded, Failed, Glimpsed, ModelLoaded, Predicted, Working
 from .base import Action, from_json, to_json
 from .browsing import (
     Cancel,
@@ -50,6 +50,7 @@ __all__ = [
     "Embedded",
     "Erase",
     "Failed",
+    "Glimpsed",
     "Fill",
     "Improve",
     "LoadLabels",

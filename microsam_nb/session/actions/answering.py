@@ -43,6 +43,19 @@ class Predicted(Action):
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Glimpsed(Action):
+    """What the model has found for ``ticket`` so far, one per object: shown until its answer, and never kept."""
+
+    ticket: int
+    found: tuple[Candidate, ...]
+    journaled: ClassVar[bool] = False
+    step: ClassVar[bool] = False
+
+    def apply(self, session: Session) -> bool:
+        return session.glimpse(self.ticket, tuple(one for one in self.found if one.mask.area))
+
+
 @dataclass(frozen=True)
 class Failed(Action):
     """Work that went wrong; the sentence says what to do. Without ticket it concerns no prompt."""
