@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ..core import Image, ImageError, ProjectError
+from ..core import Image, ImageError, ModelError, ProjectError
 from ..engine.download import cached_files
-from ..engine.load import find_weights
-from ..engine.models import Model
+from ..engine.finding import find_weights
 from ..engine.registry import MODELS
 from ..session import LoadLabels, Project, Session
 from ..widgets import ModelChoice
 from .base import Annotator, stem
 from .inputs import read_input, read_labels
-from .service import EngineService
+from .late import LateService
 from .settings import AnnotatorSettings
+
+if TYPE_CHECKING:
+    from ..engine import Model
 
 
 def annotate_2d(
@@ -49,7 +51,7 @@ def annotate_2d(
             "Pass one plane, for example annotate_2d(volume[0]), or say axes='yxc' if the last axis is colour.",
         )
     first = None if labels is None else LoadLabels.of(*read_labels(labels, shown))
-    model_name = model.spec.name if isinstance(model, Model) else find_weights(model)[1]
+    model_name = _name_of(model)
     kept, warning = _project(shown, project, model_name)
     try:
         session = Session(shown.shape, kept)
@@ -63,7 +65,7 @@ def annotate_2d(
             warning = f"{warning} {left}Choose another project folder to begin with them.".strip()
         warning = f"{warning} {session.recovered}".strip()
         folder_of_embeddings = kept.folder if kept is not None else None
-        service = EngineService(shown, model, device, folder_of_embeddings)
+        service = LateService(shown, model, device, folder_of_embeddings)
         return Annotator(
             shown,
             service,
@@ -78,6 +80,16 @@ def annotate_2d(
         if kept is not None:
             kept.close()
         raise
+
+
+def _name_of(model: Model | str | os.PathLike[str]) -> str:
+    if isinstance(model, str | os.PathLike):
+        return find_weights(model)[1]
+    if not hasattr(model, "spec"):
+        raise ModelError(
+            f"A {type(model).__name__} is no model.", "Give a name such as 'nano', a path, or what load_model returns."
+        )
+    return model.spec.name
 
 
 def model_choices() -> list[ModelChoice]:

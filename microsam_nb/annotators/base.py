@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +48,8 @@ _log = logging.getLogger("microsam_nb")
 
 #: Width in pixels of the picture that stays in a saved notebook: it is part of the file.
 _STILL = 720
+#: Seconds that the model is not loaded while no page has shown the picture, and after it was sent to one.
+_PATIENCE, _MOMENT = 3.0, 0.15
 
 
 class Annotator:
@@ -99,7 +102,8 @@ class Annotator:
             self.session.say("Loading the model ...")
         if project is not None:
             project.closed.connect(lambda _: self.close())
-        self._runner = Runner(self.session, service)
+        # Importing torch keeps the interpreter busy for seconds: the picture goes first.
+        self._runner = Runner(self.session, service, patience=_PATIENCE)
         self._loop.repaint(Change(tool=True, notice=True), True)
 
     @property
@@ -227,6 +231,8 @@ class Annotator:
         self._toolbar.show(session)
         self._status.show(session)
         self._panels.show(change)
+        if everything and self._screen.opened:
+            threading.Timer(_MOMENT, self._runner.start).start()
         if change.labels is not None or change.layers:
             self._still.changed()
 

@@ -13,7 +13,8 @@ from ..core import Candidate, Image, Mask, MaskPrompt, Point, Prompt, StoreError
 from ..engine.automatic import typical_diameter
 from ..engine.download import cached_files, download
 from ..engine.embed import embed
-from ..engine.load import find_weights, is_name, load_model
+from ..engine.finding import find_weights, is_name
+from ..engine.load import load_model
 from ..engine.models import Model
 from ..engine.plan import choose_tiling
 from ..engine.predict import predict_many, predict_stepwise
@@ -32,6 +33,7 @@ from ..session import (
     Work,
     Working,
 )
+from .compute import compute
 
 #: Bytes of answers kept, so that an undo or a further object in a batch costs nothing.
 _KEPT = 64 * 2**20
@@ -54,6 +56,8 @@ def _without_begin(prompts: Group) -> Group:
 
 class EngineService:
     """Answers the requests of one session about one image; safe to call from several threads.
+
+    What models compute, they compute on one thread; downloads wait on that of the caller.
 
     ``model`` is loaded, and if need be downloaded, when it is first needed. ``folder``: where embeddings that take
     long are kept on disk, None for memory.
@@ -102,10 +106,13 @@ class EngineService:
             asked = [_without_begin(one) if model.is_nano else one for one in missing]
             size = request.size or self._sizes.get(missing[0][0].plane)
             if len(request.objects) > 1:
-                answers = predict_many(model, store, asked, previous=previous, size=size)
+                answers = compute.call(
+                    lambda: predict_many(model, store, asked, previous=previous, size=size), urgent=True
+                )
                 found.update(zip(missing, answers, strict=True))
             else:
-                for one, final in predict_stepwise(model, store, asked[0], previous=previous[0], size=size):
+                steps = predict_stepwise(model, store, asked[0], previous=previous[0], size=size)
+                for one, final in compute.steps(steps, urgent=True):
                     if not final:
                         yield Glimpsed(request.ticket, (one,))
                     found[missing[0]] = one
@@ -144,10 +151,10 @@ class EngineService:
         x = width / 2 if request.x is None else min(max(request.x, 0.0), width - 1)
         if model.is_nano:
             # It looks at windows of the image when it is asked; the first question takes longest.
-            predict_many(model, store, [[Point(request.plane, y, x)]])
+            compute.call(lambda: predict_many(model, store, [[Point(request.plane, y, x)]]))
         elif store.tiling is None:
             yield Working(Work(f"Encoding the image with {model.spec.label}"))
-            store.plane(request.plane)
+            compute.call(lambda: store.plane(request.plane))
         else:
             yield Working(Work(f"Encoding the image with {model.spec.label}"))
             first = store.tiling.tile_of((height, width), y, x)
@@ -161,7 +168,8 @@ class EngineService:
         if model.is_nano and model.distances is not None and request.plane not in self._sizes:
             # A first click need not wait for it, but the next ones are answered in half the time.
             pixels = store.pixels_only(request.plane).pixels
-            self._sizes[request.plane] = None if pixels is None else typical_diameter(model, pixels, (y, x))
+            assert pixels is not None
+            self._sizes[request.plane] = compute.call(lambda: typical_diameter(model, pixels, (y, x)))
 
     def follows(self, request: Embed) -> bool:
         """Whether there is something to prepare at a place that the user looks at now."""
@@ -175,7 +183,8 @@ class EngineService:
         """Encode a plane tile by tile, the nearest first, and tell how it goes."""
         what = f"Encoding the image with {model.spec.label}"
         start = time.perf_counter()
-        for done, one in enumerate(embed(model, self._image, store, plane, first_tile=first, planes=[plane]), start=1):
+        tiles = compute.steps(iter(embed(model, self._image, store, plane, first_tile=first, planes=[plane])))
+        for done, one in enumerate(tiles, start=1):
             total = min(_AHEAD, one.total - one.done + done)
             each = (time.perf_counter() - start) / done
             yield Working(Work(what, done, total, "tiles", each * (total - done)))
@@ -199,7 +208,7 @@ class EngineService:
         yield Working(Work(f"Loading the model {name}"))
         find_weights(name)
         yield from self._fetch(name)
-        model = load_model(name, self._device)
+        model = compute.call(lambda: load_model(name, self._device))
         store = self._open(model)
         with self._lock:
             self._source, self._store, self._announced = model, store, True
@@ -233,7 +242,7 @@ class EngineService:
         with self._loading:
             with self._lock:
                 source, store = self._source, self._store
-            model = source if isinstance(source, Model) else load_model(source, self._device)
+            model = source if isinstance(source, Model) else compute.call(lambda: load_model(source, self._device))
             store = store or self._open(model)
             with self._lock:
                 self._source, self._store = model, store

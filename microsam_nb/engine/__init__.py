@@ -1,16 +1,53 @@
-"""The verbs: load a model, encode an image, answer prompts. Importable without any widget library."""
+"""The verbs: load a model, encode an image, answer prompts. Importable without any widget library.
 
-from .embed import Encoded, embed
-from .embedding import Embedding
-from .encode import encode, encode_many
-from .load import load_model
-from .models import Model, ModelSpec
-from .plan import Plan, choose_tiling, plan
-from .predict import predict, predict_logits, predict_many, predict_stepwise
-from .prompting import PointsOf, RegionUse
-from .registry import MODELS, find_registered
-from .store import EmbeddingStore, open_store
-from .tiling import Tiling
+Everything is loaded when it is first used: what only names models need not wait for torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .embed import Encoded, embed
+    from .embedding import Embedding
+    from .encode import encode, encode_many
+    from .load import load_model
+    from .models import Model, ModelSpec
+    from .plan import Plan, choose_tiling, plan
+    from .predict import predict, predict_logits, predict_many, predict_stepwise
+    from .prompting import PointsOf, RegionUse
+    from .registry import MODELS, find_registered
+    from .store import EmbeddingStore, open_store
+    from .tiling import Tiling
+
+#: The file of every name.
+_HOMES = {
+    "MODELS": "registry",
+    "Embedding": "embedding",
+    "EmbeddingStore": "store",
+    "Encoded": "embed",
+    "Model": "models",
+    "ModelSpec": "models",
+    "Plan": "plan",
+    "PointsOf": "prompting",
+    "RegionUse": "prompting",
+    "Tiling": "tiling",
+    "choose_tiling": "plan",
+    "embed": "embed",
+    "encode": "encode",
+    "encode_many": "encode",
+    "find_registered": "registry",
+    "load_model": "load",
+    "open_store": "store",
+    "plan": "plan",
+    "predict": "predict",
+    "predict_logits": "predict",
+    "predict_many": "predict",
+    "predict_stepwise": "predict",
+}
 
 __all__ = [
     "MODELS",
@@ -36,3 +73,26 @@ __all__ = [
     "predict_many",
     "predict_stepwise",
 ]
+
+
+class _Doors(types.ModuleType):
+    """A package in which ``predict`` is the verb, also after the file of that name was imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, types.ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Doors
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f".{_HOMES[name]}", __name__), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

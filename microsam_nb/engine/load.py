@@ -17,12 +17,12 @@ from .backbones.nano import NanoDistances, build_nano
 from .backbones.sam import fast_encoder
 from .backbones.tiny_vit import build_tiny_vit
 from .checkpoint import read_checkpoint, read_decoder
-from .download import cached_files, fetch, file_hash
+from .download import fetch, file_hash
+from .finding import find_weights, is_name
 from .models import Model, ModelSpec
 from .precision import dtype_of, find_device
-from .registry import find_registered, registered, suggestion
+from .registry import registered
 
-EMBEDDED = Path(__file__).parent / "weights" / "nano.safetensors"
 _WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 
 
@@ -65,31 +65,6 @@ def load_model(
     identity = known.weights.identity if known and known.weights else file_hash(path)
     spec = ModelSpec(name, architecture, identity, known.version if known else "")
     return Model(spec, sam, distances, place, precision)
-
-
-def is_name(name_or_path: str | os.PathLike[str]) -> bool:
-    """Whether this is the name of a model, not a path."""
-    return isinstance(name_or_path, str) and registered(name_or_path) is not None
-
-
-def find_weights(name_or_path: str | os.PathLike[str]) -> tuple[Path, str]:
-    """Return the file of a model and its name, without reading or downloading it. Raises ModelError.
-
-    The file of a registered model may not be there yet.
-    """
-    text = os.fspath(name_or_path)
-    if text == "nano":
-        return EMBEDDED, text
-    if is_name(name_or_path):
-        return cached_files(find_registered(text))[0].path, text
-    path = Path(os.path.expanduser(text))
-    if path.is_file():
-        return path, path.stem
-    if path.suffix or path.name != text:
-        raise ModelError(
-            f"There is no checkpoint file {text}.", f"Check the name and the folder; paths start at {Path.cwd()}."
-        )
-    raise ModelError(f"There is no model or file named {text!r}.", suggestion(text))
 
 
 def _architecture(weights: Mapping[str, Tensor], path: Path) -> str:

@@ -23,10 +23,11 @@ class Runner:
 
     One answers prompts; of waiting predictions only the newest is kept. The other does what takes long, loading
     models and preparing planes, so that a click need not wait for it: newer work of the same kind takes the place of
-    older, ``StopWork`` ends it, and either happens after the action in hand.
+    older, ``StopWork`` ends it, and either happens after the action in hand. ``patience``: seconds that long work is
+    put off unless ``start`` is called or a prompt is asked about, so that a picture is shown first.
     """
 
-    def __init__(self, session: Session, service: Service) -> None:
+    def __init__(self, session: Session, service: Service, patience: float = 0.0) -> None:
         self._session, self._service = session, service
         self._question: Predict | None = None
         self._work: list[Embed | LoadModel] = []
@@ -34,6 +35,7 @@ class Runner:
         self._leave = False
         self._busy: set[str] = set()
         self._closed = False
+        self._started = not patience
         self._wake = threading.Condition()
         session.wanted.connect(self.submit)
         # A thread that computes while the interpreter goes down would abort the process.
@@ -46,6 +48,16 @@ class Runner:
             thread.start()
         for request in session.pending():
             self.submit(request)
+        self._timer = threading.Timer(patience, self.start)
+        self._timer.daemon = True
+        if patience:
+            self._timer.start()
+
+    def start(self) -> None:
+        """Begin with what takes long, if that was put off."""
+        with self._wake:
+            self._started = True
+            self._wake.notify_all()
 
     def submit(self, request: Request) -> None:
         """Queue one request."""
@@ -53,6 +65,7 @@ class Runner:
             if self._closed:
                 return
             if isinstance(request, Predict):
+                self._started = True
                 # Two threads may hand in their requests in another order than they made them.
                 older = self._question
                 self._question = request if older is None or request.ticket > older.ticket else older
@@ -69,6 +82,7 @@ class Runner:
 
     def wait(self, timeout: float = 60.0) -> None:
         """Return when nothing is left to do. Raises TimeoutError after ``timeout`` seconds."""
+        self.start()
         with self._wake:
             if not self._wake.wait_for(self._idle, timeout):
                 raise TimeoutError(f"The model is still working after {timeout:g} s; wait longer.")
@@ -88,6 +102,7 @@ class Runner:
             self._leave = True
             self._wake.notify_all()
         atexit.unregister(self.close)
+        self._timer.cancel()
         for thread in self._threads:
             if threading.current_thread() is not thread:
                 thread.join(30.0)
@@ -102,7 +117,7 @@ class Runner:
     def _next_work(self) -> Embed | LoadModel | None:
         # A model that is to be loaded decides what planes are prepared for.
         self._work.sort(key=lambda one: not isinstance(one, LoadModel))
-        return self._work.pop(0) if self._work else None
+        return self._work.pop(0) if self._work and self._started else None
 
     def _loop(self, take: Callable[[], Request | None]) -> None:
         name = threading.current_thread().name

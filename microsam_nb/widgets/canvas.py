@@ -57,6 +57,8 @@ class Screen:
         #: What the browser shows; None when that is not known.
         self._drawn: _Scene | None = None
         self._new_page = True
+        #: Whether any page has ever shown the screen.
+        self.opened = False
         #: What the masks of the state look like on a raster, with the tuple that they were taken from, and the plane.
         self._sources: dict[str, tuple[object, int, Source]] = {}
         self.pictures = Pictures(image)
@@ -146,7 +148,7 @@ class Screen:
         )
 
     def _page_opened(self) -> None:
-        self._new_page = True
+        self._new_page = self.opened = True
 
     def _paint(self, now: _Scene, old: _Scene | None, change: Change, *, empty: bool) -> None:
         if empty:

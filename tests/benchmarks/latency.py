@@ -120,6 +120,24 @@ SCRIPT = """(() => {
     channel.port1.onmessage = () => { if (!look() && performance.now() < end) channel.port2.postMessage(0); };
     channel.port2.postMessage(0);
   };
+  // Look after a visible canvas was drawn on: looking at every frame would keep a core busy that the model needs.
+  const lookers = new Set();
+  const plain = CanvasRenderingContext2D.prototype.drawImage;
+  CanvasRenderingContext2D.prototype.drawImage = function (...all) {
+    plain.apply(this, all);
+    if (lookers.size && this.canvas.isConnected) for (const one of lookers) one(this.canvas);
+  };
+  const afterDrawing = (look) => {
+    let due = false;
+    const looker = (drawn) => {
+      if (due) return;
+      due = true;
+      requestAnimationFrame(() => { due = false; if (look(drawn)) lookers.delete(looker); });
+    };
+    lookers.add(looker);
+    return () => lookers.delete(looker);
+  };
+  let forget = () => {};
   // From the next event of a kind to the change of what lies over the picture, and to that of the picture itself.
   window.__watch = ({ kind, near, places, preview }) => {
     const [box, canvas, overlay] = parts(), r = box.getBoundingClientRect();
@@ -138,15 +156,13 @@ SCRIPT = """(() => {
         requestAnimationFrame(() => { got.frame = performance.now() - got.start; });
         return true;
       });
-      if (places.length) {
-        const look = () => {
-          const now = pixels(canvas, places);
-          const different = now.filter((p, i) => p !== before.mask[i]).length;
-          if (different < places.length / 2) requestAnimationFrame(look);
-          else got.mask = performance.now() - got.start;
-        };
-        requestAnimationFrame(look);
-      }
+      forget();
+      if (places.length) forget = afterDrawing(() => {
+        const now = pixels(canvas, places);
+        const different = now.filter((p, i) => p !== before.mask[i]).length;
+        if (different >= places.length / 2) got.mask = performance.now() - got.start;
+        return got.mask !== null;
+      });
     }, { capture: true, once: true });
   };
   // Pointer events made by the page itself: moves at a rate no hand reaches, then, or without moves, a click.
@@ -181,13 +197,12 @@ SCRIPT = """(() => {
     window.addEventListener('keydown', (e) => {
       if (e.key !== 'Enter') return;
       quit.abort();
-      const look = () => {
-        const c = [...document.querySelectorAll('.msam-canvas canvas:not(.msam-overlay)')].find((one) => !old.has(one));
-        if (c?.width && pixels(c, [[0.45, 0.5], [0.55, 0.5]]).every((p) => p.endsWith(',255')))
+      afterDrawing((c) => {
+        if (!c.matches('.msam-canvas canvas:not(.msam-overlay)') || old.has(c)) return false;
+        if (c.width && pixels(c, [[0.45, 0.5], [0.55, 0.5]]).every((p) => p.endsWith(',255')))
           window.__painted = performance.now() - e.timeStamp;
-        else requestAnimationFrame(look);
-      };
-      look();
+        return window.__painted !== null;
+      });
     }, { capture: true, signal: quit.signal });
   };
 })();"""

@@ -7,7 +7,7 @@ from scipy.ndimage import binary_dilation
 from microsam_nb.core import BoxPrompt, Image, Mask, Point
 from microsam_nb.engine import encode, load_model, predict
 from microsam_nb.engine.evaluation.protocol import box_of, deepest_point, overlap
-from microsam_nb.engine.load import EMBEDDED
+from microsam_nb.engine.finding import EMBEDDED
 from microsam_nb.files import samples
 
 

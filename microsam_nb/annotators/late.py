@@ -1,0 +1,51 @@
+"""The engine, loaded when it is first asked: torch takes seconds to import, and no picture must wait for that."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..core import Image
+from ..session import Action, Embed, Request
+
+if TYPE_CHECKING:
+    from ..engine import Model
+    from .service import EngineService
+
+
+class LateService:
+    """An ``EngineService`` that is made by the first request; it takes the same arguments."""
+
+    def __init__(
+        self,
+        image: Image,
+        model: Model | str | os.PathLike[str],
+        device: str = "auto",
+        folder: Path | None = None,
+    ) -> None:
+        self._given = (image, model, device, folder)
+        self._made: EngineService | None = None
+        self._lock = threading.Lock()
+
+    def __call__(self, request: Request) -> Iterator[Action]:
+        yield from self._service()(request)
+
+    @property
+    def model(self) -> Model:
+        """The model, loaded when it is first needed."""
+        return self._service().model
+
+    def follows(self, request: Embed) -> bool:
+        """Whether there is something to prepare at a place that the user looks at now."""
+        return self._made is not None and self._made.follows(request)
+
+    def _service(self) -> EngineService:
+        with self._lock:
+            if self._made is None:
+                from .service import EngineService
+
+                self._made = EngineService(*self._given)
+            return self._made

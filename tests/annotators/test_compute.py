@@ -1,0 +1,115 @@
+"""One thread computes for all, urgent work first; torch is loaded by the first request, after the picture."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import threading
+
+import pytest
+
+from microsam_nb.annotators.compute import ComputeThread
+
+
+@pytest.fixture
+def busy():
+    """A compute thread that is at work until ``gate`` is set."""
+    thread, gate, begun = ComputeThread(), threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        gate.wait(10)
+
+    holder = threading.Thread(target=lambda: thread.call(hold))
+    holder.start()
+    assert begun.wait(10)
+    yield thread, gate
+    gate.set()
+    holder.join(10)
+
+
+def test_everything_is_computed_on_one_thread():
+    thread = ComputeThread()
+    seen = [thread.call(threading.get_ident) for _ in range(3)]
+    callers = [threading.Thread(target=lambda: seen.append(thread.call(threading.get_ident))) for _ in range(4)]
+    for one in callers:
+        one.start()
+    for one in callers:
+        one.join(10)
+    assert len(set(seen)) == 1
+    assert seen[0] != threading.get_ident()
+    assert thread.call(lambda: thread.call(threading.get_ident)) == seen[0], "it does not wait for itself"
+
+
+def test_what_is_urgent_comes_first(busy):
+    thread, gate = busy
+    order: list[str] = []
+    callers = []
+    for name, urgent in (("background", False), ("more", False), ("click", True)):
+        one = threading.Thread(target=thread.call, args=(lambda name=name: order.append(name),), kwargs={"urgent": urgent})
+        one.start()
+        callers.append(one)
+        while thread._waiting.qsize() < len(callers):
+            pass
+    gate.set()
+    for one in callers:
+        one.join(10)
+    assert order == ["click", "background", "more"]
+
+
+def test_a_click_comes_between_the_steps_of_long_work():
+    thread, order = ComputeThread(), []
+
+    def tiles():
+        for i in range(3):
+            order.append(i)
+            yield i
+
+    work = thread.steps(tiles())
+    assert next(work) == 0
+    thread.call(lambda: order.append("click"), urgent=True)
+    assert list(work) == [1, 2]
+    assert order == [0, "click", 1, 2]
+
+
+def test_work_that_is_left_is_closed():
+    thread, closed = ComputeThread(), []
+
+    def tiles():
+        try:
+            yield 1
+            yield 2
+        finally:
+            closed.append(threading.get_ident())
+
+    work = thread.steps(tiles())
+    next(work)
+    work.close()
+    assert closed == [thread.call(threading.get_ident)]
+
+
+def test_an_error_is_raised_where_it_was_asked_for_and_the_thread_lives():
+    thread = ComputeThread()
+    with pytest.raises(ValueError, match="broken"):
+        thread.call(lambda: (_ for _ in ()).throw(ValueError("broken")))
+    assert thread.call(lambda: 3) == 3
+
+
+def test_an_annotator_is_there_before_torch():
+    """The picture is painted; the model is loaded when it is asked, or after a moment."""
+    code = """
+        import sys
+        import numpy as np
+        from microsam_nb import annotate_2d
+        from microsam_nb.session import AddPoint
+        annotator = annotate_2d(np.zeros((64, 64), np.uint8), project=False)
+        annotator._loop.wait()
+        assert "torch" not in sys.modules, "torch was imported before anybody asked for it"
+        annotator.session.handle(AddPoint(20, 20))
+        annotator.wait()
+        assert "torch" in sys.modules
+        assert annotator.session.state.answered
+        annotator.close()
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120)
