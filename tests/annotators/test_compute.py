@@ -47,7 +47,9 @@ def test_what_is_urgent_comes_first(busy):
     order: list[str] = []
     callers = []
     for name, urgent in (("background", False), ("more", False), ("click", True)):
-        one = threading.Thread(target=thread.call, args=(lambda name=name: order.append(name),), kwargs={"urgent": urgent})
+        one = threading.Thread(
+            target=thread.call, args=(lambda name=name: order.append(name),), kwargs={"urgent": urgent}
+        )
         one.start()
         callers.append(one)
         while thread._waiting.qsize() < len(callers):

@@ -15,16 +15,18 @@ import xxhash
 
 from microsam_nb.annotators import service as module
 from microsam_nb.annotators.service import EngineService
-from microsam_nb.core import BoxPrompt, Image, Mask, MaskPrompt, ModelError, Point
+from microsam_nb.core import BoxPrompt, Candidate, Image, Mask, MaskPrompt, ModelError, Point
 from microsam_nb.engine import ModelSpec, registry
 from microsam_nb.engine.registry import RegisteredModel, Source
 from microsam_nb.session import (
     AddPoint,
     Embed,
     Embedded,
+    Glimpsed,
     LoadModel,
     ModelLoaded,
     Predict,
+    Predicted,
     Runner,
     Session,
     UseModel,
@@ -260,3 +262,22 @@ def test_a_download_that_fails_is_said_and_the_old_model_answers(drawn_image, ra
         assert session.state.answered
     finally:
         runner.close()
+
+
+def test_a_click_knows_how_large_objects_are_before_there_are_any(drawn, asked):
+    service = EngineService(Image(drawn.pixels, name="discs"), "nano", "cpu")
+    areas = np.bincount(drawn.labels.ravel())[1:]
+    for _ in range(2):
+        answers(service, Embed(0))
+    size = service._sizes[0]
+    widths = 2 * np.sqrt(areas / np.pi)
+    assert widths.min() / 1.5 < size < widths.max() * 1.5
+
+
+def test_what_is_plausible_is_shown_before_the_answer(drawn, monkeypatch):
+    service = EngineService(Image(drawn.pixels, name="discs"), "nano", "cpu")
+    one, two = (Candidate(Mask((0, 1, 1), np.ones((1, n, n), bool)), 0.5, "points") for n in (2, 4))
+    monkeypatch.setattr(module, "predict_stepwise", lambda *_, **__: iter([(one, False), (two, True)]))
+    prompts = (Point(0, 24.0, 26.0),)
+    assert answers(service, Predict(5, (prompts,)))[-2:] == [Glimpsed(5, (one,)), Predicted(5, (two,))]
+    assert answers(service, Predict(6, (prompts,))) == [Predicted(6, (two,))], "what is known is not looked for again"

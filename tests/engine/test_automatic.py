@@ -9,7 +9,7 @@ import pytest
 
 from microsam_nb.core import Image, ModelError, SettingsError
 from microsam_nb.engine import load_model
-from microsam_nb.engine.automatic import DistanceSettings, distance_maps, distances, segment_distances
+from microsam_nb.engine.automatic import DistanceSettings, distance_maps, distances, segment_distances, typical_diameter
 from microsam_nb.engine.evaluation import mean_segmentation_accuracy
 from microsam_nb.engine.training.distances import distance_targets
 
@@ -101,3 +101,21 @@ def test_nano_finds_drawn_discs_whatever_their_size():
         found = segment_distances(distance_maps(nano, Image(pixels).shown()))
         assert found.max() == len(places)
         assert mean_segmentation_accuracy(labels, found) > 0.6
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_the_typical_diameter_is_found_at_any_scale(truth, scale):
+    """From a few windows around a place, not from the whole plane."""
+    pixels = np.kron(np.where(truth > 0, 190, 30), np.ones((scale, scale))).astype(np.uint8)
+    pixels += np.random.default_rng(1).integers(0, 10, pixels.shape, np.uint8)
+    found = typical_diameter(load_model("nano", "cpu"), pixels, (80.0 * scale, 100.0 * scale))
+    assert 30 * scale < found < 70 * scale
+
+
+def test_where_nothing_is_there_is_no_typical_diameter():
+    assert typical_diameter(load_model("nano", "cpu"), np.full((300, 300), 7, np.uint8), (150.0, 150.0)) is None
+
+
+def test_a_model_without_instance_decoder_cannot_tell_a_diameter(random_nano):
+    with pytest.raises(ModelError, match="Use nano"):
+        typical_diameter(replace(random_nano, distances=None), np.zeros((64, 64), np.uint8), (32.0, 32.0))

@@ -45,6 +45,7 @@ from microsam_nb.session import (
     Erase,
     Failed,
     Fill,
+    Glimpsed,
     Improve,
     LayerName,
     LoadLabels,
@@ -240,10 +241,15 @@ class Annotating(RuleBasedStateMachine):
             self.awaited = self.open = None
             return
         (request,) = questions
-        assert request.objects == group(state.prompts, batched=self.browsing.batched)
+        assert request.objects == self.objects()
         assert request.ticket not in self.issued
         self.issued.append(request.ticket)
         self.awaited = self.open = request.ticket
+
+    def objects(self):
+        """What the prompts ask for: several objects, or the one that was taken up to be improved."""
+        state = self.session.state
+        return (state.prompts,) if state.target else group(state.prompts, batched=self.browsing.batched)
 
     def lines(self):
         return self.journal.stat().st_size if self.journal.exists() else 0
@@ -323,6 +329,21 @@ class Annotating(RuleBasedStateMachine):
         assert outcome.requests == ()
         assert outcome.change.labels is None
         assert self.lines() == lines
+
+    @precondition(lambda self: self.issued)
+    @rule(ticket=st.integers(0, 60), found=answers, awaited=st.booleans())
+    def glimpse(self, ticket, found, awaited):
+        """What is found so far is shown, while it is awaited; nothing else comes of it."""
+        ticket = self.awaited if awaited and self.awaited is not None else ticket
+        before, lines = self.session.state, self.lines()
+        outcome = self.session.handle(Glimpsed(ticket, found))
+        assert self.session.state is before
+        assert outcome.requests == ()
+        assert outcome.change.labels is None
+        assert self.lines() == lines
+        full = tuple(one for one in found if one.mask.area)
+        if full and ticket == self.awaited:
+            assert self.session.shown == full
 
     @precondition(lambda self: self.awaited is not None)
     @rule()
@@ -517,7 +538,7 @@ class Annotating(RuleBasedStateMachine):
         self.awaited = self.open
         embed, *rest = self.session.pending()
         assert embed == Embed(0)
-        objects = group(self.session.state.prompts, batched=self.browsing.batched)
+        objects = self.objects()
         assert [(one.ticket, one.objects) for one in rest] == (
             [] if self.awaited is None else [(self.awaited, objects)]
         )
@@ -543,6 +564,8 @@ class Annotating(RuleBasedStateMachine):
         assert session.can_undo == (self.now > 0)
         assert session.can_redo == (self.now + 1 < len(self.steps))
         assert session.awaiting == self.awaited
+        if self.awaited is None:
+            assert session.shown is session.state.proposals
         check_index(session.labels)
         assert set(session.infos) <= set(session.labels)
         assert max(session.labels, default=0) < session.state.next_id
@@ -614,6 +637,7 @@ def test_long_random_scripts(seed):
         lambda: machine.make_object(place(), some(), overlap()): 7,
         lambda: machine.awaited is not None and machine.answer(some()): 4,
         lambda: machine.issued and machine.answer_late_or_twice(int(random.integers(100)), some()): 1,
+        lambda: machine.awaited is not None and machine.glimpse(0, some(), True): 2,
         lambda: machine.awaited is not None and machine.fail(): 2,
         lambda: machine.live(None): 2,
         machine.segment: 1,

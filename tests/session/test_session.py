@@ -39,6 +39,7 @@ from microsam_nb.session import (
     Erase,
     Failed,
     Fill,
+    Glimpsed,
     Improve,
     Layer,
     LayerName,
@@ -370,6 +371,29 @@ def test_answers_are_told_in_the_status_line(session):
     assert session.notice.text == "No network. Plug it in."
 
 
+def test_what_is_found_so_far_is_shown_and_never_kept(session):
+    session.handle(AddPoint(5, 5))
+    ticket = session.awaiting
+    early, full = found(square(4, 4)), found(square(4, 4, 6))
+    assert session.handle(Glimpsed(ticket, early)).change.proposal
+    assert session.shown == early
+    assert session.state.proposals == ()
+    with pytest.raises(PromptError, match="Wait for the mask"):
+        session.handle(Commit())
+    assert session.handle(Predicted(ticket, full)).change.proposal
+    assert session.shown == session.state.proposals == full
+    assert not session.handle(Glimpsed(ticket, early)).change.proposal, "it comes too late"
+    assert session.shown == full
+
+
+@pytest.mark.parametrize("action", [Undo(), Clear(), Cancel(), AddPoint(9, 9)], ids=lambda a: type(a).__name__)
+def test_what_is_found_so_far_goes_with_the_question(session, action):
+    session.handle(AddPoint(5, 5))
+    session.handle(Glimpsed(session.awaiting, found(square(4, 4))))
+    assert session.handle(action).change.proposal
+    assert session.shown == ()
+
+
 def test_listeners_hear_changes_and_one_that_fails_is_logged(session, caplog):
     heard = []
 
@@ -448,6 +472,7 @@ ACTIONS = [
     Cancel(),
     Predicted(7, found(square(2, 3), score=0.25)),
     Predicted(7, found(square(2, 3), Mask.crop(np.zeros((3, 3))))),
+    Glimpsed(7, found(square(2, 3))),
     Failed("what", None),
     Embedded(1, 0.5, "nano"),
     Working(Work("Preparing", 1, 2, "tiles", 3.5)),
