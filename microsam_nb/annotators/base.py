@@ -24,6 +24,7 @@ from ..widgets import (
     ContrastPanel,
     Hands,
     Interaction,
+    KeyHelp,
     LayersPanel,
     Loop,
     ModelChoice,
@@ -48,6 +49,8 @@ _log = logging.getLogger("microsam_nb")
 
 #: Width in pixels of the picture that stays in a saved notebook: it is part of the file.
 _STILL = 720
+#: Width in CSS pixels beyond which a screen costs too much to paint.
+_WIDEST = 1500
 #: Seconds that the model is not loaded while no page has shown the picture, and after it was sent to one.
 _PATIENCE, _MOMENT = 3.0, 0.15
 
@@ -76,10 +79,12 @@ class Annotator:
         self.session = session or Session(image.shape, project)
         self._closed = False
         hands = Hands(self._act, self._handle, lambda event: self._loop.post(event), self._go_to)
-        self._status = Status(note, lambda: self._handle(Cancel()))
         self._panels = Panels(self._makers(hands, models), hands)
         self._toolbar = Toolbar(hands, self._panels.bar)
+        self._status = Status(note, lambda: self._handle(Cancel()), self._toolbar.brushing)
+        self._help = KeyHelp()
         width, height = _size(image, (settings or AnnotatorSettings()).height)
+        self._status.box.layout.max_width = f"{width}px"
         self._screen = Screen(image, self.session, width, height)
         # Beside panels the screen is narrower; where the whole page is narrow, it is lower too.
         frame = self._screen.box.layout
@@ -87,7 +92,7 @@ class Annotator:
         share = image.shape[1] / image.shape[2]
         frame.max_height = f"min(65vh, max({min(height, 320)}px, 100cqw * {share:.4f}))"
         self._interaction = Interaction(self._screen.canvas)
-        stage = widgets.Box([self._screen.box, self._panels.side])
+        stage = widgets.Box([self._screen.box, self._panels.side, self._help.box])
         stage.add_class("msam-stage")
         self.widget = widgets.VBox(
             [style_sheet(), self._status.warning, self._toolbar.box, self._status.box, stage, self._interaction]
@@ -96,7 +101,9 @@ class Annotator:
         self._still = Still(self._picture)
         self._loop = Loop(self._paint, self._failed)
         self.session.changed.connect(self._loop.repaint)
-        extra: dict[Command, Callable[[], object]] = {Command.SAVE: self.save, Command.HELP: self._status.toggle_help}
+        extra: dict[Command, Callable[[], object]] = {
+            Command.SAVE: self.save, Command.HELP: self._help.toggle, Command.ESCAPE: self._help.hide,
+        }  # fmt: skip
         self._controls = Controls(self.session, self._screen, self._interaction, self._loop, extra)
         if not self.session.notice.error:
             self.session.say("Loading the model ...")
@@ -244,6 +251,7 @@ def stem(image: Image) -> str:
 
 
 def _size(image: Image, highest: int) -> tuple[int, int]:
-    """Return width and height of the screen in CSS pixels: 900 wide, as high as the image needs within limits."""
+    """Return the largest width and height of the screen in CSS pixels; wider than 900 only for wide images."""
     _, height, width = image.shape
-    return 900, int(min(max(900 * height / width, min(320, highest)), highest))
+    wide = int(min(max(highest * width / height, 900), _WIDEST))
+    return wide, int(min(max(wide * height / width, min(320, highest)), highest))

@@ -71,7 +71,8 @@ _SHOWN = {
 class Controls:
     """What the user does on one screen. Callbacks of the browser only queue; the screen's thread does the rest.
 
-    ``extra`` are commands that are no actions of the session, such as saving.
+    ``extra`` are commands that are no actions of the session, such as saving. That of Escape comes first: when it
+    returns true, nothing else is left.
     """
 
     def __init__(
@@ -372,6 +373,8 @@ class Controls:
             self._escape()
 
     def _escape(self) -> None:
+        if self._extra.get(Command.ESCAPE, bool)():
+            return
         if self.session.work is not None or self.session.awaiting is not None:
             self._handle(Cancel())
         elif self.session.selected:

@@ -5,6 +5,7 @@ from .closing import close_tree
 from .contrast import ContrastPanel
 from .hands import Hands
 from .interaction import Interaction, gesture_of
+from .key_help import KeyHelp
 from .layers import LayersPanel
 from .loop import Loop
 from .model_menu import ModelChoice, ModelsPanel
@@ -19,6 +20,7 @@ __all__ = [
     "ContrastPanel",
     "Hands",
     "Interaction",
+    "KeyHelp",
     "LayersPanel",
     "Loop",
     "ModelChoice",

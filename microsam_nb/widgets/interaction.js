@@ -323,7 +323,8 @@ function attach(model, target, view) {
   // Messages, and what of them is not answered yet.
   let views = 0, numbers = 0, timer = 0;
   let pending = []; // {number, born, shape}
-  let chosen = null; // {number, tool, positive}: chosen by a key, and not yet confirmed
+  let open = []; // {number, born} of all gestures and keys
+  let chosen = null; // {number, born, tool, positive}: chosen by a key (number) or a button (none), and not yet confirmed
   // Whether a message went out: a kernel that has gone takes none.
   const send = (message) => {
     try {
@@ -353,6 +354,7 @@ function attach(model, target, view) {
     const all = { tool: tool(), positive: positive(), plane: sight.base.plane, button, shift, ctrl, alt, ...message };
     arrive(); // what is done after a move must not be undone by it
     const sent = send({ ...all, number: ++numbers });
+    if (sent) open.push({ number: numbers, born: Date.now() });
     if (sent && shape) pending.push({ number: numbers, born: Date.now(), shape });
     refresh();
   };
@@ -433,17 +435,41 @@ function attach(model, target, view) {
     }
     const done = sight.base?.done[screen] ?? 0;
     pending = pending.filter((one) => one.number > done && Date.now() - one.born < OLD);
+    fit();
     refresh();
+  }
+  // Other views of the widget may be of another size, and the last one that spoke decides: nothing is stretched here.
+  function fit() {
+    const { base } = sight;
+    let [width, height] = [box.clientWidth, box.clientHeight];
+    const scale = base ? Math.min(width / base.width, height / base.height) : 1;
+    const fits = !base || (Math.abs(base.width * scale - width) < 2 && Math.abs(base.height * scale - height) < 2);
+    if (!fits) [width, height] = [base.width * scale, base.height * scale];
+    for (const one of [canvas, overlay]) {
+      one.style.width = fits ? "100%" : `${width}px`;
+      one.style.height = fits ? "100%" : `${height}px`;
+    }
+    if (width === sight.width && height === sight.height) return;
+    [sight.width, sight.height] = [width, height];
+    const density = window.devicePixelRatio || 1;
+    overlay.width = Math.round(width * density);
+    overlay.height = Math.round(height * density);
+    ink.setTransform(density, 0, 0, density, 0, 0);
+    rect = null;
+  }
+  // Whoever uses this view wants the picture in its size.
+  function claim() {
+    const { base } = sight;
+    const density = window.devicePixelRatio || 1;
+    if (base && (Math.abs(box.clientWidth * density - base.width) > 1 || Math.abs(box.clientHeight * density - base.height) > 1))
+      measure();
   }
   let told = false;
   function measure() {
     const density = window.devicePixelRatio || 1;
-    [sight.width, sight.height] = [box.clientWidth, box.clientHeight];
-    if (!sight.width || !sight.height) return;
-    overlay.width = Math.round(sight.width * density);
-    overlay.height = Math.round(sight.height * density);
-    ink.setTransform(density, 0, 0, density, 0, 0);
-    const { width, height } = sight;
+    const [width, height] = [box.clientWidth, box.clientHeight];
+    if (!width || !height) return;
+    fit();
     told = send({ kind: told ? "size" : "ready", width, height, density }) || told;
     rect = null;
     refresh();
@@ -623,6 +649,9 @@ function attach(model, target, view) {
 
   // ---- Keys ----
 
+  listen(box, "pointerenter", claim);
+  listen(canvas, "focus", claim);
+
   // What is answered here, without the kernel.
   function local(e) {
     const plain = !e.ctrlKey && !e.metaKey && !e.altKey;
@@ -653,11 +682,14 @@ function attach(model, target, view) {
   // A tool chosen by key or button is there for the very next press, before the kernel knows.
   function choose(next, command) {
     if (!next && command !== "toggle") return;
-    chosen = { number: numbers, tool: next || tool(), positive: command === "toggle" ? !positive() : positive() };
+    const wanted = { tool: next || tool(), positive: command === "toggle" ? !positive() : positive() };
+    if (!chosen && isThere(wanted)) return;
+    chosen = { ...wanted, number: null, born: Date.now() };
     if (chosen.tool !== "polygon") corners = [];
     held = null;
     refresh();
   }
+  const isThere = (one) => one.tool === model.get("tool") && one.positive === model.get("positive");
   guardKeys(listen, root, canvas, () => model.get("shortcuts"), local, act);
   listen(root, "keyup", (e) => { if (e.key === " " && space) { space = false; refresh(); } });
   const rest = () => { space = false; refresh(); };
@@ -687,7 +719,10 @@ function attach(model, target, view) {
   for (const kind of ["focus", "blur"]) listen(canvas, kind, rimmed);
   canvas.style.outline = "none";
 
-  const kernel = watchKernel(target, box, () => pending[0]?.born ?? Infinity, () => { pending = []; chosen = null; refresh(); });
+  const kernel = watchKernel(target, box, () => open[0]?.born ?? Infinity, () => {
+    [pending, open, chosen] = [[], [], null];
+    refresh();
+  });
   follow(target, "comm_live_update", kernel.look);
   ends.push(kernel.end);
 
@@ -698,12 +733,15 @@ function attach(model, target, view) {
   follow(model, "msg:custom", (message) => {
     if (message.kind !== "view") return;
     sight.coming = message;
-    if (chosen && (message.done[screen] ?? 0) >= chosen.number) chosen = null;
+    const done = message.done[screen] ?? 0;
+    open = open.filter((one) => one.number > done);
+    // What a key chose is confirmed by its number, what a button chose by the traits; a choice that was refused goes.
+    if (chosen && (chosen.number ? done >= chosen.number : Date.now() - chosen.born > OLD)) chosen = null;
     refresh();
   });
   for (const name of ["tool", "positive"])
     follow(model, `change:${name}`, () => {
-      if (chosen?.number <= (sight.coming ?? sight.base)?.done[screen]) chosen = null; // a button's choice has come back
+      if (chosen && !chosen.number && isThere(chosen)) chosen = null;
       if (tool() !== "polygon") corners = [];
       held = null;
       refresh();

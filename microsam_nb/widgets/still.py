@@ -15,7 +15,8 @@ _REST, _LONGEST = 2.0, 15.0
 
 # While the annotator is alive the picture below it is hidden; without a kernel the annotator's place is.
 _STYLE = """<style class="msam-still">
-.jp-OutputArea-child:has(.msam-annotator) + .jp-OutputArea-child { display: none !important; }
+.jp-OutputArea-child:has(style.msam-still) + .jp-OutputArea-child:has(.msam-annotator) + .jp-OutputArea-child {
+  display: none !important; }
 .jp-OutputArea-child:has(style.msam-still) { display: none !important; }
 .jp-OutputArea-child:has(style.msam-still) + .jp-OutputArea-child:not(:has(.msam-annotator)) {
   display: none !important; }

@@ -22,7 +22,7 @@ _CSS = """
 .msam-annotator .msam-button:focus-visible { outline: 2px solid var(--msam-brand); outline-offset: -2px; }
 .msam-group .widget-dropdown, .msam-group .widget-slider { margin: 0; }
 .msam-stage { display: flex; flex-flow: row wrap; gap: 8px; align-items: flex-start; overflow: hidden; width: 100%;
-  container-type: inline-size; }
+  container-type: inline-size; position: relative; }
 .msam-side { flex: 1 1 300px; max-width: 460px; min-width: 0; max-height: 70vh; overflow: auto; margin: 0; }
 .msam-side:has(> .msam-objects) { flex-basis: 330px; }
 .msam-panel { border: 1px solid var(--msam-line); border-radius: 3px; padding: 4px 6px 6px; margin: 0 0 6px;
@@ -35,6 +35,7 @@ _CSS = """
 .msam-panel .widget-slider { margin: 0; flex: 1 1 90px; min-width: 80px; width: auto; }
 .msam-note { color: var(--msam-faint); font-size: var(--jp-ui-font-size1, 13px); }
 .msam-news { display: flex; flex-flow: row wrap; gap: 0 12px; overflow: hidden; min-height: 2.9em; margin: 0; }
+.msam-news .msam-brushing { flex: 0 0 auto; }
 .msam-status { flex: 10 1 200px; margin: 0; min-width: 0; }
 .msam-alert { color: var(--msam-error); }
 .msam-late { opacity: 0; animation: msam-appear 0.15s 0.4s forwards; font-style: italic; color: var(--msam-faint); }
@@ -46,7 +47,12 @@ _CSS = """
 .msam-track > div { height: 100%; background: var(--msam-brand); transition: width 0.2s; }
 .msam-track.msam-unknown > div { width: 25%; animation: msam-run 1.4s infinite alternate ease-in-out; }
 @keyframes msam-run { from { margin-left: 0; } to { margin-left: 75%; } }
-.msam-keys { columns: 26em auto; line-height: 1.55; border-top: 1px solid var(--msam-line); padding-top: 4px; }
+.msam-help-table { position: absolute; inset: 8px auto auto 8px; z-index: 5; max-height: calc(100% - 16px);
+  max-width: calc(100% - 16px); width: 60em; overflow: auto; background: var(--msam-ground); padding: 8px 12px;
+  border: 1px solid var(--msam-line); border-radius: 4px; box-shadow: 0 2px 12px rgba(0, 0, 0, 0.35); }
+.msam-help-table .msam-close-help { position: sticky; top: 0; align-self: flex-end; z-index: 1; }
+.msam-help-table .widget-html { height: auto; margin-top: -24px; }
+.msam-keys { columns: 26em auto; line-height: 1.55; }
 .msam-keys > div { break-inside: avoid; display: flex; gap: 8px; }
 .msam-keys b { flex: 0 0 10em; }
 .msam-keys b kbd { font: inherit; border: 1px solid var(--msam-line); border-radius: 3px; padding: 0 4px; }

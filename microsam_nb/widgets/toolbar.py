@@ -69,7 +69,7 @@ _GROUPS: dict[str, tuple[tuple[Command, str, str, str], ...]] = {
     ),
 }
 _FIRST_ROW = ("msam-prompting", "msam-painting", "msam-editing")
-_SECOND_ROW = ("msam-asking", "msam-history", "msam-picked", "msam-viewing", "msam-modes", "msam-brushing")
+_SECOND_ROW = ("msam-asking", "msam-history", "msam-picked", "msam-viewing", "msam-modes")
 _LARGEST_BRUSH = 300
 
 
@@ -77,6 +77,7 @@ class Toolbar:
     """Two rows: what a press on the image does, and what can be done with the object in hand, with its options.
 
     ``buttons`` has one for every command in the rows; ``more`` is put into the first, for the switches of the panels.
+    ``brushing`` is to be shown elsewhere.
     """
 
     def __init__(self, hands: Hands, more: widgets.Widget | None = None) -> None:
@@ -93,7 +94,8 @@ class Toolbar:
         self.brush.add_class("msam-size")
         smaller, larger = groups["msam-brushing"].children
         groups["msam-brushing"].children = (self.brush, smaller, larger)
-        self._brushing = groups["msam-brushing"]
+        #: Options of brush and eraser. Among the buttons they would begin another row and move the image.
+        self.brushing = groups["msam-brushing"]
         self.overlap = widgets.Dropdown(
             options=[("Keep existing", Overlap.KEEP), ("Replace pixels", Overlap.REPLACE),
                      ("Replace whole", Overlap.WHOLE)],
@@ -136,7 +138,7 @@ class Toolbar:
         for command, can in possible.items():
             b[command].disabled = not can
         mark(b[Command.COMMIT], possible[Command.COMMIT], "primary")
-        visible(self._brushing, browsing.tool in (Tool.BRUSH, Tool.ERASER))
+        visible(self.brushing, browsing.tool in (Tool.BRUSH, Tool.ERASER))
         self._brush.show(round(min(browsing.brush, _LARGEST_BRUSH)))
         self._overlap.show(browsing.overlap)
 

@@ -128,10 +128,10 @@ def test_every_command_has_a_control_and_does_something_or_says_why(annotator, f
             annotator.session.handle(Select((1,)))
     annotator.session.say("")
     annotator.wait()
-    before = annotator.session.state, annotator.session.notice, annotator._status.help.layout.display
+    before = annotator.session.state, annotator.session.notice, annotator._help.shown
     press(annotator, command)
     annotator.wait()
-    after = annotator.session.state, annotator.session.notice, annotator._status.help.layout.display
+    after = annotator.session.state, annotator.session.notice, annotator._help.shown
     assert before != after
 
 

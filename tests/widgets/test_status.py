@@ -2,7 +2,6 @@ import pytest
 
 from microsam_nb.session import AddPoint, Failed, Working
 from microsam_nb.session.state import Work
-from microsam_nb.view import help_rows
 from microsam_nb.widgets import Status
 from microsam_nb.widgets.progress import duration, in_words
 
@@ -81,15 +80,3 @@ def test_work_in_words(work, words):
 )
 def test_durations(seconds, words):
     assert duration(seconds) == words
-
-
-def test_help_lists_every_key_once_it_is_asked_for(status):
-    assert status.help.value == ""
-    status.toggle_help()
-    assert status.help.layout.display == ""
-    import html
-
-    for _, words in help_rows():
-        assert html.escape(words) in status.help.value
-    status.toggle_help()
-    assert status.help.layout.display == "none"

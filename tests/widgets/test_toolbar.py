@@ -16,7 +16,7 @@ from microsam_nb.session import (
 )
 from microsam_nb.session.state import Work
 from microsam_nb.view import TOOLS, Command, key_of
-from microsam_nb.widgets import Toolbar
+from microsam_nb.widgets import Toolbar, close_tree
 
 #: Commands whose controls are in the panel of layers.
 LAYERS = {
@@ -29,7 +29,7 @@ LAYERS = {
 def bar(desk):
     one = desk()
     toolbar = Toolbar(one.hands)
-    toolbar.close = lambda: None
+    toolbar.close = lambda: close_tree(toolbar.brushing)
     toolbar.show_session = toolbar.show
     toolbar.show = lambda _: toolbar.show_session(one.session)
     one.panel = toolbar
@@ -68,7 +68,7 @@ def test_the_brush_size_is_there_with_brush_and_eraser_only(bar):
     shown = []
     for tool in Tool:
         bar.desk.session.handle(SetTool(tool))
-        if bar._brushing.layout.display != "none":
+        if bar.brushing.layout.display != "none":
             shown.append(tool)
     assert shown == [Tool.BRUSH, Tool.ERASER]
 

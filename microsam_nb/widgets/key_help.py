@@ -1,0 +1,42 @@
+"""The table of keys, over the image."""
+
+from __future__ import annotations
+
+import html
+
+import ipywidgets as widgets
+
+from ..view import help_rows
+from .buttons import plain_button, visible
+
+
+class KeyHelp:
+    """Lies over the image, so that nothing moves; it closes by its button, ``?`` or Escape."""
+
+    def __init__(self) -> None:
+        # Made when it is asked for: most of the time it is not.
+        self.table = widgets.HTML()
+        close = plain_button("msam-close-help", "times", "Close the table of keys", lambda: visible(self.box, False))
+        self.box = widgets.VBox([close, self.table])
+        self.box.add_class("msam-help-table")
+        visible(self.box, False)
+
+    @property
+    def shown(self) -> bool:
+        return self.box.layout.display != "none"
+
+    def toggle(self) -> None:
+        if not self.table.value:
+            self.table.value = f"<div class='msam-keys'>{''.join(_entry(*row) for row in help_rows())}</div>"
+        visible(self.box, not self.shown)
+
+    def hide(self) -> bool:
+        """Close the table; return whether it was open."""
+        shown = self.shown
+        visible(self.box, False)
+        return shown
+
+
+def _entry(keys: str, words: str) -> str:
+    marked = ", ".join(f"<kbd>{html.escape(key)}</kbd>" for key in keys.split(", "))
+    return f"<div><b>{marked}</b><span>{html.escape(words)}</span></div>"
