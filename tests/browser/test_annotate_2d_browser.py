@@ -228,6 +228,23 @@ def test_a_reloaded_page_is_drawn_again(open_notebook: Any) -> None:
     again.shot("8_reloaded")
 
 
+#: Where an image position lies on the page, by what view ``number`` shows now.
+PLACE = """([number, y, x]) => {
+    const box = document.querySelectorAll('.msam-canvas')[number];
+    box.scrollIntoView({ block: 'center' });
+    const c = box.querySelector('canvas:not(.msam-overlay)'), r = c.getBoundingClientRect();
+    const [top, left, zoom] = box.querySelector('.msam-overlay').dataset.view.split(' ').map(Number);
+    return [r.x + (x - left) * zoom * r.width / c.width, r.y + (y - top) * zoom * r.height / c.height];
+}"""
+#: Whether the picture has the size of view ``number``.
+OWN = """(number) => {
+    const box = document.querySelectorAll('.msam-canvas')[number], c = box.querySelector('canvas:not(.msam-overlay)');
+    return Math.abs(c.width - box.clientWidth) <= 1 && Math.abs(c.height - box.clientHeight) <= 1;
+}"""
+ASPECTS = """() => [...document.querySelectorAll('.msam-canvas canvas:not(.msam-overlay)')].map(
+    (c) => [c.clientWidth / c.clientHeight, c.width / c.height])"""
+
+
 def test_two_views_of_one_annotator(open_notebook: Any) -> None:
     """The same annotator under two cells, one of them narrower: one click is one point, in its place."""
     book = open_notebook(
@@ -242,19 +259,17 @@ def test_two_views_of_one_annotator(open_notebook: Any) -> None:
     book.run(1)
     screen.page.wait_for_function("() => document.querySelectorAll('.msam-canvas canvas.msam-overlay').length === 2")
     screen.wait()
-    for number in range(2):
-        canvas = screen.page.locator(".msam-canvas").nth(number)
-        canvas.scroll_into_view_if_needed()
-        box = canvas.bounding_box()
-        view = book.kernel("v = annotator._screen.viewport\n[v.y, v.x, v.zoom, v.width, v.height]")
-        y, x = 60 + 20 * number, 100 + 30 * number
-        across = (x - view[1]) * view[2] * box["width"] / view[3]
-        below = (y - view[0]) * view[2] * box["height"] / view[4]
+    # The view in use decides about the size of the picture; the other shows it smaller, not stretched.
+    for number, (y, x) in enumerate([(60, 100), (80, 130), (40, 150)]):
         with screen.telling("click"):
-            screen.page.mouse.click(box["x"] + across, box["y"] + below)
+            screen.page.mouse.click(*screen.page.evaluate(PLACE, [number % 2, y, x]))
         points = book.kernel("[[p.y, p.x] for p in annotator.session.state.prompts]")
         assert len(points) == number + 1
         assert points[-1] == pytest.approx([y, x], abs=1)
+        screen.page.wait_for_function(OWN, arg=number % 2)
+        for element, picture in screen.page.evaluate(ASPECTS):
+            assert element == pytest.approx(picture, rel=0.02)
+        screen.shot(f"views_{number}")
 
 
 def test_a_dense_screen_is_sharp_and_exact(open_notebook: Any) -> None:

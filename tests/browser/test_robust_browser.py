@@ -322,6 +322,51 @@ def test_a_network_of_100_ms(shelf: Shelf, picture: Picture) -> None:
     picture.until_shown(places, objects=False)
 
 
+def test_a_tool_chosen_by_button_is_there_at_once_whatever_the_network(shelf: Shelf, picture: Picture) -> None:
+    book, page = picture.book, picture.page
+    shelf.proxy.delay = 0.1
+    x, y = picture.at(*NUCLEUS)
+    page.mouse.click(x, y)
+    # One after the other, before the kernel knows of the first; what is drawn is drawn with the last.
+    for name in ("box", "brush", "scribble"):
+        page.locator(f"button.msam-{name}").first.click()
+    page.mouse.move(x - 20, y)
+    page.mouse.down()
+    page.mouse.move(x + 20, y, steps=4)
+    page.mouse.up()
+    book.until("len(annotator.session.state.prompts) == 2")
+    assert book.kernel("[type(p).__name__ for p in annotator.session.state.prompts]") == ["Point", "Scribble"]
+    page.locator("button.msam-toggle").first.click()
+    page.locator("button.msam-point").first.click()
+    page.mouse.click(x + 60, y)
+    book.until("len(annotator.session.state.prompts) == 3")
+    assert book.kernel("annotator.session.state.prompts[2].positive") is False
+    assert book.kernel("type(annotator.session.state.prompts[2]).__name__") == "Point"
+    # Twice is not at all, and the answer to the first must not be taken for that to the second.
+    for _ in range(2):
+        page.locator("button.msam-toggle").first.click()
+    page.mouse.click(x + 62, y)
+    page.locator("button.msam-toggle").first.click()
+    page.mouse.click(x, y + 2)
+    book.until("len(annotator.session.state.prompts) == 5")
+    assert book.kernel("[p.positive for p in annotator.session.state.prompts[3:]]") == [False, True]
+
+
+def test_a_kernel_that_does_not_take_a_key_is_said_to_be_busy(picture: Picture) -> None:
+    """No preview waits for an answer: only the key does."""
+    picture.click(*NUCLEUS)
+    picture.until_proposed()
+    picture.book.kernel(
+        "import time\nannotator._loop.post(lambda: time.sleep(4))\nTrue",
+    )
+    picture.page.keyboard.press("c")
+    veil = picture.page.locator(".msam-veil").first
+    veil.wait_for(state="visible", timeout=6000)
+    assert "busy" in veil.inner_text()
+    picture.book.until("int(annotator.labels.max()) == 1")
+    veil.wait_for(state="hidden", timeout=6000)
+
+
 def test_300_fast_clicks_all_arrive_and_the_last_answer_is_drawn(picture: Picture) -> None:
     book, page = picture.book, picture.page
     spots = [picture.at(NUCLEUS[0] + 0.3 * (n % 7) - 1, NUCLEUS[1] + 0.3 * (n % 5) - 0.6) for n in range(35)]
