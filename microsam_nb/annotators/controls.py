@@ -25,6 +25,7 @@ from ..session import (
     Session,
     SetBatched,
     SetBrush,
+    SetChannels,
     SetContours,
     SetLayer,
     SetLive,
@@ -59,6 +60,9 @@ STALE = 60.0
 _STEP = 0.15
 _ARROWS = {"ArrowLeft": (0, -1), "ArrowRight": (0, 1), "ArrowUp": (-1, 0), "ArrowDown": (1, 0)}
 
+#: What only changes how things look, or which tool the next gesture has: it never waits for a commit.
+_LOOKS = (SetView, SetLayer, SetContours, SetChannels, ShowAsModel, SetBrush, SetTool, SetPolarity)
+
 _SHOWN = {
     Command.SHOW_IMAGE: LayerName.IMAGE,
     Command.SHOW_OBJECTS: LayerName.OBJECTS,
@@ -66,6 +70,12 @@ _SHOWN = {
     Command.SHOW_PROPOSAL: LayerName.PROPOSAL,
     Command.SHOW_PROMPTS: LayerName.PROMPTS,
 }
+
+
+_AT_ONCE = {
+    *TOOLS, *_SHOWN, Command.TOGGLE, Command.FIT, Command.CLOSER, Command.FARTHER, Command.CONTOURS, Command.AS_MODEL,
+    Command.FAINTER, Command.STRONGER, Command.LARGER, Command.SMALLER, Command.HELP,
+}  # fmt: skip
 
 
 class Controls:
@@ -108,11 +118,14 @@ class Controls:
         """Do what a button says, after what the user did before."""
         # What waits can always be stopped.
         stop = command is Command.ESCAPE
-        self._loop.post(self._leave if stop else lambda: self._in_turn(lambda: self._do(command)))
+        self._loop.post(self._leave if stop else lambda: self._command(command))
 
     def handle(self, action: Action) -> None:
         """Do an action, for example of a form, after what the user did before."""
-        self._loop.post(lambda: self._in_turn(lambda: self._handle(action)))
+        if isinstance(action, _LOOKS):
+            self._loop.post(lambda: self._handle(action))
+        else:
+            self._loop.post(lambda: self._in_turn(lambda: self._handle(action)))
 
     def show(self, *, everything: bool = False) -> None:
         """Tell the browser what the next picture shows; ``everything``: there is a page that knows nothing yet."""
@@ -175,10 +188,29 @@ class Controls:
         else:
             number = int(message.get("number", 0))
             self._came[screen] = number
-            if kind == "key" and command_for(message["key"], ctrl=message["ctrl"]) is Command.ESCAPE:
+            command = self._command_of(message)
+            if command is Command.ESCAPE:
                 self._answering(screen, number, self._escape)
+            elif command in _AT_ONCE:
+                try:
+                    self._act(message, late)
+                finally:
+                    # In its turn: an answer to what came later would take the previews of what waits away.
+                    self._in_turn(lambda: self._answering(screen, number, lambda: None))
             else:
                 self._in_turn(lambda: self._answering(screen, number, lambda: self._act(message, late)))
+
+    @staticmethod
+    def _command_of(message: dict[str, Any]) -> Command | None:
+        if message.get("kind") != "key":
+            return None
+        return command_for(message["key"], ctrl=message["ctrl"], shift=message["shift"])
+
+    def _command(self, command: Command) -> None:
+        if command in _AT_ONCE:
+            self._do(command)
+        else:
+            self._in_turn(lambda: self._do(command))
 
     def _answering(self, screen: str, number: int, work: Callable[[], None]) -> None:
         """Do what the browser asked for, and whatever comes of it, let the browser take its preview away."""
@@ -272,10 +304,10 @@ class Controls:
             self._pan(-_STEP * rows * view.height, -_STEP * columns * view.width)
         elif key in ("Enter", "Backspace", "Escape") and self._raw(key):
             return
-        elif command_for(key, ctrl=ctrl, shift=shift) is Command.ESCAPE:
+        elif (command := command_for(key, ctrl=ctrl, shift=shift)) is Command.ESCAPE:
             self._escape()
-        else:
-            self._in_turn(lambda: self._key(key, ctrl, shift))
+        elif command is not None:
+            self._command(command)
 
     def _pan(self, rows: float, columns: float) -> None:
         view = self._screen.viewport

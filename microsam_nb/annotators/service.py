@@ -122,7 +122,7 @@ class EngineService:
                     self._answers[own] = found[own]
                     self._answers.move_to_end(own)
                 self._forget()
-        yield Predicted(request.ticket, tuple(found[own] for own in request.objects))
+        yield Predicted(request.ticket, tuple(found[own] for own in request.objects), model.spec.name)
 
     def _forget(self) -> None:
         """Let go of the oldest answers when they take too much memory."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,39 @@ _EIGHT = np.ones((3, 3), bool)
 
 #: A part of fewer pixels, and less than a fiftieth of its object, is none.
 _CRUMB = 10
+
+
+def touching(masks: Sequence[Mask]) -> bool:
+    """Whether masks hang together, each by a side or a corner of a pixel with the others."""
+    reached, open_ = {0}, [0]
+    while open_:
+        one = masks[open_.pop()]
+        near = [i for i in range(len(masks)) if i not in reached and _touch(one, masks[i])]
+        reached.update(near)
+        open_ += near
+    return len(reached) == len(masks)
+
+
+def _touch(one: Mask, other: Mask) -> bool:
+    """Whether a pixel of one mask is, or lies beside, a pixel of the other."""
+    starts = [max(a, b) - 1 for a, b in zip(one.start, other.start, strict=True)]
+    stops = [min(a, b) + 1 for a, b in zip(one.box.stop, other.box.stop, strict=True)]
+    if any(stop <= start for start, stop in zip(starts, stops, strict=True)):
+        return False
+    first, second = (_window(mask, starts, stops) for mask in (one, other))
+    return bool((ndimage.binary_dilation(first, np.ones((3, 3, 3), bool)) & second).any())
+
+
+def _window(mask: Mask, starts: Sequence[int], stops: Sequence[int]) -> NDArray[np.bool_]:
+    """Return a mask within (plane, y, x) limits, False where it has no pixels."""
+    out = np.zeros([stop - start for start, stop in zip(starts, stops, strict=True)], bool)
+    sides = zip(mask.start, mask.box.stop, starts, stops, strict=True)
+    inner = [(max(a, start), min(b, stop)) for a, b, start, stop in sides]
+    if all(b > a for a, b in inner):
+        there = tuple(slice(a - start, b - start) for (a, b), start in zip(inner, starts, strict=True))
+        here = tuple(slice(a - start, b - start) for (a, b), start in zip(inner, mask.start, strict=True))
+        out[there] = mask.bitmap[here]
+    return out
 
 
 def split(mask: Mask, line: Vertices, plane: int, image: Triple) -> list[Mask]:

@@ -28,7 +28,7 @@ _open: dict[Path, Project] = {}
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What a project belongs to."""
+    """What a project belongs to, and the model that it was begun with; each answer in the journal names its own."""
 
     format: int
     version: str
@@ -66,11 +66,14 @@ class Project:
         )  # fmt: skip
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            # Nothing is written into what is none of ours, and nothing before the folder is locked.
             _check_meta(folder, expected)
             if folder in _open:
                 _open[folder].close()
             lock = _take_lock(folder)
             try:
+                if not _check_meta(folder, expected):
+                    _write_meta(folder / "meta.json", asdict(expected))
                 _renew_meta(folder)
             except BaseException:
                 lock.release()
@@ -110,15 +113,15 @@ class Project:
         self.closed.emit(None)
 
 
-def _check_meta(folder: Path, expected: Meta) -> None:
+def _check_meta(folder: Path, expected: Meta) -> bool:
+    """Return whether a folder is a project already. Raises ProjectError when it is something else."""
     path = folder / "meta.json"
     if not path.exists():
         if any(p.name not in ("lock", "owner.json", "meta.json.part") for p in folder.iterdir()):
             raise ProjectError(
                 f"{folder} holds other files and no project.", "Name an empty or new folder for the project."
             )
-        _write_meta(path, asdict(expected))
-        return
+        return False
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         number = int(found["format"])
@@ -134,6 +137,7 @@ def _check_meta(folder: Path, expected: Meta) -> None:
             f"{folder} belongs to another image ({found.get('name')}, shape {found.get('shape')}).",
             "Open it with that image, or choose another project folder.",
         )
+    return True
 
 
 def _renew_meta(folder: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from microsam_nb.annotators import controls
 from microsam_nb.annotators.base import Annotator
 from microsam_nb.core import BoxPrompt, Candidate, Mask, Point, Polygon, Scribble
-from microsam_nb.session import LoadLabels, SetBrush, SetTool, SetView, Suggest, Tool
+from microsam_nb.session import LayerName, LoadLabels, SetBrush, SetLayer, SetTool, SetView, Suggest, Tool
 from microsam_nb.view import Command
 
 
@@ -241,6 +241,28 @@ def test_escape_stops_what_a_commit_waits_for(annotator, page):
     service.gate.set()
     annotator.wait()
     assert not annotator.labels.any()
+
+
+def test_looking_around_does_not_wait_for_a_commit_that_waits(annotator, page):
+    service, session = annotator._runner._service, annotator.session
+    service.gate.clear()
+    page.send("click", wait=False, y=24, x=26)
+    page.key("c", wait=False)
+    page.key("b", wait=False)
+    page.key("1", wait=False)
+    annotator._handle(SetLayer(LayerName.OBJECTS, opacity=0.25))
+    annotator._loop.wait()
+    browsing = session.state.browsing
+    assert browsing.tool is Tool.BOX
+    assert not browsing.layers.image.visible
+    assert browsing.layers.objects.opacity == 0.25
+    assert page.done == 2, "the previews of what waits stay"
+    page.key("Escape", wait=False)
+    annotator._loop.wait()
+    assert session.state.browsing == browsing, "the commit is left, and nothing else"
+    service.gate.set()
+    annotator.wait()
+    assert page.done == 5
 
 
 def test_pages_that_are_gone_are_forgotten(annotator):

@@ -279,5 +279,7 @@ def test_what_is_plausible_is_shown_before_the_answer(drawn, monkeypatch):
     one, two = (Candidate(Mask((0, 1, 1), np.ones((1, n, n), bool)), 0.5, "points") for n in (2, 4))
     monkeypatch.setattr(module, "predict_stepwise", lambda *_, **__: iter([(one, False), (two, True)]))
     prompts = (Point(0, 24.0, 26.0),)
-    assert answers(service, Predict(5, (prompts,)))[-2:] == [Glimpsed(5, (one,)), Predicted(5, (two,))]
-    assert answers(service, Predict(6, (prompts,))) == [Predicted(6, (two,))], "what is known is not looked for again"
+    assert answers(service, Predict(5, (prompts,)))[-2:] == [Glimpsed(5, (one,)), Predicted(5, (two,), "nano")]
+    assert answers(service, Predict(6, (prompts,))) == [Predicted(6, (two,), "nano")], (
+        "what is known is not looked for again"
+    )

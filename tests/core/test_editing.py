@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from microsam_nb.core import Mask, PromptError
-from microsam_nb.core.editing import gap_at, split, without_holes
+from microsam_nb.core.editing import gap_at, split, touching, without_holes
 from microsam_nb.core.raster import stroke
 
 IMAGE = (3, 60, 80)
@@ -176,3 +176,26 @@ def test_crumbs_of_a_cut_stay_with_their_neighbour():
     parts = split(mask, ((20.0, 0.0), (20.0, 39.0), (34.0, 39.5), (39.5, 34.0)), 0, (1, 40, 40))
     assert len(parts) == 2
     assert sum(part.area for part in parts) == mask.area
+
+
+@pytest.mark.parametrize(
+    ("masks", "expected"),
+    [
+        ([block(10, 10, 5, 5)], True),
+        ([block(10, 10, 5, 5), block(10, 15, 5, 5)], True),
+        ([block(10, 10, 5, 5), block(15, 15, 5, 5)], True),
+        ([block(10, 10, 5, 5), block(10, 16, 5, 5)], False),
+        ([block(10, 10, 5, 5), block(10, 20, 5, 5), block(12, 15, 1, 5)], True),
+        ([block(10, 10, 5, 5), block(10, 10, 5, 5, plane=1)], True),
+        ([block(10, 10, 5, 5), block(10, 10, 5, 5, plane=2)], False),
+        ([block(0, 0, 9, 9), block(50, 70, 9, 9)], False),
+    ],
+)
+def test_masks_touch_by_sides_and_corners(masks, expected):
+    assert touching(masks) is expected
+
+
+def test_boxes_that_meet_are_not_enough_to_touch():
+    ring = np.ones((1, 11, 11), bool)
+    ring[0, 1:10, 1:10] = False
+    assert not touching([Mask((0, 10, 10), ring), block(14, 14, 3, 3)])

@@ -45,10 +45,12 @@ from microsam_nb.session import (
     SetLayer,
     SetLive,
     SetOverlap,
+    SetTool,
     SetView,
     Split,
     Suggest,
     TakeCandidate,
+    Tool,
     Undo,
 )
 from microsam_nb.session.history import History, Step
@@ -371,13 +373,32 @@ def test_filling_what_is_open_or_borders_nothing_is_refused(session):
 # Merging, cutting, deleting, describing.
 
 
+def test_objects_that_touch_are_merged_without_a_warning(session):
+    commit(session, square(0, 0), square(4, 4), square(0, 8))
+    session.handle(Merge((1, 2, 3)))
+    assert session.notice.text == "Object 2, 3 are now part of object 1."
+
+
+def test_picking_is_told(session):
+    session.handle(SetTool(Tool.PICK))
+    session.handle(Select())
+    assert session.notice.text == "There is no object here. Click on one to pick it."
+    commit(session, square(0, 0), square(10, 10))
+    session.handle(Select((2,)))
+    assert session.notice.text == "Picked: object 2."
+    session.handle(Select((1,), more=True))
+    assert session.notice.text == "Picked: objects 2, 1."
+    session.handle(Select())
+    assert session.notice.text == "Nothing is picked."
+
+
 def test_merged_objects_are_one_without_score(session):
     commit(session, square(0, 0), square(10, 10), square(20, 20))
     session.handle(Describe(2, "kept"))
     session.handle(Merge((2, 1, 3, 1)))
     assert objects(session) == {2: 48}
     assert session.infos == {2: ObjectInfo(None, "kept")}
-    assert session.notice.text == "Object 1, 3 are now part of object 2."
+    assert session.notice.text == "Object 1, 3 are now part of object 2. They do not all touch: Ctrl-Z takes it back."
     session.handle(Undo())
     assert objects(session) == {1: 16, 2: 16, 3: 16}
     assert session.infos[1].score == 0.75

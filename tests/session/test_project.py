@@ -13,6 +13,7 @@ import pytest
 
 from microsam_nb.core import Image, ProjectError
 from microsam_nb.session import AddPoint, Project, Session
+from microsam_nb.session import project as project_module
 
 
 @pytest.fixture
@@ -93,6 +94,17 @@ def test_an_empty_folder_becomes_a_project(open_project, folder):
     (folder / "meta.json.part").write_text("{")  # from a kernel killed at the first moment
     open_project()
     assert (folder / "meta.json").exists()
+
+
+def test_nothing_is_written_before_the_folder_is_locked(open_project, folder, monkeypatch):
+    def taken(_):
+        assert not (folder / "meta.json").exists()
+        raise ProjectError("It is open in another kernel.", "Shut that kernel down.")
+
+    monkeypatch.setattr(project_module, "_take_lock", taken)
+    with pytest.raises(ProjectError, match="Shut that kernel down"):
+        open_project()
+    assert not (folder / "meta.json").exists()
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "{}", '{"format": "new", "image": "x"}'])

@@ -18,11 +18,12 @@ if TYPE_CHECKING:
 class Predicted(Action):
     """The model's answer to the prompts of ``ticket``, one per object, with an empty mask where it found nothing.
 
-    Ignored when no longer awaited.
+    ``model``: the name of the model, which a project keeps. Ignored when no longer awaited.
     """
 
     ticket: int
     found: tuple[Candidate, ...]
+    model: str = ""
     step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> bool:

@@ -161,7 +161,15 @@ class Select(Action):
         if self.more:
             old = session.selected
             wanted = tuple(n for n in old if n not in wanted) + tuple(n for n in wanted if n not in old)
+        before = session.selected
         _browse(session, selected=wanted)
+        if wanted:
+            names = ", ".join(str(n) for n in wanted[:6]) + (" ..." if len(wanted) > 6 else "")
+            session.notice = Notice(f"Picked: object{'s' if len(wanted) > 1 else ''} {names}.")
+        elif before:
+            session.notice = Notice("Nothing is picked.")
+        elif session.state.browsing.tool in (Tool.PICK, Tool.MERGE):
+            session.notice = Notice("There is no object here. Click on one to pick it.")
 
 
 @dataclass(frozen=True)

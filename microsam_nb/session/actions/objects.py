@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core import Box, LabelError, Note, ObjectInfo, Overlap, PromptError, Scribble
-from ...core.editing import split
+from ...core.editing import split, touching
 from ...core.labels import as_labels
 from ...core.prompts import Vertices
 from ...core.raster import rasterise
@@ -34,13 +34,17 @@ class Merge(Action):
             raise LabelError("Two objects are needed for a merge.", "Pick two objects or more.")
         for label in (kept, *others):
             session.labels.box(label)
+        apart = not touching([session.labels.mask(label) for label in (kept, *others)])
         for label in others:
             session.write(session.labels.renumber(label, kept))
         old = session.infos.get(kept)
         session.write(Note(kept, old, replace(old or ObjectInfo(), score=None)))
         session.edit(session.state)
         joined = ", ".join(str(n) for n in others)
-        session.notice = Notice(f"Object {joined} {'are' if len(others) > 1 else 'is'} now part of object {kept}.")
+        warning = " They do not all touch: Ctrl-Z takes it back." if apart else ""
+        session.notice = Notice(
+            f"Object {joined} {'are' if len(others) > 1 else 'is'} now part of object {kept}.{warning}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class Delete(Action):
     def apply(self, session: Session) -> None:
         gone = tuple(dict.fromkeys(int(n) for n in self.labels))
         if not gone:
-            raise LabelError("No object is chosen.", "Click on the object, or pick it first.")
+            raise LabelError("There is no object here.", "Click on the object, or pick it first.")
         for label in gone:
             session.write(session.labels.erase(label))
         session.edit(session.state)
