@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Mask
+from ..core import Box, Mask
 from .palette import COLOURS
 from .raster import Raster
 
@@ -37,6 +37,39 @@ def label_ids(
     if hidden:
         out[out == hidden] = 0
     return out
+
+
+def keep_narrow(
+    out: NDArray[np.uint32],
+    plane: NDArray[np.uint32],
+    raster: Raster,
+    narrow: Iterable[tuple[int, Box]],
+    hidden: int = 0,
+) -> None:
+    """Give objects that fall between the pixels of a coarse raster one pixel of ``out``, where nothing else is.
+
+    ``narrow``: their numbers and boxes in the plane (y, x), of which ``out`` shows the part ``raster``.
+    """
+    step = int(raster.step)
+    for label, box in narrow:
+        (_, y0, x0), (_, y1, x1) = box.start, box.stop
+        if label == hidden:
+            continue
+        rows, columns = (_middles(a, b, step, n) for a, b, n in ((y0, y1, plane.shape[0]), (x0, x1, plane.shape[1])))
+        if rows.size and columns.size and (plane[np.ix_(rows, columns)] == label).any():
+            continue
+        pixels = np.argwhere(plane[y0:y1, x0:x1] == label)
+        if not len(pixels):
+            continue
+        row, column = (pixels[len(pixels) // 2] + (y0, x0)) // step - (raster.top, raster.left)
+        if 0 <= row < raster.height and 0 <= column < raster.width and not out[row, column]:
+            out[row, column] = label
+
+
+def _middles(start: int, stop: int, step: int, end: int) -> NDArray[np.int64]:
+    """Return the image pixels in [start, stop) that a raster of ``step`` shows, of a plane of ``end`` pixels."""
+    places = np.minimum(np.arange(start // step, -(-stop // step)) * step + step // 2, end - 1)
+    return places[(places >= start) & (places < stop)]
 
 
 def mask_numbers(masks: Sequence[Mask]) -> list[int]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Box, Mask, MaskPrompt, Prompt
+from ..core import Box, Labels, Mask, MaskPrompt, Prompt
 from .edges import Pen, edge_entries
-from .ids import label_ids, mask_ids
+from .ids import keep_narrow, label_ids, mask_ids
 from .paint import Patch, encode_entries
 from .palette import POSITIVE, PROPOSAL, entries, palette, single
 from .raster import Raster
@@ -73,9 +73,24 @@ def objects(contours: bool) -> Style:
     return CONTOURS if contours else OBJECTS
 
 
-def label_source(volume: NDArray[np.uint32], plane: int, hidden: int = 0) -> Source:
-    """Return the committed labels of a plane as a source, without the object ``hidden``."""
-    return Source(lambda raster: label_ids(volume[plane], raster, hidden))
+def label_source(labels: Labels, plane: int, hidden: int = 0) -> Source:
+    """Return the committed labels of a plane as a source, without the object ``hidden``.
+
+    Objects that are too small for a coarse raster keep one pixel.
+    """
+
+    def ids(raster: Raster) -> NDArray[np.uint32]:
+        pixels = labels.volume[plane]
+        out = label_ids(pixels, raster, hidden)
+        if raster.step > 1:
+            step = int(raster.step)
+            # One more on each side: where they lie does not depend on the part that is asked for.
+            start, stop = (raster.top - 1, raster.left - 1), (raster.bottom + 1, raster.right + 1)
+            where = Box((plane, start[0] * step, start[1] * step), (plane + 1, stop[0] * step, stop[1] * step))
+            keep_narrow(out, pixels, raster, labels.narrow(where, step), hidden)
+        return out
+
+    return Source(ids)
 
 
 def mask_source(masks: Collection[Mask], plane: int) -> Source:

@@ -81,7 +81,7 @@ def _image(pictures: Pictures, look: Look, shape: tuple[int, int]) -> Picture.Im
 def _overlays(session: Session, state: State) -> list[tuple[Source, Style, float, Collection[int]]]:
     """Return what lies on the image, from below: the numbers, their style, how opaque, and which are picked."""
     layers, plane = state.browsing.layers, state.browsing.plane
-    labels = label_source(session.labels.volume, plane, state.target)
+    labels = label_source(session.labels, plane, state.target)
     found: list[tuple[Source, Style, float, Collection[int]]] = []
     if layers.objects.visible:
         found.append((labels, objects(layers.contours), layers.objects.opacity, session.selected))

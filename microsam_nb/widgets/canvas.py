@@ -183,7 +183,7 @@ class Screen:
             changed = [] if old is None else [now.target, old.target] if now.target != old.target else []
             picked = [] if old is None else sorted(set(now.selected) ^ set(old.selected))
             boxes = [] if written is None or not written.start[0] <= plane < written.stop[0] else [written]
-            source = label_source(self._session.labels.volume, plane, now.target)
+            source = label_source(self._session.labels, plane, now.target)
             drawn |= self._objects.update(
                 now.view,
                 source,

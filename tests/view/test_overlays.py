@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image as Picture
 
-from microsam_nb.core import Mask
+from microsam_nb.core import Labels, Mask
 from microsam_nb.view import Raster, colour_of
 from microsam_nb.view.edges import Pen, edge_entries
 from microsam_nb.view.ids import label_ids, mask_ids, mask_numbers
@@ -150,7 +150,7 @@ def test_holes_have_outlines():
     st.sampled_from([(), (1,), (1, 2)]),
 )
 def test_a_part_of_the_outlines_is_what_the_whole_has_there(plane, top, left, pen, marked):
-    source = label_source(plane[None], 0)
+    source = label_source(Labels.of(plane[None]), 0)
     full = edges(source, Raster(1, 0, 0, 12, 12), pen, marked)
     part = edges(source, Raster(1, top, left, 4, 4), pen, marked)
     assert np.array_equal(part, full[top : top + 4, left : left + 4])
@@ -162,7 +162,7 @@ def test_a_part_of_the_outlines_is_what_the_whole_has_there(plane, top, left, pe
 def test_labels_have_exact_colours_and_a_clear_ground():
     labels = np.zeros((1, 8, 8), np.uint32)
     labels[0, 1:3, 1:4], labels[0, 5, 6], labels[0, 7, 0] = 1, 2, 300
-    out = rgba(fill_patch(label_source(labels, 0), Raster(1, 0, 0, 8, 8), (0, 0), OBJECTS))
+    out = rgba(fill_patch(label_source(Labels.of(labels), 0), Raster(1, 0, 0, 8, 8), (0, 0), OBJECTS))
     expected = np.zeros((8, 8, 4), np.uint8)
     for number in (1, 2, 300):
         expected[labels[0] == number] = (*colour_of(number), 255)
@@ -171,7 +171,7 @@ def test_labels_have_exact_colours_and_a_clear_ground():
 
 
 def test_only_the_changed_part_travels_and_knows_its_place():
-    source = label_source(volume(), 0)
+    source = label_source(Labels.of(volume()), 0)
     full = rgba(fill_patch(source, whole(1, (40, 50)), (0, 0), OBJECTS))
     patch = fill_patch(source, Raster(1, 12, 23, 3, 4), (10, 20), OBJECTS)
     assert (patch.row, patch.column, patch.height, patch.width) == (2, 3, 3, 4)
@@ -179,7 +179,7 @@ def test_only_the_changed_part_travels_and_knows_its_place():
 
 
 def test_a_part_without_objects_is_a_clear_patch_without_bytes():
-    source = label_source(np.zeros((1, 8, 8), np.uint32), 0)
+    source = label_source(Labels.of(np.zeros((1, 8, 8), np.uint32)), 0)
     for patch in (
         fill_patch(source, Raster(1, 0, 0, 8, 8), (0, 0), OBJECTS),
         edge_patch(source, Raster(1, 0, 0, 8, 8), (0, 0), OBJECTS, PLAIN),
@@ -188,7 +188,7 @@ def test_a_part_without_objects_is_a_clear_patch_without_bytes():
 
 
 def test_contours_close_at_the_border_of_the_plane():
-    source = label_source(np.ones((1, 8, 8), np.uint32), 0)
+    source = label_source(Labels.of(np.ones((1, 8, 8), np.uint32)), 0)
     out = rgba(edge_patch(source, Raster(1, 0, 0, 8, 8), (0, 0), CONTOURS, PLAIN))
     assert (out[0] == (*colour_of(1), 255)).all()
     assert (out[:, 7, 3] == 255).all()
@@ -209,7 +209,7 @@ def test_masks_are_only_looked_for_where_they_are():
     raster = whole(1, (40, 40))
     assert source.within(raster, [raster]) == [Raster(1, 1, 1, 3, 3)]
     assert source.within(raster, [Raster(1, 20, 20, 5, 5)]) == []
-    assert label_source(volume(), 0).within(raster, [raster]) == [raster]
+    assert label_source(Labels.of(volume()), 0).within(raster, [raster]) == [raster]
 
 
 @pytest.mark.parametrize("step", [1, 0.25, 4])
@@ -225,3 +225,32 @@ def test_outlines_stay_clear_where_the_fill_is_faint():
     assert edge_opacity(0.0) == 0
     assert edge_opacity(0.3) == 0.6
     assert edge_opacity(0.9) == 1
+
+
+def test_objects_between_the_pixels_of_a_coarse_raster_keep_one():
+    volume = np.zeros((1, 64, 64), np.uint32)
+    volume[0, 9:11, 9:11] = 1  # between the pixels shown, 4, 12, 20 ...
+    volume[0, 17:19, 40:60] = 2  # long and narrow
+    volume[0, 32:56, 32:56] = 3  # large
+    volume[0, 45, 45] = 4  # within the large one: nothing is free
+    source = label_source(Labels.of(volume), 0)
+    ids = source.ids(Raster(8, 0, 0, 8, 8))
+    assert ids[1, 1] == 1
+    assert (ids == 2).sum() == 1
+    assert (ids == 3).sum() == 9
+    assert not (ids == 4).any()
+    for top in range(0, 8, 2):
+        for left in range(0, 8, 4):
+            part = source.ids(Raster(8, top, left, 2, 4))
+            assert np.array_equal(part, ids[top : top + 2, left : left + 4]), "parts fit together"
+    assert (label_source(Labels.of(volume), 0, 1).ids(Raster(8, 0, 0, 8, 8)) != 1).all()
+
+
+def test_a_thousand_nuclei_on_a_large_plane_are_all_seen():
+    volume, random = np.zeros((1, 2048, 2048), np.uint32), np.random.default_rng(4)
+    places = random.permutation(1024)[:600]
+    for number, place in enumerate(places, start=1):
+        y, x = 64 * (place // 32) + 20, 64 * (place % 32) + 30
+        volume[0, y : y + 9, x : x + 9] = number
+    ids = label_source(Labels.of(volume), 0).ids(Raster(32, 0, 0, 64, 64))
+    assert len(np.unique(ids)) - 1 == len(places)

@@ -483,7 +483,7 @@ def check(one):
         (
             screen._objects,
             layers.objects,
-            label_source(one.session.labels.volume, 0, state.target),
+            label_source(one.session.labels, 0, state.target),
             objects(layers.contours),
         ),
         (screen._candidates, layers.candidates, masks(state.candidates), CANDIDATES),
