@@ -20,6 +20,7 @@ from ..files.labels import write_labels
 from ..session import Cancel, Change, Embed, Project, Runner, Session
 from ..session.runner import Service
 from ..view import Command
+from ..view.snapshot import compact
 from ..widgets import (
     ContrastPanel,
     Hands,
@@ -167,7 +168,8 @@ class Annotator:
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         """Return the widget, and a picture for pages that cannot show it."""
-        return {**self._view(), "image/png": self._picture()}
+        kind, picture = compact(self._picture())
+        return {**self._view(), kind: picture}
 
     def _picture(self) -> bytes:
         return self._screen.snapshot(_STILL)

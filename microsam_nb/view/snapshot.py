@@ -36,6 +36,8 @@ from .raster import Raster, overview, whole
 
 #: Pixels on the picture per pixel of a small image, at most.
 _CLOSEST = 4.0
+#: Bytes of a picture that stays lossless in a notebook file.
+MOST = 150_000
 #: Prompts are drawn so many times larger and reduced, so that their lines are smooth.
 _SMOOTH = 2
 
@@ -65,6 +67,15 @@ def snapshot(image: Image, session: Session, width: int = 900, pictures: Picture
     file = io.BytesIO()
     out.convert("RGB").save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def compact(picture: bytes, most: int = MOST) -> tuple[str, bytes]:
+    """Return a PNG and its MIME type; one of more than ``most`` bytes, such as a photograph, as JPEG."""
+    if len(picture) <= most:
+        return "image/png", picture
+    file = io.BytesIO()
+    Picture.open(io.BytesIO(picture)).convert("RGB").save(file, "JPEG", quality=85, subsampling=0)
+    return "image/jpeg", file.getvalue()
 
 
 def _image(pictures: Pictures, look: Look, shape: tuple[int, int]) -> Picture.Image:

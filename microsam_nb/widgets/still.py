@@ -5,8 +5,11 @@ from __future__ import annotations
 import base64
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
+
+from ..view.snapshot import compact
 
 _log = logging.getLogger("microsam_nb")
 
@@ -33,7 +36,8 @@ class Still:
         self._draw = draw
         self._handles: list[Any] = []
         self._timer: threading.Timer | None = None
-        self._waiting = 0.0
+        #: When the first of the changes came that wait.
+        self._since = 0.0
         self._lock, self._drawing = threading.Lock(), threading.Lock()
 
     def display(self, bundle: dict[str, Any]) -> None:
@@ -53,11 +57,13 @@ class Still:
         with self._lock:
             if not self._handles:
                 return
-            if self._timer is not None:
-                if self._waiting >= _LONGEST:
-                    return
+            now = time.monotonic()
+            if self._timer is None:
+                self._since = now
+            elif now - self._since >= _LONGEST:
+                return
+            else:
                 self._timer.cancel()
-            self._waiting += _REST
             self._timer = threading.Timer(_REST, self.flush)
             self._timer.name, self._timer.daemon = "microsam-still", True
             self._timer.start()
@@ -69,10 +75,11 @@ class Still:
                 if self._timer is None:
                     return
                 self._timer.cancel()
-                self._timer, self._waiting = None, 0.0
+                self._timer = None
                 handles = list(self._handles)
             try:
-                data = {"image/png": base64.b64encode(self._draw()).decode("ascii"), "text/plain": "Annotated image"}
+                kind, picture = compact(self._draw())
+                data = {kind: base64.b64encode(picture).decode("ascii"), "text/plain": "Annotated image"}
                 for handle in handles:
                     handle.update(data, raw=True)
             except Exception:  # noqa: BLE001 - a missing picture must not disturb the work

@@ -10,6 +10,7 @@ from PIL import Image as Picture
 from microsam_nb.core import BoxPrompt, Candidate, Image, Mask, MaskPrompt, Point, Scribble
 from microsam_nb.session import LayerName, Session, SetContours, SetLayer
 from microsam_nb.view import colour_of, snapshot
+from microsam_nb.view.snapshot import compact
 
 
 @pytest.fixture
@@ -87,3 +88,20 @@ def test_large_planes_fit(session):
 def test_odd_shapes(shape):
     out = seen(Session((1, *shape)), Image(np.ones(shape, np.uint8)), width=100)
     assert max(out.shape[:2]) <= 100
+
+
+def test_a_photograph_is_kept_small_and_a_drawing_exact():
+    def png(pixels):
+        file = io.BytesIO()
+        Picture.fromarray(pixels).save(file, "PNG")
+        return file.getvalue()
+
+    noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3)).astype(np.uint8)
+    flat = np.zeros((300, 300, 3), np.uint8)
+    flat[50:90, 60:200] = (230, 159, 0)
+    assert compact(png(flat)) == ("image/png", png(flat))
+    kind, small = compact(png(noise))
+    assert kind == "image/jpeg"
+    assert len(small) < len(png(noise)) / 1.5
+    flat_again = np.asarray(Picture.open(io.BytesIO(compact(png(flat), 10)[1])))
+    assert np.abs(flat_again[60:80, 80:180].astype(int) - flat[60:80, 80:180]).max() < 12, "colours can be told apart"

@@ -68,6 +68,23 @@ def test_changes_without_end_are_drawn_at_last(shown, monkeypatch):
     assert drawn
 
 
+def test_a_quick_hand_does_not_make_more_pictures(shown, monkeypatch):
+    """It is the time that counts, not how many changes there are."""
+    monkeypatch.setattr(still, "_REST", 1.0)
+    monkeypatch.setattr(still, "_LONGEST", 100.0)
+    drawn = []
+    one = Still(lambda: drawn.append(True) or b"png")
+    one.display({})
+    for _ in range(300):
+        one.changed()
+    one._timer.cancel()
+    started = []
+    monkeypatch.setattr(still.threading.Timer, "start", lambda self: started.append(self))
+    one.changed()
+    assert started, "changes of a moment put the picture off, however many"
+    one._timer.cancel()
+
+
 def test_where_nothing_is_shown_nothing_is_drawn():
     one = Still(lambda: pytest.fail("drawn"))
     one.changed()
