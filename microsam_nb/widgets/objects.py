@@ -96,7 +96,7 @@ class ObjectsPanel:
         picked = list(self._session.selected)
         with self.table.hold_sync():
             self.table.rows, self.table.first, self.table.total = rows, first, len(self._listed)
-            self.table.sorting = [self._key, self._down]
+            self.table.sorting, self.table.filter = [self._key, self._down], self._text
             self.table.picked, self.table.summary = picked, self._summary(len(picked))
 
     def _mark(self) -> None:

@@ -9,6 +9,7 @@ import atexit
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 from ipycanvas import Canvas
@@ -48,14 +49,17 @@ class Picture:
         #: The detail to show, and whether the sheet's is of another look.
         self._wanted: Raster | None = None
         self._stale = True
+        #: Whether something was not sent that the sheets believe to hold.
+        self._lost = False
         self._busy = self._closed = False
         self._wake = threading.Condition(lock)
         self._thread: threading.Thread | None = None
 
     def look(self, look: Look, view: Viewport, *, everything: bool) -> bool:
         """Say what is to be seen; return whether what can be shown has changed already. Only within ``batch``."""
-        changed = everything
+        changed = everything = everything or self._lost
         if everything:
+            self._lost = False
             self.overview.forget()
             self.detail.forget()
             self.overview.hold(self._full)
@@ -153,9 +157,19 @@ class Picture:
                 with self._wake:
                     if wanted is not None and self._wanted == wanted:
                         self._wanted = None
-                    elif self._parts is parts:
+                    elif self._parts is parts and not self._lost:
                         self._parts = None
                 self._failed(error)
+
+    @contextmanager
+    def _drawing(self) -> Iterator[None]:
+        try:
+            with batch():
+                yield
+        except BaseException:
+            # Nothing of it was sent: the next painting sends all again.
+            self._lost = self._stale = True
+            raise
 
     def _fetch_detail(self, look: Look, wanted: Raster, held: Raster | None, missing: list[Raster]) -> None:
         lossless = wanted.area <= LOSSLESS
@@ -169,7 +183,7 @@ class Picture:
             now = None if self._stale else self.detail.raster
             if self._closed or look != self._look or now != held:
                 return
-            with batch():
+            with self._drawing():
                 if held is None:
                     self.detail.wipe()
                 self.detail.hold(wanted)
@@ -191,6 +205,6 @@ class Picture:
                 self._parts = None
                 return
             self._sent.append(patch)
-            with batch():
+            with self._drawing():
                 self.overview.put(patch)
                 self._arrived()

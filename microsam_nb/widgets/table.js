@@ -39,6 +39,7 @@ function render({ model, el }) {
   const search = make("input", "search", el);
   search.placeholder = "Filter: a name, a class, size<50, score<0.8 ...";
   search.setAttribute("aria-label", "Filter the objects");
+  search.value = model.get("filter");
   const head = make("div", "head", el);
   const list = make("div", "list", el);
   list.tabIndex = -1;

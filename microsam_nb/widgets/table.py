@@ -24,4 +24,6 @@ class Table(anywidget.AnyWidget):
     picked = traitlets.List().tag(sync=True)
     sorting = traitlets.List(["label", False]).tag(sync=True)
     reveal = traitlets.List([0, 0]).tag(sync=True)
+    #: What the rows are filtered by, also for a page that is opened later.
+    filter = traitlets.Unicode("").tag(sync=True)
     summary = traitlets.Unicode("").tag(sync=True)

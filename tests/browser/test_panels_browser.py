@@ -132,6 +132,10 @@ def test_table_layers_contrast_and_themes(open_notebook: Any) -> None:
     shot(page, "p2_objects")
     page.locator(".msam-table input.search").fill("size<500")
     page.wait_for_function("() => document.querySelectorAll('.msam-table .row').length === 2")
+    again = book.another_page()
+    again.wait_for_function("() => document.querySelectorAll('.msam-table .row').length === 2")
+    assert again.locator(".msam-table input.search").input_value() == "size<500", "the filter in force is seen"
+    again.close()
     page.locator(".msam-table input.search").press("End")
     page.keyboard.type(" ddaabb")
     page.wait_for_function("() => document.querySelectorAll('.msam-table .row').length === 0")

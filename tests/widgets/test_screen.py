@@ -657,6 +657,31 @@ def test_a_file_that_fails_is_told_and_tried_again(rig, small_limits):
     check(one)
 
 
+@pytest.mark.parametrize("part", ["overview", "detail"])
+def test_a_picture_that_could_not_be_sent_is_sent_again(rig, small_limits, monkeypatch, part):
+    slow = Slow(np.random.default_rng(0).integers(0, 255, (100, 100)).astype(np.uint8))
+    one = rig(Image(slow, "yx"), 40, 40)
+    if part == "detail":
+        one.do(SetView(10, 10, 4.0))
+    sheet = getattr(one.screen._picture, part)
+    real, failed = type(sheet).put, []
+
+    def put(self, patch):
+        if self is sheet and not failed and threading.current_thread().name == "microsam-picture":
+            failed.append(patch)
+            raise RuntimeError("the connection is gone")
+        real(self, patch)
+
+    monkeypatch.setattr(type(sheet), "put", put)
+    one.do(SetChannels((Channel(low=0, high=100),)) if part == "overview" else SetView(50, 50, 4.0))
+    assert failed
+    assert "the connection is gone" in one.session.notice.text
+    one.do(SetView(51, 50, 4.0))
+    check(one)
+    one.do(SetView())
+    check(one)
+
+
 def test_a_new_contrast_reads_nothing_again(rig, small_limits):
     slow = Slow(np.random.default_rng(0).integers(0, 255, (100, 100)).astype(np.uint16))
     one = rig(Image(slow, "yx"), 40, 40)
