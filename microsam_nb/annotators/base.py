@@ -79,6 +79,7 @@ class Annotator:
         self._follows = follows
         self.session = session or Session(image.shape, project)
         self._closed = False
+        self._saving: threading.Thread | None = None
         hands = Hands(self._act, self._handle, lambda event: self._loop.post(event), self._go_to)
         self._panels = Panels(self._makers(hands, models), hands)
         self._toolbar = Toolbar(hands, self._panels.bar)
@@ -103,7 +104,7 @@ class Annotator:
         self._loop = Loop(self._paint, self._failed)
         self.session.changed.connect(self._loop.repaint)
         extra: dict[Command, Callable[[], object]] = {
-            Command.SAVE: self.save, Command.HELP: self._help.toggle, Command.ESCAPE: self._help.hide,
+            Command.SAVE: self._save_aside, Command.HELP: self._help.toggle, Command.ESCAPE: self._help.hide,
         }  # fmt: skip
         self._controls = Controls(self.session, self._screen, self._interaction, self._loop, extra)
         if not self.session.notice.error:
@@ -142,11 +143,15 @@ class Annotator:
         return where
 
     def wait(self, timeout: float = 60.0) -> None:
-        """Return when the model has answered and the screen is painted. Raises TimeoutError."""
+        """Return when the model has answered, the screen is painted and labels are saved. Raises TimeoutError."""
         end = time.monotonic() + timeout
         while True:
             for one in (self._loop, self._runner, self._loop):
                 one.wait(max(0.0, end - time.monotonic()))
+            if self._saving is not None:
+                self._saving.join(max(0.0, end - time.monotonic()))
+                if self._saving.is_alive():
+                    raise TimeoutError(f"The labels are still being saved after {timeout:g} s; wait longer.")
             if self._controls.idle and self._loop.idle and self._runner.idle:
                 return
 
@@ -155,6 +160,8 @@ class Annotator:
         if self._closed:
             return
         self._closed = True
+        if self._saving is not None:
+            self._saving.join()
         self._runner.close()
         self._loop.close()
         self.session.close()
@@ -184,6 +191,28 @@ class Annotator:
 
     def _act(self, command: Command) -> None:
         self._controls.act(command)
+
+    def _save_aside(self) -> None:
+        """Save on a thread of its own: compressing a large plane must not hold up the screen."""
+        if self._saving is not None and self._saving.is_alive():
+            self.session.say("The labels are still being saved.")
+            return
+        self.session.say("Saving the labels ...")
+        self._saving = threading.Thread(target=self._save_and_tell, name="microsam-saving", daemon=True)
+        self._saving.start()
+
+    def _save_and_tell(self) -> None:
+        try:
+            self.save()
+        except MicrosamError as error:
+            self.session.say(str(error), error=True)
+        except Exception as error:  # noqa: BLE001 - the thread ends here; the failure is shown
+            _log.exception("The labels could not be saved.")
+            self.session.say(
+                f"The labels could not be saved ({error.__class__.__name__}: {error}). Save them to another place: "
+                "annotator.save('labels.tif').",
+                error=True,
+            )
 
     def _handle(self, action: Any) -> None:
         self._controls.handle(action)

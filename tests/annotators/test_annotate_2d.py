@@ -4,15 +4,18 @@ import html
 import json
 import subprocess
 import sys
+import threading
 import time
 import warnings
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
 from microsam_nb import annotate_2d
+from microsam_nb.annotators import base
 from microsam_nb.annotators.annotate_2d import model_choices
 from microsam_nb.annotators.base import Annotator
 from microsam_nb.annotators.settings import AnnotatorSettings
@@ -654,3 +657,42 @@ def _no_thread_dies_silently():
     with warnings.catch_warnings():
         warnings.simplefilter("error", pytest.PytestUnhandledThreadExceptionWarning)
         yield
+
+
+def test_saving_by_key_does_not_hold_up_the_screen(annotator, folder, monkeypatch):
+    click(annotator, 24, 26)
+    press(annotator, Command.COMMIT)
+    annotator.wait()
+    gate, begun = threading.Event(), threading.Event()
+    real = base.write_labels
+
+    def slow(path, labels):
+        begun.set()
+        gate.wait(20)
+        real(path, labels)
+
+    monkeypatch.setattr(base, "write_labels", slow)
+    press(annotator, Command.SAVE)
+    assert begun.wait(20)
+    press(annotator, Command.SAVE)
+    annotator.session.handle(AddPoint(30, 70))
+    annotator._loop.wait()
+    annotator._runner.wait()
+    assert annotator.session.state.answered
+    assert len(annotator.session.state.prompts) == 1
+    with pytest.raises(TimeoutError, match="wait longer"):
+        annotator.wait(0.2)
+    gate.set()
+    annotator.wait()
+    (path,) = Path.cwd().glob("*_labels.tif")
+    assert int(tifffile.imread(path).max()) == 1
+
+
+def test_a_save_by_key_that_fails_is_told(annotator, monkeypatch):
+    click(annotator, 24, 26)
+    press(annotator, Command.COMMIT)
+    monkeypatch.setattr(base, "write_labels", lambda *_: (_ for _ in ()).throw(ValueError("odd")))
+    press(annotator, Command.SAVE)
+    annotator.wait()
+    assert "odd" in annotator.session.notice.text
+    assert "annotator.save('labels.tif')" in annotator.session.notice.text
