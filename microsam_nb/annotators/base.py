@@ -270,7 +270,7 @@ class Annotator:
         self._status.show(session)
         self._panels.show(change)
         if everything and self._screen.opened:
-            threading.Timer(_MOMENT, self._runner.start).start()
+            self._runner.start(_MOMENT)
         if change.labels is not None or change.layers:
             self._still.changed()
 

@@ -7,9 +7,8 @@ runs on one thread of the process, clicks before what nobody waits for.
 
 from __future__ import annotations
 
-import itertools
-import queue
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -23,40 +22,66 @@ class ComputeThread:
     """Runs work for other threads, which wait for it. What is urgent comes before other work that waits."""
 
     def __init__(self) -> None:
-        self._waiting: queue.PriorityQueue[tuple[bool, int, Callable[[], Any], Future[Any]]] = queue.PriorityQueue()
-        self._number = itertools.count()
-        self._lock = threading.Lock()
+        self._urgent: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._other: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        #: How many urgent iterators are in the middle of their steps: nothing else comes in between.
+        self._begun = 0
+        self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def call(self, work: Callable[[], T], *, urgent: bool = False) -> T:
         """Return what ``work`` returns, or raise what it raises."""
         if threading.current_thread() is self._thread:
             return work()
-        self._start()
-        done: Future[T] = Future()
-        self._waiting.put((not urgent, next(self._number), work, done))
-        return done.result()
+        done = self._put(work, urgent=urgent)
+        try:
+            return done.result()
+        finally:
+            # An error holds this frame, and would hold itself and all that its frames hold.
+            del done
 
     def steps(self, work: Iterator[T], *, urgent: bool = False) -> Iterator[T]:
-        """Yield what ``work`` yields; every step is computed by itself, so that others come in between."""
+        """Yield what ``work`` yields. Each step is computed by itself, so that what is urgent comes in between."""
+        self._count(urgent)
+        ended = False
         try:
-            while (found := self.call(lambda: next(work, _END), urgent=urgent)) is not _END:
+            while True:
+                ended = True  # also by an error
+                found = self.call(lambda: next(work, _END), urgent=urgent)
+                if found is _END:
+                    return
+                ended = False
                 yield found
         finally:
             close = getattr(work, "close", None)
-            if close is not None:
-                self.call(close, urgent=urgent)
+            if not ended and close is not None:
+                self._put(close, urgent=urgent)  # nobody waits for it
+            self._count(-urgent)
 
-    def _start(self) -> None:
-        with self._lock:
+    def _count(self, change: int) -> None:
+        with self._wake:
+            self._begun += change
+            self._wake.notify_all()
+
+    def _put(self, work: Callable[[], T], *, urgent: bool) -> Future[T]:
+        done: Future[T] = Future()
+        with self._wake:
+            (self._urgent if urgent else self._other).append((work, done))
             if self._thread is None:
                 # A daemon that only waits disturbs nobody at the end; whoever has asked waits for it before that.
                 self._thread = threading.Thread(target=self._run, name="microsam-compute", daemon=True)
                 self._thread.start()
+            self._wake.notify_all()
+        return done
+
+    def _ready(self) -> bool:
+        return bool(self._urgent) or (bool(self._other) and not self._begun)
 
     def _run(self) -> None:
         while True:
-            _, _, work, done = self._waiting.get()
+            with self._wake:
+                self._wake.wait_for(self._ready)
+                work, done = (self._urgent or self._other).popleft()
             try:
                 done.set_result(work())
             except BaseException as error:  # noqa: BLE001 - it is raised where it was asked for

@@ -60,8 +60,9 @@ STALE = 60.0
 _STEP = 0.15
 _ARROWS = {"ArrowLeft": (0, -1), "ArrowRight": (0, 1), "ArrowUp": (-1, 0), "ArrowDown": (1, 0)}
 
-#: What only changes how things look, or which tool the next gesture has: it never waits for a commit.
-_LOOKS = (SetView, SetLayer, SetContours, SetChannels, ShowAsModel, SetBrush, SetTool, SetPolarity)
+#: What only changes how things look, or which tool the next gesture has: it never waits for a commit. The size of
+#: the brush does: strokes that wait are painted with it.
+_LOOKS = (SetView, SetLayer, SetContours, SetChannels, ShowAsModel, SetTool, SetPolarity)
 
 _SHOWN = {
     Command.SHOW_IMAGE: LayerName.IMAGE,
@@ -74,7 +75,7 @@ _SHOWN = {
 
 _AT_ONCE = {
     *TOOLS, *_SHOWN, Command.TOGGLE, Command.FIT, Command.CLOSER, Command.FARTHER, Command.CONTOURS, Command.AS_MODEL,
-    Command.FAINTER, Command.STRONGER, Command.LARGER, Command.SMALLER, Command.HELP,
+    Command.FAINTER, Command.STRONGER, Command.HELP,
 }  # fmt: skip
 
 
@@ -400,13 +401,17 @@ class Controls:
             self._guard(self._extra[command])
 
     def _leave(self) -> None:
-        """Leave a polygon that was begun without the interaction layer, or else stop what runs."""
+        """The button: leave a polygon that was begun without the interaction layer, or else stop what runs."""
+        self._extra.get(Command.ESCAPE, bool)()
         if not self._raw("Escape"):
-            self._escape()
+            self._stop()
 
     def _escape(self) -> None:
-        if self._extra.get(Command.ESCAPE, bool)():
-            return
+        """The key: close what lies over the image, or else stop what runs."""
+        if not self._extra.get(Command.ESCAPE, bool)():
+            self._stop()
+
+    def _stop(self) -> None:
         if self.session.work is not None or self.session.awaiting is not None:
             self._handle(Cancel())
         elif self.session.selected:

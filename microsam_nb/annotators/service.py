@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core import Candidate, Image, Mask, MaskPrompt, Point, Prompt, StoreError
-from ..engine.automatic import typical_diameter
+from ..engine.automatic import measure_diameter
 from ..engine.download import cached_files, download
 from ..engine.embed import embed
 from ..engine.finding import find_weights, is_name
@@ -34,6 +35,8 @@ from ..session import (
     Working,
 )
 from .compute import compute
+
+_log = logging.getLogger("microsam_nb")
 
 #: Bytes of answers kept, so that an undo or a further object in a batch costs nothing.
 _KEPT = 64 * 2**20
@@ -78,6 +81,8 @@ class EngineService:
         self._sizes: dict[int, float | None] = {}
         self._announced = False
         self._said: set[tuple[str, int]] = set()
+        #: What was found so far of the newest object: what a click before its answer corrects.
+        self._glimpsed: tuple[Group, Candidate] | None = None
         self._lock, self._loading = threading.RLock(), threading.Lock()
 
     @property
@@ -113,9 +118,11 @@ class EngineService:
             else:
                 steps = predict_stepwise(model, store, asked[0], previous=previous[0], size=size)
                 for one, final in compute.steps(steps, urgent=True):
-                    if not final:
-                        yield Glimpsed(request.ticket, (one,))
                     found[missing[0]] = one
+                    if final:
+                        break
+                    self._glimpsed = missing[0], one
+                    yield Glimpsed(request.ticket, (one,))
         with self._lock:
             if store is self._store:
                 for own in request.objects:
@@ -134,6 +141,8 @@ class EngineService:
         """Return the mask that the last of some prompts correct: an earlier answer, or what they begin with."""
         for count in range(len(prompts) - 1, 0, -1):
             known = self._answers.get(prompts[:count])
+            if known is None and self._glimpsed is not None and self._glimpsed[0] == prompts[:count]:
+                known = self._glimpsed[1]
             if known is not None:
                 return known.mask
         begin = prompts[0]
@@ -162,14 +171,27 @@ class EngineService:
         about = model.spec.hash, request.plane
         if about in self._said:
             yield Working(None)
-            return
-        self._said.add(about)
-        yield Embedded(request.plane, time.perf_counter() - start, model.spec.label)
+        else:
+            self._said.add(about)
+            yield Embedded(request.plane, time.perf_counter() - start, model.spec.label)
         if model.is_nano and model.distances is not None and request.plane not in self._sizes:
-            # A first click need not wait for it, but the next ones are answered in half the time.
-            pixels = store.pixels_only(request.plane).pixels
+            yield from self._measure(model, store, request.plane, (y, x))
+
+    def _measure(
+        self, model: Model, store: EmbeddingStore, plane: int, middle: tuple[float, float]
+    ) -> Iterator[Action]:
+        """Find out how large objects are; clicks come in between, and are answered in half the time afterwards."""
+        size = None
+        try:
+            pixels = store.pixels_only(plane).pixels
             assert pixels is not None
-            self._sizes[request.plane] = compute.call(lambda: typical_diameter(model, pixels, (y, x)))
+            for known in compute.steps(measure_diameter(model, pixels, middle)):
+                size = known
+                # The one who runs this may leave it here.
+                yield Working(None)
+        except Exception:  # noqa: BLE001 - clicks are answered without it
+            _log.exception("The size of objects could not be measured.")
+        self._sizes[plane] = size
 
     def follows(self, request: Embed) -> bool:
         """Whether there is something to prepare at a place that the user looks at now."""
@@ -204,7 +226,7 @@ class EngineService:
             yield ModelLoaded(model.spec.label, model.device.type)
 
     def _change(self, name: str) -> Iterator[Action]:
-        """Load another model; the present one answers until then."""
+        """Load another model; the present one answers until its weights are there, and are read."""
         yield Working(Work(f"Loading the model {name}"))
         find_weights(name)
         yield from self._fetch(name)
@@ -213,6 +235,7 @@ class EngineService:
         with self._lock:
             self._source, self._store, self._announced = model, store, True
             self._answers.clear()
+            self._glimpsed = None
         yield ModelLoaded(model.spec.label, model.device.type)
 
     def _fetch(self, name: str | os.PathLike[str]) -> Iterator[Action]:

@@ -75,21 +75,29 @@ def predict_stepwise(
     size: float | None = None,
     use: RegionUse | None = None,
 ) -> Iterator[tuple[Candidate, bool]]:
-    """Yield what is found of one object so far, and whether that is all; the last one is what ``predict`` returns.
+    """Return what is found of one object, look after look, and whether that is all; the last is as of ``predict``.
 
     nano, which looks again and again for what was only clicked at, has something to show after its first looks.
+    Raises as ``predict`` does, at once.
     """
-    if not (model.is_nano and _has_pixels(source)):
-        yield predict(model, source, prompts, previous=previous, size=size, use=use), True
-        return
     own = _asked(source, [prompts], size, use)[0]
     if isinstance(source, Embedding):
         _check(model, source)
-        embedding = source
     else:
         _check_store(model, source, [own])
-        embedding = _embedding(model, source, own.plane)
-    yield from look_stepwise(model, embedding, own, previous, size)
+    return _steps(model, source, own, previous, size)
+
+
+def _steps(
+    model: Model, source: Embedding | EmbeddingStore, own: Gathered, previous: Mask | None, size: float | None
+) -> Iterator[tuple[Candidate, bool]]:
+    if model.is_nano and _has_pixels(source):
+        embedding = source if isinstance(source, Embedding) else _embedding(model, source, own.plane)
+        yield from look_stepwise(model, embedding, own, previous, size)
+    elif isinstance(source, Embedding):
+        yield _in_plane(model, source, [own], [previous], size)[0], True
+    else:
+        yield _in_store(model, source, [own], [previous], size)[0], True
 
 
 def predict_logits(

@@ -22,9 +22,10 @@ class Runner:
     """Works off the requests of a session on two threads.
 
     One answers prompts; of waiting predictions only the newest is kept. The other does what takes long, loading
-    models and preparing planes, so that a click need not wait for it: newer work of the same kind takes the place of
-    older, ``StopWork`` ends it, and either happens after the action in hand. ``patience``: seconds that long work is
-    put off unless ``start`` is called or a prompt is asked about, so that a picture is shown first.
+    models and preparing planes, so that a click waits for a step of it at most: newer work of the same kind takes the
+    place of older, ``StopWork`` ends it, and either happens after the action in hand. ``patience``: seconds that what
+    the session wants already is put off, unless ``start`` is called or a new prompt is asked about: a picture is
+    shown first.
     """
 
     def __init__(self, session: Session, service: Service, patience: float = 0.0) -> None:
@@ -37,6 +38,7 @@ class Runner:
         self._closed = False
         self._started = not patience
         self._wake = threading.Condition()
+        self._timer = self._later(patience) if patience else threading.Timer(0, self.start)
         session.wanted.connect(self.submit)
         # A thread that computes while the interpreter goes down would abort the process.
         atexit.register(self.close)
@@ -47,25 +49,38 @@ class Runner:
         for thread in self._threads:
             thread.start()
         for request in session.pending():
-            self.submit(request)
-        self._timer = threading.Timer(patience, self.start)
-        self._timer.daemon = True
-        if patience:
-            self._timer.start()
+            self._queue(request)
 
-    def start(self) -> None:
-        """Begin with what takes long, if that was put off."""
+    def start(self, after: float = 0.0) -> None:
+        """Begin with what takes long, if that was put off; now, or some seconds from now."""
         with self._wake:
+            if self._started or self._closed:
+                return
+            self._timer.cancel()
+            if after:
+                self._timer = self._later(after)
+                return
             self._started = True
             self._wake.notify_all()
+
+    def _later(self, seconds: float) -> threading.Timer:
+        timer = threading.Timer(seconds, self.start)
+        timer.daemon = True
+        timer.start()
+        return timer
 
     def submit(self, request: Request) -> None:
         """Queue one request."""
         with self._wake:
+            if isinstance(request, Predict):
+                self._started = True
+            self._queue(request)
+
+    def _queue(self, request: Request) -> None:
+        with self._wake:
             if self._closed:
                 return
             if isinstance(request, Predict):
-                self._started = True
                 # Two threads may hand in their requests in another order than they made them.
                 older = self._question
                 self._question = request if older is None or request.ticket > older.ticket else older
@@ -111,6 +126,8 @@ class Runner:
         return self._question is None and not self._work and not self._busy
 
     def _next_question(self) -> Predict | None:
+        if not self._started:
+            return None
         found, self._question = self._question, None
         return found
 

@@ -15,6 +15,8 @@ from .paint import Patch, encode_entries
 from .palette import POSITIVE, PROPOSAL, entries, palette, single
 from .raster import Raster
 
+#: How many pixels of a raster an object may be wide that had none of its own before something was added to it.
+_GROWN = 4
 #: From so many masks on, within at most so many pixels, all are painted at once.
 _MANY, _MOST = 8, 1 << 24
 
@@ -23,11 +25,13 @@ _MANY, _MOST = 8, 1 << 24
 class Source:
     """Where objects come from: ``ids`` gives their numbers at the pixels of a raster, uint32 (h, w), 0 for none.
 
-    There is none outside ``extent``, where that is known.
+    There is none outside ``extent``, where that is known. ``around``: the boxes that look different on a raster with
+    so many pixels of the image per pixel, when something was written in a box.
     """
 
     ids: Callable[[Raster], NDArray[np.uint32]]
     extent: Box | None = None
+    around: Callable[[Box, float], list[Box]] = lambda box, step: [box]
 
     def within(self, raster: Raster, parts: list[Raster], margin: int = 0) -> list[Raster]:
         """Return what of the parts of a raster may hold objects, or their outlines ``margin`` pixels beyond."""
@@ -76,7 +80,7 @@ def objects(contours: bool) -> Style:
 def label_source(labels: Labels, plane: int, hidden: int = 0) -> Source:
     """Return the committed labels of a plane as a source, without the object ``hidden``.
 
-    Objects that are too small for a coarse raster keep one pixel.
+    Objects whose box is too narrow for a coarse raster keep one pixel.
     """
 
     def ids(raster: Raster) -> NDArray[np.uint32]:
@@ -90,7 +94,11 @@ def label_source(labels: Labels, plane: int, hidden: int = 0) -> Source:
             keep_narrow(out, pixels, raster, labels.narrow(where, step), hidden)
         return out
 
-    return Source(ids)
+    def around(box: Box, step: float) -> list[Box]:
+        # The one pixel of a narrow object may lie elsewhere now, or be needed no more.
+        return [box, *(other for _, other in labels.narrow(box, _GROWN * step))] if step > 1 else [box]
+
+    return Source(ids, around=around)
 
 
 def mask_source(masks: Collection[Mask], plane: int) -> Source:

@@ -357,6 +357,7 @@ function attach(model, target, view) {
     if (sent) open.push({ number: numbers, born: Date.now() });
     if (sent && shape) pending.push({ number: numbers, born: Date.now(), shape });
     refresh();
+    return sent;
   };
 
   // What the hand is doing.
@@ -676,15 +677,17 @@ function attach(model, target, view) {
       return;
     }
     choose(next, command);
-    post({ kind: "key", key: name, ctrl, shift }, e);
-    if (chosen) chosen.number = numbers;
+    const sent = post({ kind: "key", key: name, ctrl, shift }, e);
+    if (chosen) sent ? (chosen.number = numbers) : (chosen = null);
   }
   // A tool chosen by key or button is there for the very next press, before the kernel knows.
   function choose(next, command) {
     if (!next && command !== "toggle") return;
     const wanted = { tool: next || tool(), positive: command === "toggle" ? !positive() : positive() };
     if (!chosen && isThere(wanted)) return;
-    chosen = { ...wanted, number: null, born: Date.now() };
+    const mine = (chosen = { ...wanted, number: null, born: Date.now() });
+    // A choice that came to nothing, or was taken back at once, is never confirmed.
+    setTimeout(() => { if (chosen === mine && !mine.number) { chosen = null; refresh(); } }, OLD);
     if (chosen.tool !== "polygon") corners = [];
     held = null;
     refresh();
@@ -735,8 +738,8 @@ function attach(model, target, view) {
     sight.coming = message;
     const done = message.done[screen] ?? 0;
     open = open.filter((one) => one.number > done);
-    // What a key chose is confirmed by its number, what a button chose by the traits; a choice that was refused goes.
-    if (chosen && (chosen.number ? done >= chosen.number : Date.now() - chosen.born > OLD)) chosen = null;
+    // What a key chose is confirmed by its number, what a button chose by the traits, in time.
+    if (chosen && (chosen.number ? done >= chosen.number : isThere(chosen) && Date.now() - chosen.born > 1000)) chosen = null;
     refresh();
   });
   for (const name of ["tool", "positive"])

@@ -46,7 +46,8 @@ class Overlay:
         if style.filled:
             raster = plan(view, self.fill.raster)
             missing = self.fill.hold(raster)
-            again = [p for box in filled if (p := raster.around(box)) and missing != [raster]]
+            changed = [one for box in filled for one in source.around(box, raster.step)]
+            again = [p for box in changed if (p := raster.around(box)) and missing != [raster]]
             for part in source.within(raster, missing) + again:
                 self.fill.put(fill_patch(source, part, self.fill.corner, style))
                 drawn = True
@@ -54,7 +55,7 @@ class Overlay:
             self.fill.forget()
         raster = plan(view, self.lines.raster, least=_FINEST)
         missing = self.lines.hold(raster)
-        boxes = [*filled, *lined]
+        boxes = [*(one for box in filled for one in source.around(box, raster.step)), *lined]
         again = [p for box in boxes if (p := raster.around(box, pen.reach)) and missing != [raster]]
         for part in source.within(raster, missing, pen.reach) + again:
             self.lines.put(edge_patch(source, part, self.lines.corner, style, pen, marked))

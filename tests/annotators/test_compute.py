@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 import textwrap
@@ -42,22 +43,62 @@ def test_everything_is_computed_on_one_thread():
     assert thread.call(lambda: thread.call(threading.get_ident)) == seen[0], "it does not wait for itself"
 
 
+def queue(thread, name, order, urgent=False):
+    """Put work in on a thread of its own; return that thread when the work waits."""
+    waiting = len(thread._urgent) + len(thread._other)
+    one = threading.Thread(target=functools.partial(thread.call, functools.partial(order.append, name), urgent=urgent))
+    one.start()
+    while len(thread._urgent) + len(thread._other) == waiting:
+        pass
+    return one
+
+
 def test_what_is_urgent_comes_first(busy):
     thread, gate = busy
     order: list[str] = []
-    callers = []
-    for name, urgent in (("background", False), ("more", False), ("click", True)):
-        one = threading.Thread(
-            target=thread.call, args=(lambda name=name: order.append(name),), kwargs={"urgent": urgent}
-        )
-        one.start()
-        callers.append(one)
-        while thread._waiting.qsize() < len(callers):
-            pass
+    callers = [queue(thread, *one) for one in (("tile", order), ("more", order), ("click", order, True))]
     gate.set()
     for one in callers:
         one.join(10)
-    assert order == ["click", "background", "more"]
+    assert order == ["click", "tile", "more"]
+
+
+def test_the_looks_of_a_click_are_not_interrupted():
+    thread, order = ComputeThread(), []
+
+    def looks():
+        for i in range(3):
+            order.append(i)
+            yield i
+
+    work = thread.steps(looks(), urgent=True)
+    assert next(work) == 0
+    caller = queue(thread, "tile", order)
+    assert list(work) == [1, 2]
+    caller.join(10)
+    assert order == [0, 1, 2, "tile"]
+    # Also when it is left in the middle, as after an answer.
+    order.clear()
+    work = thread.steps(looks(), urgent=True)
+    next(work)
+    caller = queue(thread, "tile", order)
+    work.close()
+    caller.join(10)
+    assert order == [0, "tile"]
+
+
+def test_an_error_in_the_middle_holds_nobody_up():
+    thread = ComputeThread()
+
+    def broken():
+        yield 1
+        raise ValueError("broken")
+
+    work = thread.steps(broken(), urgent=True)
+    assert next(work) == 1
+    with pytest.raises(ValueError, match="broken"):
+        next(work)
+    assert thread.call(lambda: 3) == 3
 
 
 def test_a_click_comes_between_the_steps_of_long_work():

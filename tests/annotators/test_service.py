@@ -16,7 +16,7 @@ import xxhash
 from microsam_nb.annotators import service as module
 from microsam_nb.annotators.service import EngineService
 from microsam_nb.core import BoxPrompt, Candidate, Image, Mask, MaskPrompt, ModelError, Point
-from microsam_nb.engine import ModelSpec, registry
+from microsam_nb.engine import ModelSpec, load_model, registry
 from microsam_nb.engine.registry import RegisteredModel, Source
 from microsam_nb.session import (
     AddPoint,
@@ -283,3 +283,38 @@ def test_what_is_plausible_is_shown_before_the_answer(drawn, monkeypatch):
     assert answers(service, Predict(6, (prompts,))) == [Predicted(6, (two,), "nano")], (
         "what is known is not looked for again"
     )
+
+
+def test_a_correction_of_what_is_only_glimpsed_knows_it(drawn, asked, monkeypatch):
+    """The second click comes before the answer to the first."""
+    service = EngineService(Image(drawn.pixels, name="discs"), "nano", "cpu")
+    early = Candidate(Mask((0, 20, 20), np.ones((1, 6, 6), bool)), 0.5, "points")
+    plain = module.predict_stepwise
+    monkeypatch.setattr(module, "predict_stepwise", lambda *_, **__: iter([(early, False), (early, True)]))
+    one = (Point(0, 24.0, 26.0),)
+    work = service(Predict(1, (one,)))
+    while not isinstance(next(work), Glimpsed):
+        pass
+    work.close()
+    monkeypatch.setattr(module, "predict_stepwise", plain)
+    answers(service, Predict(2, ((*one, Point(0, 30.0, 26.0, False)),)))
+    assert asked[-1][1] == [early.mask]
+
+
+def test_a_measurement_that_was_left_is_made_the_next_time(drawn):
+    service = opened(Image(drawn.pixels, name="discs"), load_model("nano", "cpu"))
+    work = service(Embed(0))
+    while not isinstance(next(work), Embedded):
+        pass
+    work.close()
+    assert service._sizes == {}
+    answers(service, Embed(0))
+    assert service._sizes[0] > 5
+
+
+def test_a_measurement_that_fails_is_logged_and_disturbs_nobody(drawn, monkeypatch, caplog):
+    service = opened(Image(drawn.pixels, name="discs"), load_model("nano", "cpu"))
+    monkeypatch.setattr(module, "measure_diameter", lambda *_: (1 / n for n in [0]))
+    assert isinstance(answers(service, Embed(0))[-1], Embedded)
+    assert "could not be measured" in caplog.text
+    assert isinstance(answers(service, Predict(1, ((Point(0, 24.0, 26.0),),)))[-1], Predicted)

@@ -8,8 +8,17 @@ import torch
 from segment_anything import SamPredictor
 from torch.nn import functional as F
 
-from microsam_nb.core import BoxPrompt, Mask, ModelError, Point, PromptError
-from microsam_nb.engine import Embedding, encode, predict, predict_logits, predict_many
+from microsam_nb.core import BoxPrompt, Image, Mask, ModelError, Point, PromptError
+from microsam_nb.engine import (
+    Embedding,
+    encode,
+    load_model,
+    open_store,
+    predict,
+    predict_logits,
+    predict_many,
+    predict_stepwise,
+)
 from microsam_nb.engine.decode import decode
 from microsam_nb.engine.prompting import gather, to_frame
 from microsam_nb.engine.upsample import upsample
@@ -267,3 +276,28 @@ def test_pinholes_are_filled_and_true_holes_stay():
     open_side = np.ones((1, 9, 9), bool)
     open_side[0, 0, 4] = False
     assert _filled(Mask((0, 0, 0), open_side)) == Mask((0, 0, 0), open_side)
+
+
+@pytest.mark.parametrize("size", [None, 9.0, 30.0])
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_last_step_is_the_answer(drawn, size, stored):
+    model = load_model("nano", "cpu")
+    image = Image(drawn.pixels, name="discs")
+    source = open_store(None, model, image) if stored else encode(model, image.shown())
+    for prompts, previous in (
+        ([Point(0, 24.0, 26.0)], None),
+        ([Point(0, 70.0, 40.0), Point(0, 5.0, 5.0, False)], None),
+        ([BoxPrompt(0, 50, 20, 90, 60)], None),
+        ([Point(0, 70.0, 47.0)], Mask((0, 60, 30), np.ones((1, 20, 10), bool))),
+    ):
+        *early, (last, final) = predict_stepwise(model, source, prompts, previous=previous, size=size)
+        expected = predict(model, source, prompts, previous=previous, size=size)
+        assert final
+        assert not any(done for _, done in early)
+        assert last.mask == expected.mask
+        assert last.score == pytest.approx(expected.score, abs=1e-4)
+
+
+def test_steps_refuse_at_once(random_nano):
+    with pytest.raises(PromptError, match="above 0"):
+        predict_stepwise(random_nano, encode(random_nano, np.zeros((32, 32), np.uint8)), [Point(0, 5, 5)], size=-1.0)

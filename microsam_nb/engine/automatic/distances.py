@@ -6,6 +6,7 @@ Method of Archit et al., "Segment Anything for Microscopy" (Nature Methods 2025)
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -106,6 +107,12 @@ def typical_diameter(model: Model, pixels: Pixels, middle: tuple[float, float]) 
     suits it: some tenths of a second on a processor. ``pixels`` as for ``encode``. Raises ModelError when the model
     has no instance decoder.
     """
+    *_, found = measure_diameter(model, pixels, middle)
+    return found
+
+
+def measure_diameter(model: Model, pixels: Pixels, middle: tuple[float, float]) -> Iterator[float | None]:
+    """Yield after every look what is known by then; the last is what ``typical_diameter`` returns."""
     if model.distances is None:
         raise ModelError(f"The model {model.spec.name} has no instance decoder.", "Use nano.")
     height, width = int(pixels.shape[0]), int(pixels.shape[1])
@@ -115,16 +122,19 @@ def typical_diameter(model: Model, pixels: Pixels, middle: tuple[float, float]) 
         side = max(16, int(model.frame / zoom))
         shifts = (-0.45 * side, 0.45 * side)
         windows = {window_at((height, width), (middle[0] + y, middle[1] + x), side) for y in shifts for x in shifts}
-        areas = [_areas(_look(model, np.ascontiguousarray(pixels[one.slices]))) for one in windows]
+        areas = []
+        for one in windows:
+            areas.append(_areas(_look(model, np.ascontiguousarray(pixels[one.slices]))))
+            yield size
         found = _typical(np.concatenate(areas))
         if found is None:
-            return size
+            return
         size = found
+        yield size
         better = _fitting(model, size)
         if 0.75 < better / zoom < 1.33:
-            return size
+            return
         zoom = better
-    return size
 
 
 def _fitting(model: Model, size: float) -> float:
