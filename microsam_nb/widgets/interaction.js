@@ -11,7 +11,8 @@
 //   outline {points}                                   polygon, lasso
 //   shift   {prompt, part, dy, dx}      removal {prompt}      a prompt as in the trait "prompts"
 //   key     {key, ctrl, shift}
-// All have screen and time (ms); gestures and keys a number, gestures also tool, positive, plane, button, shift, ctrl, alt.
+//   pressed {}                                         right after a button's own message: when it is done, so is the button
+// All have screen and time (ms); gestures, keys and buttons a number, also tool, positive, plane, button, shift, ctrl, alt.
 //
 // From Python: view {answers, done, y, x, zoom, width, height, rows, columns, plane, closest, farthest} is what the next
 // picture shows; answers[screen] and done[screen] are the last view and the last gesture that it takes into account.
@@ -21,6 +22,7 @@ const REACH = 4; // CSS pixels between press and release of a click
 const PAUSE = 70; // ms between two view messages while the view moves
 const TWICE = 350; // ms between the clicks of a double click
 const OLD = 5000; // ms after which a preview goes although no picture has answered it
+const SLOW = 1500; // ms without an answer after which the user is told
 const MOST = 400; // vertices of a stroke
 const GREEN = "#00e640", RED = "#ff3030", YELLOW = "#ffff00", WHITE = "#ffffff";
 const STOPPED = ["mousedown", "mouseup", "mousemove", "mouseout", "mouseleave", "touchstart", "touchmove", "touchend", "touchcancel"];
@@ -75,14 +77,43 @@ const round = (value) => Math.round(value * 100) / 100;
 
 // ---- The visible part of the image ------------------------------------------------------------------------------------
 
+// `base` is what the picture shows, `live` what is to be seen. Places on the screen count from the corner of the box, in
+// CSS pixels; the picture lies in its middle, in its own shape. It has another than the box while a change of size is on
+// its way, and where two views of different size share it.
 function makeSight(canvas, tell) {
-  const sight = { base: null, live: null, coming: null, width: 1, height: 1 };
-  // CSS pixels per canvas pixel; the two differ while a change of size is on its way.
+  const sight = { base: null, live: null, coming: null, box: [1, 1], left: 0, top: 0, width: 1, height: 1 };
+  // CSS pixels per canvas pixel.
   const across = () => sight.width / sight.base.width;
   const down = () => sight.height / sight.base.height;
   sight.scale = () => sight.live.zoom * across(); // CSS pixels per image pixel
-  sight.toImage = ([u, v]) => [sight.live.x + u / (sight.live.zoom * across()), sight.live.y + v / (sight.live.zoom * down())];
-  sight.toScreen = ([x, y]) => [(x - sight.live.x) * sight.live.zoom * across(), (y - sight.live.y) * sight.live.zoom * down()];
+  sight.toImage = ([u, v]) => {
+    const { live, left, top } = sight;
+    return [live.x + (u - left) / (live.zoom * across()), live.y + (v - top) / (live.zoom * down())];
+  };
+  sight.toScreen = ([x, y]) => {
+    const { live, left, top } = sight;
+    return [left + (x - live.x) * live.zoom * across(), top + (y - live.y) * live.zoom * down()];
+  };
+  sight.fit = () => {
+    const [width, height] = sight.box;
+    const { base } = sight;
+    const scale = base ? Math.min(width / base.width, height / base.height) : 0;
+    // Rounding alone makes no band.
+    const whole = !base || (Math.abs(width - base.width * scale) < 1.5 && Math.abs(height - base.height * scale) < 1.5);
+    [sight.width, sight.height] = whole ? [width, height] : [base.width * scale, base.height * scale];
+    [sight.left, sight.top] = [(width - sight.width) / 2, (height - sight.height) / 2];
+    for (const side of ["left", "top", "width", "height"]) canvas.style[side] = `${sight[side]}px`;
+  };
+  // Take over what the newest picture shows. With `keep` what is to be seen stays where it is on the screen.
+  sight.take = (base, keep) => {
+    const before = keep && sight.live ? { corner: sight.toImage([0, 0]), scale: sight.scale() } : null;
+    sight.base = base;
+    sight.fit();
+    if (!before) { sight.settle(); return; }
+    const [x, y] = before.corner;
+    sight.live = { x: x + sight.left / before.scale, y: y + sight.top / before.scale, zoom: before.scale / across() };
+  };
+  sight.settle = () => { sight.live = { y: sight.base.y, x: sight.base.x, zoom: sight.base.zoom }; };
   sight.preview = () => {
     const { base, live } = sight;
     if (!base) return;
@@ -110,8 +141,8 @@ function makeSight(canvas, tell) {
     const { base, live } = sight;
     const [x, y] = sight.toImage(at);
     live.zoom = Math.max(base.farthest, Math.min(base.closest, live.zoom * factor));
-    live.x = x - to[0] / (live.zoom * across());
-    live.y = y - to[1] / (live.zoom * down());
+    live.x = x - (to[0] - sight.left) / (live.zoom * across());
+    live.y = y - (to[1] - sight.top) / (live.zoom * down());
     bound();
   };
   return sight;
@@ -280,7 +311,7 @@ function watchKernel(target, box, oldest, gone) {
     if (target.comm_live === false) return ["The kernel has stopped. Run the cell again: your objects are kept.", "#c62828"];
     if (kernel?.connectionStatus && kernel.connectionStatus !== "connected")
       return ["The connection to the kernel is lost. What you do is done when it is back.", "#c62828"];
-    if (Date.now() - oldest() > 1500) return ["The kernel is busy; what you do is done in its turn.", "#5d4037"];
+    if (Date.now() - oldest() > SLOW) return ["The kernel is busy; what you do is done in its turn.", "#5d4037"];
     return ["", ""];
   };
   const look = () => {
@@ -312,19 +343,18 @@ function attach(model, target, view) {
   for (const one of [box, canvas]) one.style.setProperty("padding", "0", "important");
   for (const side of ["margin", "border"]) canvas.style.setProperty(side, "0", "important");
   Object.assign(box.style, { position: "relative", touchAction: "none" });
-  canvas.style.transformOrigin = "0 0";
+  Object.assign(canvas.style, { position: "absolute", maxWidth: "none", maxHeight: "none", transformOrigin: "0 0" });
   const overlay = document.createElement("canvas");
   overlay.className = "msam-overlay";
   Object.assign(overlay.style, { position: "absolute", left: 0, top: 0, width: "100%", height: "100%", pointerEvents: "none" });
   box.appendChild(overlay);
   const ink = overlay.getContext("2d");
-  ends.push(() => overlay.remove(), () => { canvas.style.transform = ""; });
+  ends.push(() => overlay.remove(), () => Object.assign(canvas.style, { transform: "", position: "" }));
 
   // Messages, and what of them is not answered yet.
   let views = 0, numbers = 0, timer = 0;
-  let pending = []; // {number, born, shape}
-  let open = []; // {number, born} of all gestures and keys
-  let chosen = null; // {number, born, tool, positive}: chosen by a key (number) or a button (none), and not yet confirmed
+  let pending = []; // {kind: "answers" for a view, or else "done", number, born, shape: what of it is drawn, or null}
+  let chosen = null; // {number, tool, positive}: chosen by a key or button, until the kernel has done what has this number
   // Whether a message went out: a kernel that has gone takes none.
   const send = (message) => {
     try {
@@ -334,12 +364,13 @@ function attach(model, target, view) {
       return false;
     }
   };
+  const wait = (kind, number, shape = null) => pending.push({ kind, number, born: Date.now(), shape });
   const arrive = () => {
     if (!timer) return;
     clearTimeout(timer);
     timer = 0;
     const { y, x, zoom } = sight.live;
-    send({ kind: "view", number: ++views, y, x, zoom });
+    if (send({ kind: "view", number: ++views, y, x, zoom })) wait("answers", views);
   };
   const tell = () => {
     refresh();
@@ -351,13 +382,11 @@ function attach(model, target, view) {
   const positive = () => chosen?.positive ?? model.get("positive");
   const post = (message, e, shape = null) => {
     const [button, shift, ctrl, alt] = [e.button ?? 0, !!e.shiftKey, !!e.ctrlKey || !!e.metaKey, !!e.altKey];
-    const all = { tool: tool(), positive: positive(), plane: sight.base.plane, button, shift, ctrl, alt, ...message };
+    const all = { tool: e.tool ?? tool(), positive: e.positive ?? positive(), plane: sight.base.plane, button, shift, ctrl, alt, ...message };
     arrive(); // what is done after a move must not be undone by it
     const sent = send({ ...all, number: ++numbers });
-    if (sent) open.push({ number: numbers, born: Date.now() });
-    if (sent && shape) pending.push({ number: numbers, born: Date.now(), shape });
+    if (sent) wait("done", numbers, shape);
     refresh();
-    return sent;
   };
 
   // What the hand is doing.
@@ -377,6 +406,7 @@ function attach(model, target, view) {
   let frame = 0, rect = null;
   const refresh = () => { frame ||= requestAnimationFrame(draw); };
   ends.push(() => cancelAnimationFrame(frame));
+  const density = () => window.devicePixelRatio || 1;
   const place = (e) => {
     rect ??= box.getBoundingClientRect(); // measured once per frame: `draw` forgets it
     refresh();
@@ -387,8 +417,8 @@ function attach(model, target, view) {
     rect = null;
     if (!sight.base) return;
     sight.preview();
-    ink.clearRect(0, 0, sight.width, sight.height);
-    for (const one of pending) paint(ink, one.shape, sight);
+    ink.clearRect(0, 0, ...sight.box);
+    for (const { shape } of pending) if (shape) paint(ink, shape, sight);
     if (corners.length) paint(ink, openPolygon(), sight);
     if (press?.shape) paint(ink, press.shape, sight);
     if (hover && (!press || press.does === "draw")) pointer();
@@ -423,57 +453,44 @@ function attach(model, target, view) {
     if (held) return held.part < 0 ? "move" : "pointer";
     return "crosshair";
   }
+  // Whether the hand is at work, or has moved the view further than a picture shows: nothing may move under it.
+  const busy = (base) => press || pinch || timer !== 0 || (base.answers[screen] ?? 0) < views;
+  const relax = () => { if (sight.base && !busy(sight.base)) sight.settle(); };
   // A new picture of the kernel is on the canvas.
   function drawn() {
     const { coming } = sight;
     if (coming) {
-      const moving = timer !== 0 || pinch || (coming.answers[screen] ?? 0) < views;
-      sight.base = coming;
       sight.coming = null;
-      if (!moving || !sight.live) sight.live = { y: coming.y, x: coming.x, zoom: coming.zoom };
+      sight.take(coming, busy(coming));
       sight.preview();
       overlay.dataset.view = `${coming.y} ${coming.x} ${coming.zoom}`; // what the picture shows, for whoever looks from outside
     }
-    const done = sight.base?.done[screen] ?? 0;
-    pending = pending.filter((one) => one.number > done && Date.now() - one.born < OLD);
-    fit();
+    pending = pending.filter(({ kind, number }) => number > (sight.base?.[kind][screen] ?? 0));
+    for (const one of pending) if (Date.now() - one.born > OLD) one.shape = null;
     refresh();
-  }
-  // Other views of the widget may be of another size, and the last one that spoke decides: nothing is stretched here.
-  function fit() {
-    const { base } = sight;
-    let [width, height] = [box.clientWidth, box.clientHeight];
-    const scale = base ? Math.min(width / base.width, height / base.height) : 1;
-    const fits = !base || (Math.abs(base.width * scale - width) < 2 && Math.abs(base.height * scale - height) < 2);
-    if (!fits) [width, height] = [base.width * scale, base.height * scale];
-    for (const one of [canvas, overlay]) {
-      one.style.width = fits ? "100%" : `${width}px`;
-      one.style.height = fits ? "100%" : `${height}px`;
-    }
-    if (width === sight.width && height === sight.height) return;
-    [sight.width, sight.height] = [width, height];
-    const density = window.devicePixelRatio || 1;
-    overlay.width = Math.round(width * density);
-    overlay.height = Math.round(height * density);
-    ink.setTransform(density, 0, 0, density, 0, 0);
-    rect = null;
-  }
-  // Whoever uses this view wants the picture in its size.
-  function claim() {
-    const { base } = sight;
-    const density = window.devicePixelRatio || 1;
-    if (base && (Math.abs(box.clientWidth * density - base.width) > 1 || Math.abs(box.clientHeight * density - base.height) > 1))
-      measure();
   }
   let told = false;
+  function report() {
+    const [width, height] = sight.box;
+    told = send({ kind: told ? "size" : "ready", width, height, density: density() }) || told;
+  }
   function measure() {
-    const density = window.devicePixelRatio || 1;
     const [width, height] = [box.clientWidth, box.clientHeight];
     if (!width || !height) return;
-    fit();
-    told = send({ kind: told ? "size" : "ready", width, height, density }) || told;
+    sight.box = [width, height];
+    overlay.width = Math.round(width * density());
+    overlay.height = Math.round(height * density());
+    ink.setTransform(density(), 0, 0, density(), 0, 0);
+    sight.fit();
+    report();
     rect = null;
     refresh();
+  }
+  // Another view of the same annotator may have given the picture its size. It is this one's when the hand comes here.
+  function claim() {
+    const now = sight.coming ?? sight.base;
+    const mine = sight.box.map((side) => Math.max(50, Math.round(side * density())));
+    if (now && (now.width !== mine[0] || now.height !== mine[1])) report();
   }
 
   // ---- The pointer. ipycanvas must not hear of it too. ----
@@ -509,6 +526,7 @@ function attach(model, target, view) {
   listen(box, "pointerdown", (e) => {
     e.stopPropagation();
     e.preventDefault();
+    claim();
     canvas.focus({ preventScroll: true });
     rect = null;
     const at = place(e);
@@ -526,6 +544,7 @@ function attach(model, target, view) {
     const button = buttonOf(e);
     press = { id: e.pointerId, button, own: tool(), from: at, at, start: sight.toImage(at), far: false, ...doing(e, button, at) };
     press.keys = { button, shiftKey: e.shiftKey, ctrlKey: e.ctrlKey, metaKey: e.metaKey, altKey: e.altKey };
+    Object.assign(press.keys, { tool: press.own, positive: positive() }); // as it was when the hand came down
     if (press.does === "draw") press.shape = lineFor(button, press.tool, press.start);
     if (e.isTrusted) box.setPointerCapture(e.pointerId);
   }, { passive: false });
@@ -595,6 +614,7 @@ function attach(model, target, view) {
       const [dx, dy] = [x - done.start[0], y - done.start[1]];
       post({ kind: "shift", prompt: done.hold.one.plain, part: done.hold.part, dy, dx }, done.keys, done.shape);
     }
+    relax();
   });
   function drew({ shape, keys, tool: now }) {
     const points = flat(shape.points, 0.3 / sight.scale());
@@ -615,7 +635,7 @@ function attach(model, target, view) {
       }
     }
     const prompting = PROMPTING.includes(now);
-    const colour = !prompting ? WHITE : positive() && button === 0 ? GREEN : RED;
+    const colour = !prompting ? WHITE : keys.positive && button === 0 ? GREEN : RED;
     post({ kind: "click", y, x }, keys, { kind: prompting ? "point" : "ring", points: [start], colour });
   }
   // A polygon is closed by a click on its first corner, by a double click, or by Enter.
@@ -642,22 +662,22 @@ function attach(model, target, view) {
     e.stopPropagation();
     finger(e);
     if (press?.id === e.pointerId) press = null;
+    relax();
     refresh();
   };
   listen(box, "pointercancel", drop);
   listen(box, "lostpointercapture", drop);
+  listen(box, "pointerenter", (e) => { if (e.target === box) claim(); });
   listen(box, "pointerleave", (e) => { if (e.target === box) { hover = held = null; refresh(); } });
 
   // ---- Keys ----
-
-  listen(box, "pointerenter", claim);
-  listen(canvas, "focus", claim);
 
   // What is answered here, without the kernel.
   function local(e) {
     const plain = !e.ctrlKey && !e.metaKey && !e.altKey;
     if (e.key === "Escape" && (press || corners.length)) {
       [press, corners] = [null, []];
+      relax();
     } else if (plain && corners.length && (e.key === "Enter" || e.key === "Backspace")) {
       e.key === "Enter" ? close() : corners.pop();
     } else if (plain && ARROWS[e.key] && sight.base) {
@@ -673,26 +693,21 @@ function attach(model, target, view) {
     swallow(e);
     if ((e.repeat && !repeats) || !sight.base) return;
     if (command === "closer" || command === "farther") {
-      sight.zoom(command === "closer" ? 1.25 : 0.8, [sight.width / 2, sight.height / 2]);
+      sight.zoom(command === "closer" ? 1.25 : 0.8, [sight.box[0] / 2, sight.box[1] / 2]);
       return;
     }
     choose(next, command);
-    const sent = post({ kind: "key", key: name, ctrl, shift }, e);
-    if (chosen) sent ? (chosen.number = numbers) : (chosen = null);
+    post({ kind: "key", key: name, ctrl, shift }, e);
   }
-  // A tool chosen by key or button is there for the very next press, before the kernel knows.
+  // A tool chosen by key or button is there for the very next press, before the kernel knows. The message that tells the
+  // kernel comes next.
   function choose(next, command) {
     if (!next && command !== "toggle") return;
-    const wanted = { tool: next || tool(), positive: command === "toggle" ? !positive() : positive() };
-    if (!chosen && isThere(wanted)) return;
-    const mine = (chosen = { ...wanted, number: null, born: Date.now() });
-    // A choice that came to nothing, or was taken back at once, is never confirmed.
-    setTimeout(() => { if (chosen === mine && !mine.number) { chosen = null; refresh(); } }, OLD);
+    chosen = { number: numbers + 1, tool: next || tool(), positive: command === "toggle" ? !positive() : positive() };
     if (chosen.tool !== "polygon") corners = [];
     held = null;
     refresh();
   }
-  const isThere = (one) => one.tool === model.get("tool") && one.positive === model.get("positive");
   guardKeys(listen, root, canvas, () => model.get("shortcuts"), local, act);
   listen(root, "keyup", (e) => { if (e.key === " " && space) { space = false; refresh(); } });
   const rest = () => { space = false; refresh(); };
@@ -703,16 +718,20 @@ function attach(model, target, view) {
   root.style.outline = "none";
 
   // A button that disables itself loses the focus to the page, and with it every key would go to the notebook.
+  listen(root, "click", (e) => { if (within(e, "button")) arrive(); });
+  // After the button has sent its own message.
   listen(root, "click", (e) => {
     const button = within(e, "button");
     if (!button) return;
-    arrive();
-    const meant = model.get("shortcuts").find((k) => button.classList.contains(`msam-${k.command}`));
-    if (meant) choose(meant.tool, meant.command);
-    if (meant?.command === "escape") corners = [];
+    if (sight.base && button.classList.contains("msam-button")) {
+      const meant = model.get("shortcuts").find((k) => button.classList.contains(`msam-${k.command}`));
+      if (meant) choose(meant.tool, meant.command);
+      if (meant?.command === "escape") corners = [];
+      post({ kind: "pressed" }, {});
+    }
     if (e.detail > 0) canvas.focus({ preventScroll: true });
     else setTimeout(() => { if (document.activeElement === document.body) canvas.focus({ preventScroll: true }); }, 300);
-  });
+  }, { capture: false });
   // A list that was opened for a choice would take the next keys for letters of its entries.
   listen(root, "change", (e) => {
     const list = within(e, "select");
@@ -720,12 +739,10 @@ function attach(model, target, view) {
   });
   const rimmed = () => { overlay.style.boxShadow = document.activeElement === canvas ? "inset 0 0 0 2px #1976d2" : ""; };
   for (const kind of ["focus", "blur"]) listen(canvas, kind, rimmed);
+  listen(canvas, "focus", claim);
   canvas.style.outline = "none";
 
-  const kernel = watchKernel(target, box, () => open[0]?.born ?? Infinity, () => {
-    [pending, open, chosen] = [[], [], null];
-    refresh();
-  });
+  const kernel = watchKernel(target, box, () => pending[0]?.born ?? Infinity, () => { pending = []; chosen = null; refresh(); });
   follow(target, "comm_live_update", kernel.look);
   ends.push(kernel.end);
 
@@ -736,15 +753,11 @@ function attach(model, target, view) {
   follow(model, "msg:custom", (message) => {
     if (message.kind !== "view") return;
     sight.coming = message;
-    const done = message.done[screen] ?? 0;
-    open = open.filter((one) => one.number > done);
-    // What a key chose is confirmed by its number, what a button chose by the traits, in time.
-    if (chosen && (chosen.number ? done >= chosen.number : isThere(chosen) && Date.now() - chosen.born > 1000)) chosen = null;
+    if (chosen && (message.done[screen] ?? 0) >= chosen.number) chosen = null;
     refresh();
   });
   for (const name of ["tool", "positive"])
     follow(model, `change:${name}`, () => {
-      if (chosen && !chosen.number && isThere(chosen)) chosen = null;
       if (tool() !== "polygon") corners = [];
       held = null;
       refresh();

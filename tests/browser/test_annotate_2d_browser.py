@@ -228,48 +228,117 @@ def test_a_reloaded_page_is_drawn_again(open_notebook: Any) -> None:
     again.shot("8_reloaded")
 
 
-#: Where an image position lies on the page, by what view ``number`` shows now.
-PLACE = """([number, y, x]) => {
-    const box = document.querySelectorAll('.msam-canvas')[number];
-    box.scrollIntoView({ block: 'center' });
-    const c = box.querySelector('canvas:not(.msam-overlay)'), r = c.getBoundingClientRect();
-    const [top, left, zoom] = box.querySelector('.msam-overlay').dataset.view.split(' ').map(Number);
-    return [r.x + (x - left) * zoom * r.width / c.width, r.y + (y - top) * zoom * r.height / c.height];
-}"""
-#: Whether the picture has the size of view ``number``.
-OWN = """(number) => {
-    const box = document.querySelectorAll('.msam-canvas')[number], c = box.querySelector('canvas:not(.msam-overlay)');
-    return Math.abs(c.width - box.clientWidth) <= 1 && Math.abs(c.height - box.clientHeight) <= 1;
-}"""
-ASPECTS = """() => [...document.querySelectorAll('.msam-canvas canvas:not(.msam-overlay)')].map(
-    (c) => [c.clientWidth / c.clientHeight, c.width / c.height])"""
+VIEW = "v = annotator._screen.viewport\n[v.y, v.x, v.zoom, v.width, v.height]"
+
+
+class View:
+    """One of several pictures of the same annotator on a page."""
+
+    def __init__(self, screen: Screen, number: int) -> None:
+        self.page, self.kernel = screen.page, screen.book.kernel
+        self.box = screen.page.locator(".msam-canvas").nth(number)
+        self.picture = self.box.locator("canvas:not(.msam-overlay)")
+
+    def owns(self) -> bool:
+        """Whether the picture has this view's size; and whatever its size, its shape is never distorted."""
+        _, _, _, width, height = self.kernel(VIEW)
+        box, picture = self.box.bounding_box(), self.picture.bounding_box()
+        assert picture["width"] / width == pytest.approx(picture["height"] / height, rel=0.01)
+        assert picture["width"] <= box["width"] + 1
+        assert picture["height"] <= box["height"] + 1
+        mine = abs(width - box["width"]) <= 1 and abs(height - box["height"]) <= 1
+        if mine:
+            assert picture["width"] == pytest.approx(box["width"], abs=1)
+        return mine
+
+    def until_owned(self) -> None:
+        """Wait until the kernel has taken this view's size, and the page shows the picture of that size."""
+        for _ in range(100):
+            if self.owns_quietly():
+                return
+            self.page.wait_for_timeout(50)
+        raise AssertionError("the view that is used does not get its own size")
+
+    def owns_quietly(self) -> bool:
+        try:
+            return self.owns()
+        except AssertionError:  # the kernel has the new size, the page still the old picture
+            return False
+
+    def at(self, y: float, x: float) -> tuple[float, float]:
+        """Where an image position is on the page now."""
+        top, left, zoom, width, height = self.kernel(VIEW)
+        box = self.picture.bounding_box()
+        return box["x"] + (x - left) * zoom * box["width"] / width, box["y"] + (y - top) * zoom * box["height"] / height
 
 
 def test_two_views_of_one_annotator(open_notebook: Any) -> None:
-    """The same annotator under two cells, one of them narrower: one click is one point, in its place."""
-    book = open_notebook(
-        "views.ipynb",
-        CELL,
-        "import ipywidgets\nipywidgets.HBox([annotator.widget], layout={'width': '500px'})",
-    )
+    """The same annotator in views of different shape: none is distorted, each gets its own size when it is used."""
+    second = "import ipywidgets\nipywidgets.HBox([annotator.widget], layout={'width': '500px'})"
+    book = open_notebook("views.ipynb", CELL, second)
     book.run(0)
     screen = Screen(book)
     screen.drawn()
     screen.wait()
     book.run(1)
-    screen.page.wait_for_function("() => document.querySelectorAll('.msam-canvas canvas.msam-overlay').length === 2")
+    page, mouse = screen.page, screen.page.mouse
+    page.wait_for_function("() => document.querySelectorAll('.msam-canvas canvas.msam-overlay').length === 2")
+    page.set_viewport_size({"width": 1300, "height": 2000})
+    page.evaluate("() => document.querySelector('.msam-canvas').scrollIntoView()")
     screen.wait()
-    # The view in use decides about the size of the picture; the other shows it smaller, not stretched.
-    for number, (y, x) in enumerate([(60, 100), (80, 130), (40, 150)]):
-        with screen.telling("click"):
-            screen.page.mouse.click(*screen.page.evaluate(PLACE, [number % 2, y, x]))
+    views = [View(screen, number) for number in range(2)]
+    assert abs(views[0].box.bounding_box()["width"] - views[1].box.bounding_box()["width"]) > 200
+    book.kernel("from microsam_nb.session import *\nannotator.session.handle(SetLive(False))\nTrue")
+    mouse.move(5, 5)
+    pid, wanted = book.kernel("__import__('os').getpid()"), []
+
+    def check() -> None:
         points = book.kernel("[[p.y, p.x] for p in annotator.session.state.prompts]")
-        assert len(points) == number + 1
-        assert points[-1] == pytest.approx([y, x], abs=1)
-        screen.page.wait_for_function(OWN, arg=number % 2)
-        for element, picture in screen.page.evaluate(ASPECTS):
-            assert element == pytest.approx(picture, rel=0.02)
-        screen.shot(f"views_{number}")
+        assert points == [pytest.approx(one, abs=0.7) for one in wanted]
+
+    for turn in range(4):
+        here, other = views[1 - turn % 2], views[turn % 2]
+        here.owns()
+        other.owns()
+        # The first click comes before this view has its own size, the second one after.
+        where = here.at(60 + 15 * turn, 100 + 30 * turn)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            mouse.click(*where)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        wanted.append([60 + 15 * turn, 100 + 30 * turn])
+        here.until_owned()
+        screen.wait()
+        assert not other.owns()
+        check()
+        with screen.telling("click"):
+            mouse.click(*here.at(150 + 10 * turn, 60 + 40 * turn))
+        wanted.append([150 + 10 * turn, 60 + 40 * turn])
+        check()
+        screen.shot(f"11_views_{turn}")
+
+    # A size that comes while something is drawn does not move it under the hand.
+    here = views[1]
+    assert not here.owns()
+    corners = [here.at(30, 40), here.at(60.5, 90.5)]
+    page.keyboard.press("b")
+    book.until("annotator.session.state.browsing.tool == 'box'")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        mouse.move(*corners[0])
+        mouse.down()
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    book.until(f"abs(annotator._screen.canvas.width - {here.box.bounding_box()['width']}) <= 1")
+    screen.wait()
+    mouse.move(*corners[1], steps=5)
+    screen.shot("12_views_drawing")
+    with screen.telling("drag"):
+        mouse.up()
+    box = book.kernel("p = annotator.session.state.prompts[-1]\n[p.y0, p.x0, p.y1, p.x1]")
+    assert box == pytest.approx([30, 40, 60.5, 90.5], abs=0.7)
+    here.until_owned()
 
 
 def test_a_dense_screen_is_sharp_and_exact(open_notebook: Any) -> None:
