@@ -14,7 +14,6 @@ from ..session import (
     Cancel,
     Change,
     Clear,
-    Commit,
     Delete,
     Improve,
     LayerName,
@@ -53,6 +52,7 @@ from ..view import (
     gestures,
 )
 from ..widgets import Interaction, Loop, Screen, gesture_of
+from .commits import CommitQueue
 
 #: Seconds after which something drawn is no longer wanted: nobody waits so long, and the picture is another one.
 STALE = 60.0
@@ -96,7 +96,7 @@ class Controls:
     ) -> None:
         self.session = session
         self._screen, self._interaction, self._loop, self._extra = screen, interaction, loop, extra
-        self._held: deque[Callable[[], None]] | None = None
+        self._queue = CommitQueue(session, loop, self._guard, self._forget_previews)
         # Of each page's screen: the newest view and gesture that came, the newest gesture that was done, and how much
         # its clock differs from ours, with the fastest way of a message.
         self._views: dict[str, int] = {}
@@ -108,12 +108,11 @@ class Controls:
         next(self._gestures)
         self._path: deque[tuple[float, float]] | None = None
         self._listen()
-        session.changed.connect(self._release)
 
     @property
     def idle(self) -> bool:
         """Whether nothing waits for an object to be committed."""
-        return self._held is None
+        return self._queue.idle
 
     def act(self, command: Command) -> None:
         """Do what a button says, after what the user did before."""
@@ -126,7 +125,7 @@ class Controls:
         if isinstance(action, _LOOKS):
             self._loop.post(lambda: self._handle(action))
         else:
-            self._loop.post(lambda: self._in_turn(lambda: self._handle(action)))
+            self._loop.post(lambda: self._queue.in_turn(lambda: self._handle(action)))
 
     def show(self, *, everything: bool = False) -> None:
         """Tell the browser what the next picture shows; ``everything``: there is a page that knows nothing yet."""
@@ -197,9 +196,9 @@ class Controls:
                     self._act(message, late)
                 finally:
                     # In its turn: an answer to what came later would take the previews of what waits away.
-                    self._in_turn(lambda: self._answering(screen, number, lambda: None))
+                    self._queue.in_turn(lambda: self._answering(screen, number, lambda: None))
             else:
-                self._in_turn(lambda: self._answering(screen, number, lambda: self._act(message, late)))
+                self._queue.in_turn(lambda: self._answering(screen, number, lambda: self._act(message, late)))
 
     @staticmethod
     def _command_of(message: dict[str, Any]) -> Command | None:
@@ -211,7 +210,7 @@ class Controls:
         if command in _AT_ONCE:
             self._do(command)
         else:
-            self._in_turn(lambda: self._do(command))
+            self._queue.in_turn(lambda: self._do(command))
 
     def _answering(self, screen: str, number: int, work: Callable[[], None]) -> None:
         """Do what the browser asked for, and whatever comes of it, let the browser take its preview away."""
@@ -282,7 +281,7 @@ class Controls:
             self.session.say(held if made.count else "The polygon is left.")
         elif made is not None:
             now = self.session.state.browsing
-            self._in_turn(lambda: self._gesture(made, now.tool, now.positive, now.plane))
+            self._queue.in_turn(lambda: self._gesture(made, now.tool, now.positive, now.plane))
         return made is not None
 
     def _raw_moves(self, path: deque[tuple[float, float]]) -> None:
@@ -321,42 +320,6 @@ class Controls:
         if command is not None:
             self._do(command)
 
-    def _in_turn(self, event: Callable[[], None]) -> None:
-        """Do what the user did, or keep it until the object that waits for its answer is committed."""
-        if self._held is not None:
-            self._held.append(event)
-        else:
-            event()
-
-    def _commit(self) -> None:
-        """Commit the object; before the model has answered, as soon as it has. What the user does then comes after."""
-        if self.session.awaiting is None:
-            self._handle(Commit())
-            return
-        self._held = deque()
-        self.session.say("The object is committed as soon as the model has answered.")
-        self._release(Change())
-
-    def _release(self, _: Change) -> None:
-        if self._held is not None and self.session.awaiting is None:
-            self._loop.post(self._catch_up)
-
-    def _catch_up(self) -> None:
-        if self._held is None or self.session.awaiting is not None:
-            return
-        held, self._held = self._held, None
-        state = self.session.state
-        if state.answered and state.proposal is not None:
-            self._handle(Commit())
-            for event in held:
-                self._in_turn(event)
-        else:
-            # Further clicks were meant for the next object, not for this one.
-            left = " What you did since then is left out." if held else ""
-            self._done.update(self._came)
-            self._loop.repaint(Change(prompts=True))
-            self.session.say(f"{self.session.notice.text} The object is not committed.{left}", error=True)
-
     def _do(self, command: Command) -> None:
         now = self.session.state.browsing
         simple: dict[Command, Callable[[], Action]] = {
@@ -388,7 +351,7 @@ class Controls:
             opacity = min(1.0, max(0.0, round(now.layers.objects.opacity + step, 2)))
             self._handle(SetLayer(LayerName.OBJECTS, opacity=opacity))
         elif command is Command.COMMIT:
-            self._commit()
+            self._queue.commit()
         elif command in (Command.NEXT, Command.PREVIOUS):
             self._go(1 if command is Command.NEXT else -1)
         elif command is Command.CLOSER:
@@ -444,13 +407,21 @@ class Controls:
         view = self._screen.viewport.zoomed(factor).view
         self._handle(SetView(view.y, view.x, view.zoom))
 
+    def _forget_previews(self) -> None:
+        """Let the browser take away what it has drawn of gestures that nobody will do any more."""
+        self._done.update(self._came)
+        self._loop.repaint(Change(prompts=True))
+
     def _handle(self, action: Action) -> None:
         self._guard(lambda: self.session.handle(action))
 
-    def _guard(self, work: Callable[[], object]) -> None:
+    def _guard(self, work: Callable[[], object]) -> bool:
+        """Do something; say what went wrong, and return whether nothing did."""
         try:
             work()
+            return True
         except MicrosamError as error:
             self.session.say(str(error), error=True)
             # The browser has drawn a dot or a box already: a picture without it takes it away.
             self._loop.repaint(Change(prompts=True))
+            return False

@@ -413,3 +413,34 @@ def test_callbacks_may_come_from_any_thread(annotator):
     assert len(prompts) == 200
     for i in range(4):
         assert [p.x for p in prompts if p.y == 20 + 5 * i] == list(range(20, 70)), "in their order"
+
+
+def test_a_commit_that_is_refused_takes_no_later_click_with_it(annotator, page):
+    """Nothing of the second object is free: the third click is not one of its prompts."""
+    whole = np.ones(annotator.session.shape, np.uint32)
+    annotator.session.handle(LoadLabels.of(whole[0]))
+    service = annotator._runner._service
+    service.gate.clear()
+    page.send("click", wait=False, y=24, x=26)
+    page.key("c", wait=False)
+    page.send("click", wait=False, y=70, x=40)
+    annotator._loop.wait()
+    service.gate.set()
+    annotator.wait()
+    assert len(annotator.session.state.prompts) == 1
+    assert "not committed" in status(annotator)
+    assert page.done == 3
+
+
+def test_an_error_after_a_commit_that_waited_loses_nothing_else(annotator, page, monkeypatch):
+    service = annotator._runner._service
+    service.gate.clear()
+    page.send("click", wait=False, y=24, x=26)
+    page.key("c", wait=False)
+    annotator._loop.post(lambda: annotator._controls._queue.in_turn(lambda: 1 / 0))
+    page.send("click", wait=False, y=70, x=40)
+    annotator._loop.wait()
+    service.gate.set()
+    annotator.wait()
+    assert annotator.labels[24, 26] == 1
+    assert [(p.y, p.x) for p in annotator.session.state.prompts] == [(70, 40)]
