@@ -170,6 +170,8 @@ function render({ model, el }) {
   model.on("change:rows change:first change:total change:picked change:summary", drawRows);
   model.on("change:reveal", reveal);
   drawAll();
+  // A page that is opened later begins at the top, wherever another one has scrolled to.
+  if (model.get("first") > 0) model.send({ kind: "window", first: 0 });
   return () => {
     window.removeEventListener("keydown", strike, true);
     clearTimeout(asked);
