@@ -28,7 +28,10 @@ _FARTHER = (1.7,)
 #: the validation split: half the time of looking at all of them, mean IoU .715 instead of .713.
 _USUAL = 2.5
 _CONVINCING = 0.8
-_ROUNDS = (2, 2)
+_LEAST = 2
+_ROUNDS = (_LEAST, 2)
+#: The same where somebody waits for something to see: one window is enough for that.
+_EARLY = (1, _LEAST - 1, 2)
 
 
 @dataclass(slots=True)
@@ -96,7 +99,7 @@ def _find(
 
     With ``early`` also what is plausible before.
     """
-    going, rounds = list(range(len(searches))), iter(_ROUNDS)
+    going, rounds = list(range(len(searches))), iter(_EARLY if early else _ROUNDS)
     while going:
         questions, counts = [], []
         some = next(rounds, None)
@@ -114,7 +117,8 @@ def _find(
             if not promising and not (early and chosen.quality > 0):
                 continue
             candidate = drawn(model, one.asked, chosen)
-            final = promising and (not one.windows or _usual(candidate.mask, one.size))
+            enough = len(one.answers) >= _LEAST and _usual(candidate.mask, one.size)
+            final = promising and (not one.windows or enough)
             if final:
                 going.remove(i)
             if final or early:

@@ -49,11 +49,13 @@ import numpy as np
 from scipy import ndimage
 from ipycanvas.canvas import _CANVAS_MANAGER
 from microsam_nb.annotators import service
+from microsam_nb.annotators.compute import compute
 from microsam_nb.core import Point
 from microsam_nb.engine import load_model, open_store, predict
 from microsam_nb.session import AddPoint, Clear, SetTool, SetView, Tool
 
-other = load_model("nano")
+# On the thread that computes: another one that has computed would slow it down for good.
+other = compute.call(lambda: load_model("nano"))
 drawn, asked, heard = [], [], []
 
 # Of every question: when it began, when there was something to show, when it was answered.
@@ -79,7 +81,7 @@ annotator.session.handle = handled
 
 def expected(y, x):
     store = open_store(None, other, annotator.image)
-    found = predict(other, store, [Point(0, y, x)]).mask
+    found = compute.call(lambda: predict(other, store, [Point(0, y, x)])).mask
     area = found.area
     mask = found.dense(annotator.session.shape)[0]
     deep = np.argwhere(ndimage.binary_erosion(mask)) + 0.5
