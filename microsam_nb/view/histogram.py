@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Image
+from ..core import Contrast, Image
 from ..core.pixels import sample_blocks
 
 _BINS = 128
@@ -19,6 +19,12 @@ class Histogram:
 
     counts: NDArray[np.int64]
     edges: NDArray[np.float64]
+
+    def range(self, contrast: Contrast) -> tuple[float, float]:
+        """Return the intensities between which all but the darkest and the brightest pixels lie."""
+        shares = np.concatenate([[0], np.cumsum(self.counts)]) / max(1, int(self.counts.sum()))
+        low, high = np.interp([contrast.low / 100, contrast.high / 100], shares, self.edges)
+        return (float(low), float(high)) if high > low else (float(self.edges[0]), float(self.edges[-1]))
 
 
 def histograms(image: Image, plane: int) -> list[Histogram]:

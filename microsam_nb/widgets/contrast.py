@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,8 @@ class ContrastPanel:
         self._count = max(1, image.channels)
         self._chosen = 0
         self._plane = -1
+        #: What was said last about numbers that make no range.
+        self._complaint = ""
         self._histograms: list[Histogram] = []
         self.plot: HistogramPlot = HistogramPlot(hands, self._dragged)
         self.low, self.high = (
@@ -71,8 +74,9 @@ class ContrastPanel:
             self._plane = browsing.plane
         low, high = self._window(self._chosen)
         self.plot.show(self._histograms[self._chosen], low, high)
+        edges = self._histograms[self._chosen].edges
         for bound, value in zip(self._bound, (low, high), strict=True):
-            bound.show(float(f"{value:.6g}"))
+            bound.show(_plain(value, float(edges[-1] - edges[0])))
         channels = self._channels()
         for line in self.lines:
             line.show(channels[line.index], line.index == self._chosen)
@@ -103,7 +107,12 @@ class ContrastPanel:
         channels = list(self._channels())
         for one in range(self._count) if together else (index,):
             channels[one] = replace(channels[one], **changes)
-        self._hands.handle(SetChannels(tuple(channels)))
+        self._set(tuple(channels))
+
+    def _set(self, channels: tuple[Channel, ...]) -> None:
+        self._hands.handle(SetChannels(channels))
+        if self._complaint and self._session.notice.text == self._complaint:
+            self._session.say("")
 
     def _channels(self) -> tuple[Channel, ...]:
         found = self._session.state.browsing.channels
@@ -137,15 +146,20 @@ class ContrastPanel:
         if new[1] > new[0]:
             self.change(self._chosen, low=new[0], high=new[1])
             return
-        self._session.say(
-            f"Black ({new[0]:g}) must be darker than white ({new[1]:g}). Enter another number.", error=True
-        )
+        self._complaint = f"Black ({new[0]:g}) must be darker than white ({new[1]:g}). Enter another number."
+        self._session.say(self._complaint, error=True)
         self.show(Change(layers=True))
 
     # Buttons: these callbacks only queue.
 
     def _auto(self) -> None:
-        self._hands.post(lambda: self.change(self._chosen, low=None, high=None))
+        def find() -> None:
+            low = high = None
+            if self._pictures.photograph:  # whose own range is that of its numbers
+                low, high = self._histograms[self._chosen].range(self._image.contrast)
+            self.change(self._chosen, low=low, high=high)
+
+        self._hands.post(find)
 
     def _full(self) -> None:
         def stretch() -> None:
@@ -155,7 +169,13 @@ class ContrastPanel:
         self._hands.post(stretch)
 
     def _reset(self) -> None:
-        self._hands.handle(SetChannels())
+        self._set(())
+
+
+def _plain(value: float, span: float) -> float:
+    """Return a number for people: no finer than a millionth of the range that it belongs to."""
+    digits = 6 - math.floor(math.log10(span)) if 0 < span < math.inf else 6
+    return round(value, max(0, digits)) + 0.0
 
 
 class _Line:

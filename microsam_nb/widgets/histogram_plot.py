@@ -37,19 +37,22 @@ class HistogramPlot:
         )  # fmt: skip
         self._bound = Bound(self.selector, hands, lambda found: dragged(_pair(found)), "selected")
         self._shown: Histogram | None = None
+        self._reach = (0.0, 1.0)
 
     def show(self, histogram: Histogram, low: float, high: float) -> None:
         if histogram is not self._shown:
             self._shown = histogram
+            self._reach = float(histogram.edges[0]), float(histogram.edges[-1])
             # Steps, so that a bin looks like one; the logarithm keeps rare bright pixels in sight.
             counts = np.log10(1.0 + histogram.counts)
             with self._line.hold_sync():
                 self._line.x = np.repeat(histogram.edges, 2)[1:-1]
                 self._line.y = np.repeat(counts, 2)
-        edges = self._shown.edges
-        # Black and white are on the axis also when no pixel is as dark or as bright, or they could not be dragged.
+        # Black and white are on the axis also when no pixel is as dark or as bright, or they could not be dragged. It
+        # never becomes shorter again: under a hand that drags one edge the other one would mean something else.
+        self._reach = min(self._reach[0], low), max(self._reach[1], high)
         with self._x.hold_sync():
-            self._x.min, self._x.max = float(min(edges[0], low)), float(max(edges[-1], high))
+            self._x.min, self._x.max = self._reach
         shown = np.array([low, high], np.float64)
         now = self.selector.selected
         if now is None or len(now) != 2 or not np.allclose(now, shown, rtol=0, atol=1e-9):

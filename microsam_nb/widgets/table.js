@@ -115,6 +115,18 @@ function render({ model, el }) {
     input.select();
     input.onchange = input.onblur = () => finish(true);
   }
+  // The next cell that can be edited, in this row or the next one; at the end the edit is over.
+  function onward(step) {
+    const { label, key } = editing;
+    finish(true);
+    const cells = [...body.querySelectorAll("span.text")];
+    const at = cells.findIndex((c) => c.dataset.key === key && Number(c.parentElement.dataset.label) === label);
+    const next = at < 0 ? null : cells[at + step];
+    if (!next) { list.focus({ preventScroll: true }); return; }
+    const row = Number(next.parentElement.dataset.label);
+    chosen = { label: row, key: next.dataset.key };
+    edit(next, row);
+  }
   // Before the annotator's guard of keys, which gives the focus back to the image and so ends the edit.
   let chosen = null; // the cell that was clicked last
   const strike = (e) => {
@@ -132,7 +144,15 @@ function render({ model, el }) {
       return;
     }
     if (!editing || e.target !== editing.input || e.isComposing) return;
-    if (e.key === "Escape" || e.key === "Enter") finish(e.key === "Enter");
+    if (e.key === "Tab") {
+      e.preventDefault();
+      e.stopImmediatePropagation();
+      onward(e.shiftKey ? -1 : 1);
+    } else if (e.key === "Escape" || e.key === "Enter") {
+      finish(e.key === "Enter");
+      // The field is gone: without the focus the next keys would be nobody's.
+      el.closest(".msam-annotator")?.querySelector(".msam-canvas canvas")?.focus({ preventScroll: true });
+    }
   };
   window.addEventListener("keydown", strike, true);
   body.onclick = (e) => {

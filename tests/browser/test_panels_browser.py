@@ -124,6 +124,21 @@ def test_table_layers_contrast_and_themes(open_notebook: Any) -> None:
     page.keyboard.type("a dividing cell")
     page.keyboard.press("Enter")
     book.until("4 in annotator.session.infos and annotator.session.infos[4].name == 'a dividing cell'")
+    # The keys belong to the image then, not to nobody.
+    page.keyboard.press("b")
+    book.until("annotator.session.state.browsing.tool.value == 'box'")
+    # Tab goes from cell to cell, and what is typed is never a command.
+    page.locator(".msam-table .row[data-label='2'] .text").first.dblclick()
+    page.keyboard.type("a pair")
+    page.keyboard.press("Tab")
+    page.keyboard.type("mitosis")
+    page.keyboard.press("Enter")
+    book.until("annotator.session.infos[2].category == 'mitosis'")
+    assert book.kernel("annotator.session.infos[2].name") == "a pair"
+    assert book.kernel("annotator.session.state.browsing.tool.value") == "box"
+    book.kernel("[annotator.session.handle(Undo()) for _ in range(2)]\nTrue")
+    page.keyboard.press("p")
+    book.until("annotator.session.state.browsing.tool.value == 'point'")
     page.locator(".msam-table .row[data-label='4'] .text").nth(1).dblclick()
     page.keyboard.type("odd")
     page.keyboard.press("Escape")
@@ -132,6 +147,7 @@ def test_table_layers_contrast_and_themes(open_notebook: Any) -> None:
     shot(page, "p2_objects")
     page.locator(".msam-table input.search").fill("size<500")
     page.wait_for_function("() => document.querySelectorAll('.msam-table .row').length === 2")
+    book.save()
     again = book.another_page()
     again.wait_for_function("() => document.querySelectorAll('.msam-table .row').length === 2")
     assert again.locator(".msam-table input.search").input_value() == "size<500", "the filter in force is seen"

@@ -686,3 +686,12 @@ def test_whatever_is_refused_takes_back_what_it_wrote(session, monkeypatch):
     assert np.array_equal(session.labels.volume, volume)
     assert session.infos == infos
     assert session.state is state
+
+
+@pytest.mark.parametrize(("tool", "after"), [(Tool.PICK, Tool.POINT), (Tool.BRUSH, Tool.BRUSH), (Tool.BOX, Tool.BOX)])
+def test_an_object_that_is_taken_up_can_be_clicked_at(session, tool, after):
+    commit(session, square(5, 5))
+    session.handle(SetTool(tool))
+    session.handle(Improve(1))
+    assert session.state.browsing.tool is after
+    assert "right-click" in session.notice.text

@@ -140,3 +140,41 @@ def test_a_flat_image(panel, pixels):
     one = panel(pixels)
     one.show(Change(layers=True))
     assert np.isfinite(one.plot.selector.selected).all()
+
+
+def test_the_axis_does_not_move_under_the_hand(panel, grey):
+    """Black was drawn below the histogram; dragged up, the axis must not begin anew, or White would mean less."""
+    one = panel(np.maximum(grey, 1000))
+    one.desk.session.handle(SetChannels((Channel(low=0.0, high=3000.0),)))
+    one.show(Change(layers=True))
+    axis = one.plot._x
+    before = axis.min, axis.max
+    assert before[0] == 0
+    one.plot.selector.selected = np.array([1500.0, 3000.0])
+    assert (axis.min, axis.max) == before
+    assert (shown(one)[0].low, shown(one)[0].high) == (1500, 3000)
+
+
+def test_auto_stretches_a_photograph(panel):
+    pixels = np.random.default_rng(1).integers(80, 200, (96, 96, 3)).astype(np.uint8)
+    one = panel(pixels)
+    assert (one.low.value, one.high.value) == (0, 255)
+    one.auto.click()
+    assert 78 < one.low.value < 85
+    assert 195 < one.high.value < 202
+    one.reset.click()
+    assert shown(one) == ()
+
+
+def test_numbers_are_no_finer_than_they_are_worth(panel, grey):
+    one = panel(grey)
+    one.plot.selector.selected = np.array([-6.7e-16, 1500.123456789])
+    assert (one.low.value, one.high.value) == (0, 1500.123)
+
+
+def test_a_complaint_ends_with_its_cause(panel, grey):
+    one = panel(grey)
+    one.low.value, one.high.value = 300, 200
+    assert "must be darker" in one.desk.session.notice.text
+    one.reset.click()
+    assert one.desk.session.notice.text == ""

@@ -164,8 +164,8 @@ class Select(Action):
         before = session.selected
         _browse(session, selected=wanted)
         if wanted:
-            names = ", ".join(str(n) for n in wanted[:6]) + (" ..." if len(wanted) > 6 else "")
-            session.notice = Notice(f"Picked: object{'s' if len(wanted) > 1 else ''} {names}.")
+            names = ", ".join(str(n) for n in wanted[:6]) + (" ..." if len(wanted) > 6 else ".")
+            session.notice = Notice(f"Picked: object{'s' if len(wanted) > 1 else ''} {names}")
         elif before:
             session.notice = Notice("Nothing is picked.")
         elif session.state.browsing.tool in (Tool.PICK, Tool.MERGE):

@@ -121,7 +121,8 @@ class Describe(Action):
             return False
         session.write(Note(int(self.label), old, new))
         session.edit(session.state)
-        session.notice = Notice(f"Object {self.label} is described.")
+        what = "name" if self.category is None else "class" if self.name is None else "name and class"
+        session.notice = Notice(f"The {what} of object {self.label} {'are' if 'and' in what else 'is'} kept.")
         return True
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from ...core import BoxPrompt, Candidate, LabelError, Mask, MaskPrompt, Point, Prompt, PromptError, Stop
-from ..state import Notice
+from ..state import Notice, Tool
 from .base import Action
 
 if TYPE_CHECKING:
@@ -129,9 +129,19 @@ class Improve(Action):
         info = session.infos.get(self.label)
         score = info.score if info is not None and info.score is not None else 1.0
         found = Candidate(mask, score, OBJECT)
-        session.edit(replace(state, prompts=(MaskPrompt(mask),), proposals=(found,), answered=True, target=self.label))
+        browsing = state.browsing
+        if browsing.tool in (Tool.PICK, Tool.MERGE, Tool.SPLIT, Tool.DELETE, Tool.HAND):
+            # What comes next is a click on what is missing, or too much.
+            browsing = replace(browsing, tool=Tool.POINT)
+        session.edit(
+            replace(
+                state, browsing=browsing, prompts=(MaskPrompt(mask),), proposals=(found,), answered=True,
+                target=self.label,
+            )
+        )  # fmt: skip
         session.notice = Notice(
-            f"Object {self.label} is taken up: add points, or paint; C keeps the change, Shift-C leaves it as it was."
+            f"Object {self.label} is taken up: click on what is missing, right-click on what is too much, or paint; "
+            "C keeps the change, Shift-C leaves it as it was."
         )
 
 
