@@ -65,7 +65,7 @@ def snapshot(image: Image, session: Session, width: int = 900, pictures: Picture
     if layers.prompts.visible:
         out = Picture.alpha_composite(out, _prompts(state, zoom, size, layers.prompts.opacity))
     file = io.BytesIO()
-    out.convert("RGB").save(file, "PNG", optimize=True)
+    out.convert("RGB").save(file, "PNG")
     return file.getvalue()
 
 
