@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tifffile
-import zarr
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
@@ -33,7 +33,9 @@ def read_input(image: Any, axes: str = "", name: str = "") -> Image:
     if isinstance(image, (str, os.PathLike)):
         path = Path(image).expanduser()
         return Image(open_image(path), axes, name or path.stem, voxel_size=read_voxel_size(path))
-    if isinstance(image, zarr.Group):
+    # Who has a group has imported zarr; others need not wait for that.
+    zarr = sys.modules.get("zarr")
+    if zarr is not None and isinstance(image, zarr.Group):
         keys = ", ".join(f"group[{key!r}]" for key in sorted(key for key, _ in image.arrays())[:4])
         raise ImageError("A zarr group is not an image.", f"Give one of its arrays{f': {keys}' if keys else ''}.")
     if isinstance(image, Picture.Image):

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import tifffile
-import zarr
 from numpy.typing import NDArray
 
 from ..core import FileError
@@ -168,6 +167,8 @@ def _open_tiff(path: Path) -> Any:
 
 
 def _tiff_level(path: Path, names: str, level: int) -> Lazy:
+    import zarr
+
     store = tifffile.imread(path, aszarr=True, level=level)
     lazy = Lazy(zarr.open_array(store, mode="r"), names)
     weakref.finalize(lazy, store.close)
@@ -190,6 +191,9 @@ def _times_and_planes(path: Path, axes: str) -> FileError:
 
 
 def _open_zarr(path: Path, key: str) -> Any:
+    # A sixth of a second, which the first picture of another file need not wait for.
+    import zarr
+
     try:
         found: Any = zarr.open(path, mode="r")
         scales = _scales(found)
