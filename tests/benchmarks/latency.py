@@ -81,7 +81,11 @@ annotator.session.handle = handled
 
 def expected(y, x):
     store = open_store(None, other, annotator.image)
-    found = compute.call(lambda: predict(other, store, [Point(0, y, x)])).mask
+    candidate = compute.call(lambda: predict(other, store, [Point(0, y, x)]))
+    found = candidate.mask
+    # Between objects there is nothing that anybody would click at.
+    if candidate.score < 0.5:
+        return None, 0
     area = found.area
     mask = found.dense(annotator.session.shape)[0]
     deep = np.argwhere(ndimage.binary_erosion(mask)) + 0.5
