@@ -38,24 +38,14 @@ def touching(masks: Sequence[Mask]) -> bool:
 
 def _touch(one: Mask, other: Mask) -> bool:
     """Whether a pixel of one mask is, or lies beside, a pixel of the other."""
-    starts = [max(a, b) - 1 for a, b in zip(one.start, other.start, strict=True)]
-    stops = [min(a, b) + 1 for a, b in zip(one.box.stop, other.box.stop, strict=True)]
-    if any(stop <= start for start, stop in zip(starts, stops, strict=True)):
+    start = [max(a, b) - 1 for a, b in zip(one.start, other.start, strict=True)]
+    stop = [min(a, b) + 1 for a, b in zip(one.box.stop, other.box.stop, strict=True)]
+    if any(b <= a for a, b in zip(start, stop, strict=True)):
         return False
-    first, second = (_window(mask, starts, stops) for mask in (one, other))
-    return bool((ndimage.binary_dilation(first, np.ones((3, 3, 3), bool)) & second).any())
-
-
-def _window(mask: Mask, starts: Sequence[int], stops: Sequence[int]) -> NDArray[np.bool_]:
-    """Return a mask within (plane, y, x) limits, False where it has no pixels."""
-    out = np.zeros([stop - start for start, stop in zip(starts, stops, strict=True)], bool)
-    sides = zip(mask.start, mask.box.stop, starts, stops, strict=True)
-    inner = [(max(a, start), min(b, stop)) for a, b, start, stop in sides]
-    if all(b > a for a, b in inner):
-        there = tuple(slice(a - start, b - start) for (a, b), start in zip(inner, starts, strict=True))
-        here = tuple(slice(a - start, b - start) for (a, b), start in zip(inner, mask.start, strict=True))
-        out[there] = mask.bitmap[here]
-    return out
+    (p0, y0, x0), (p1, y1, x1) = start, stop
+    both = Box((p0, y0, x0), (p1, y1, x1))
+    near = ndimage.binary_dilation(one.dense_in(both), np.ones((3, 3, 3), bool))
+    return bool((near & other.dense_in(both)).any())
 
 
 def split(mask: Mask, line: Vertices, plane: int, image: Triple) -> list[Mask]:
