@@ -222,7 +222,9 @@ class Controls:
 
     def _act(self, message: dict[str, Any], late: float) -> None:
         if message["kind"] == "key":
-            self._key(message["key"], message["ctrl"], message["shift"])
+            command = self._command_of(message)
+            if command is not None:
+                self._do(command)
             return
         gesture = gesture_of(message)
         if gesture is None:
@@ -314,11 +316,6 @@ class Controls:
         y, x = view.y - rows / view.zoom, view.x - columns / view.zoom
         moved = replace(view, y=y, x=x).bounded().view
         self._handle(SetView(moved.y, moved.x, moved.zoom))
-
-    def _key(self, key: str, ctrl: bool, shift: bool) -> None:
-        command = command_for(key, ctrl=ctrl, shift=shift)
-        if command is not None:
-            self._do(command)
 
     def _do(self, command: Command) -> None:
         now = self.session.state.browsing

@@ -87,16 +87,16 @@ def best(model: Model, asked: Gathered, answers: Sequence[Answer], plane_size: t
 
 def choose(model: Model, asked: Gathered, answers: Sequence[Answer], plane_size: tuple[int, int]) -> Chosen:
     """Return which of all masks speaks for itself most, before it is drawn."""
-    best = Chosen(answers[0], 0, -math.inf)
+    chosen = Chosen(answers[0], 0, -math.inf)
     for one in answers:
         for index in range(len(one.scores) if asked.ambiguous else 1):
             quality = float(one.scores[index])
             if len(answers) > 1 or asked.ambiguous:
                 quality += plausible(one.look, plane_size, model.frame, one.logits[index])
                 quality -= _missed(one, model.frame, index, asked)
-            if quality > best.quality:
-                best = Chosen(one, index, quality)
-    return best
+            if quality > chosen.quality:
+                chosen = Chosen(one, index, quality)
+    return chosen
 
 
 def drawn(model: Model, asked: Gathered, chosen: Chosen) -> Candidate:
