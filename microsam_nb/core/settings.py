@@ -12,6 +12,9 @@ from typing import Any, Self
 
 from .errors import SettingsError
 
+#: What stands for a switch in a text.
+_WORDS = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -24,11 +27,20 @@ class Option:
     high: float | None
     unit: str
     help: str
+    costly: bool = False
 
 
-def option(default: Any, help: str, *, low: float | None = None, high: float | None = None, unit: str = "") -> Any:
-    """Declare one field of a ``Settings`` class with inclusive bounds."""
-    return field(default=default, metadata={"help": help, "low": low, "high": high, "unit": unit})
+def option(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    unit: str = "",
+    costly: bool = False,
+) -> Any:
+    """Declare one field of a ``Settings`` class with inclusive bounds; ``costly``: a change needs the model again."""
+    return field(default=default, metadata={"help": help, "low": low, "high": high, "unit": unit, "costly": costly})
 
 
 @dataclass(frozen=True)
@@ -54,19 +66,29 @@ class Settings:
                 high=f.metadata.get("high"),
                 unit=f.metadata.get("unit", ""),
                 help=f.metadata.get("help", ""),
+                costly=f.metadata.get("costly", False),
             )
             for f in fields(cls)
         ]
 
+    def costly(self) -> dict[str, Any]:
+        """Return the settings that decide what has to be computed by the model."""
+        return {one.name: getattr(self, one.name) for one in self.describe() if one.costly}
+
     @classmethod
     def parse(cls, pairs: Iterable[str]) -> Self:
-        """Make settings from texts such as "steps=3000"; numbers only. Raises SettingsError."""
-        known = {one.name: one for one in cls.describe() if one.kind in (int, float)}
+        """Make settings from texts such as "steps=3000"; numbers, yes and no. Raises SettingsError."""
+        known = {one.name: one for one in cls.describe() if one.kind in (int, float, bool)}
         values: dict[str, Any] = {}
         for pair in pairs:
             name, _, text = pair.partition("=")
             if name not in known:
                 raise SettingsError(f"There is no setting {name!r}.", f"Use one of: {', '.join(known)}.")
+            if known[name].kind is bool:
+                if text.lower() not in _WORDS:
+                    raise SettingsError(f"{pair!r} is neither yes nor no.", f"Write {name}=yes or {name}=no.")
+                values[name] = _WORDS[text.lower()]
+                continue
             try:
                 values[name] = known[name].kind(text)
             except ValueError as error:

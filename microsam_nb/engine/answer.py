@@ -42,11 +42,12 @@ class Chosen:
     quality: float
 
 
-def answer(model: Model, questions: Sequence[tuple[Look, Gathered]]) -> list[Answer]:
+def answer(model: Model, questions: Sequence[tuple[Look, Gathered]], *, single: bool = False) -> list[Answer]:
     """Decode every question, those of one form together, and return the answers in the order of the questions.
 
     A lone positive point may mean several things. segment-anything's models answer with the best of three masks: its
-    predicted IoU decides before anything is drawn. nano gives all four, of which the caller chooses.
+    predicted IoU decides before anything is drawn. nano gives all four, of which the caller chooses. With ``single``
+    it means the one answer that both have for other prompts.
     """
     moved = [own.move(asked) for own, asked in questions]
     position = dense_position(model.sam.prompt_encoder)
@@ -61,7 +62,7 @@ def answer(model: Model, questions: Sequence[tuple[Look, Gathered]]) -> list[Ans
         )
         with inference(model.device, model.precision):
             hidden = decode_prompts(model.sam, features, position, sparse)
-            wanted = _meant(model, [moved[i] for i in indices], hidden.scores)
+            wanted = _meant(model, [moved[i] for i in indices], hidden.scores, single)
             logits = draw(model.sam.mask_decoder, hidden, wanted).float()
         scores = hidden.scores.gather(1, wanted)
         for i, own, masks, quality in zip(indices, looks, logits, scores, strict=True):
@@ -69,8 +70,10 @@ def answer(model: Model, questions: Sequence[tuple[Look, Gathered]]) -> list[Ans
     return [answers[i] for i in range(len(questions))]
 
 
-def _meant(model: Model, asked: Sequence[Gathered], scores: Tensor) -> Tensor:
+def _meant(model: Model, asked: Sequence[Gathered], scores: Tensor, single: bool) -> Tensor:
     """Return which masks (n, m) to draw: 0 is the single answer, 1 to 3 those to an ambiguous prompt."""
+    if single:
+        return torch.zeros(len(asked), 1, dtype=torch.int64, device=scores.device)
     several = asked[0].form == Form(1, False, False)
     if several and model.is_nano:
         # nano's single answer has learned lone points too.
@@ -89,7 +92,7 @@ def choose(model: Model, asked: Gathered, answers: Sequence[Answer], plane_size:
     """Return which of all masks speaks for itself most, before it is drawn."""
     chosen = Chosen(answers[0], 0, -math.inf)
     for one in answers:
-        for index in range(len(one.scores) if asked.ambiguous else 1):
+        for index in range(len(one.scores) if asked.ambiguous else 1):  # with a single answer there is but one
             quality = float(one.scores[index])
             if len(answers) > 1 or asked.ambiguous:
                 quality += plausible(one.look, plane_size, model.frame, one.logits[index])

@@ -15,23 +15,44 @@ from .embedding import Embedding
 _PART = 1 << 20
 
 
+def enlarge(logits: Tensor, embedding: Embedding, frame: int, above: float = 0.0) -> tuple[Tensor, int, int] | None:
+    """Return logits in the plane's pixels where they may be above a value, with the first row and column, or None.
+
+    As ``upsample``, with the numbers: float (rows, columns).
+    """
+    parts = _parts(logits, embedding, frame, above)
+    if parts is None:
+        return None
+    down, right = parts
+    return right(down(logits, 0), 1), down.start, right.start
+
+
 def upsample(logits: Tensor, embedding: Embedding, frame: int, plane: int) -> Mask:
     """Scale low-resolution logits (h, w) to the plane and threshold at 0, only where the object is.
 
     Gives the pixels of segment-anything's way (bilinear to the frame, crop, bilinear to the plane's size).
     """
-    rows, cols = (_reach((logits > 0).any(1 - axis)) for axis in range(2))
-    if rows is None or cols is None:
+    parts = _parts(logits, embedding, frame, 0.0)
+    if parts is None:
         return Mask((plane, 0, 0), np.zeros((0, 0, 0), bool))
-    down, right = (
-        _Enlargement(logits.shape[axis], frame, embedding.input_size[axis], embedding.original_size[axis], span)
-        for axis, span in enumerate((rows, cols))
-    )
+    down, right = parts
     x = down(logits, 0)
     # A few rows at a time, which depend on nothing but themselves: as numbers a large object takes far more memory.
     step = max(1, _PART // (right.stop - right.start))
     found = [(right(some, 1) > 0).cpu().numpy() for some in x.split(step)]
     return Mask.crop(np.concatenate(found), (plane, down.start, right.start))
+
+
+def _parts(logits: Tensor, embedding: Embedding, frame: int, above: float) -> tuple[_Enlargement, _Enlargement] | None:
+    """Return how rows and columns are enlarged where logits are above a value, None where they are nowhere."""
+    rows, cols = (_reach((logits > above).any(1 - axis)) for axis in range(2))
+    if rows is None or cols is None:
+        return None
+    down, right = (
+        _Enlargement(logits.shape[axis], frame, embedding.input_size[axis], embedding.original_size[axis], span)
+        for axis, span in enumerate((rows, cols))
+    )
+    return down, right
 
 
 def _reach(flags: Tensor) -> tuple[int, int] | None:

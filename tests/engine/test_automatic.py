@@ -9,7 +9,7 @@ import pytest
 
 from microsam_nb.core import Image, ModelError, SettingsError
 from microsam_nb.engine import load_model
-from microsam_nb.engine.automatic import DistanceSettings, distance_maps, distances, segment_distances, typical_diameter
+from microsam_nb.engine.automatic import DistanceSettings, distance_maps, maps, segment_distances, typical_diameter
 from microsam_nb.engine.evaluation import mean_segmentation_accuracy
 from microsam_nb.engine.training.distances import distance_targets
 
@@ -68,25 +68,29 @@ def test_a_model_without_instance_decoder_says_so(random_nano):
 def test_every_window_is_seen_at_one_scale(random_nano, monkeypatch):
     seen = []
 
-    def look(model, pixels):
-        seen.append(pixels.shape)
-        return np.full((3, *pixels.shape), 0.25, np.float32)
+    def look(model, embedding):
+        seen.append(embedding.original_size)
+        return np.full((3, *embedding.original_size), 0.25, np.float32)
 
-    monkeypatch.setattr(distances, "_look", look)
-    maps = distance_maps(random_nano, np.zeros((340, 300), np.uint8), zoom=2.0)
-    assert maps.shape == (3, 340, 300)
-    assert np.allclose(maps, 0.25)
+    monkeypatch.setattr(maps, "look_at", look)
+    found = distance_maps(random_nano, np.zeros((340, 300), np.uint8), zoom=2.0)
+    assert found.shape == (3, 340, 300)
+    assert np.allclose(found, 0.25)
     assert set(seen) == {(128, 128)}
 
 
 def test_windows_are_blended_without_seams(random_nano, monkeypatch):
     """Each window says something else: between two neighbours the maps go over gradually."""
     count = iter(range(1000))
-    monkeypatch.setattr(distances, "_look", lambda m, p: np.full((3, *p.shape), float(next(count) % 2), np.float32))
-    maps = distance_maps(random_nano, np.zeros((100, 600), np.uint8), zoom=2.0)
-    assert maps.min() < 0.05
-    assert maps.max() > 0.95
-    assert np.abs(np.diff(maps, axis=2)).max() < 0.1
+
+    def look(model, embedding):
+        return np.full((3, *embedding.original_size), float(next(count) % 2), np.float32)
+
+    monkeypatch.setattr(maps, "look_at", look)
+    found = distance_maps(random_nano, np.zeros((100, 600), np.uint8), zoom=2.0)
+    assert found.min() < 0.05
+    assert found.max() > 0.95
+    assert np.abs(np.diff(found, axis=2)).max() < 0.1
 
 
 def test_nano_finds_drawn_discs_whatever_their_size():
@@ -117,5 +121,5 @@ def test_where_nothing_is_there_is_no_typical_diameter():
 
 
 def test_a_model_without_instance_decoder_cannot_tell_a_diameter(random_nano):
-    with pytest.raises(ModelError, match="Use nano"):
+    with pytest.raises(ModelError, match="or a model that has one: nano"):
         typical_diameter(replace(random_nano, distances=None), np.zeros((64, 64), np.uint8), (32.0, 32.0))

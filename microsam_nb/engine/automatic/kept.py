@@ -1,0 +1,191 @@
+"""What the expensive stages found, kept in memory and, where there is a place for it, on disk beside the embeddings.
+
+On disk it is a zarr group ``automatic``: ``maps/PLANE`` (3, y, x) float16 with its ``zoom`` and ``size``, and
+``grid/PLANE`` and ``answers/PLANE`` with the arrays of ``Proposals``. Attributes that are written last tell what is
+complete. The group carries the key of the embeddings, so that it is never used for another image, model or contrast.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
+
+from ...core import StoreError
+from ..store.key import EmbeddingKey
+from ..store.place import Place, cannot_write, find_place
+from .answers import Answers
+from .proposals import Proposals
+
+_GROUP, _ABOUT, _DONE, _FORMAT = "automatic", "microsam_nb", "done", 1
+#: Memory for results of expensive stages, in bytes; older ones are read again, or computed again without a place.
+BUDGET = 512 << 20
+_CHUNK = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PlaneMaps:
+    """Distance maps of a plane, float16 (3, y, x), and the typical diameter of its objects in pixels, if any."""
+
+    maps: NDArray[np.float16]
+    size: float | None
+
+
+class Kept:
+    """The results of one store's planes; see the module. Safe to share between threads."""
+
+    def __init__(self, key: EmbeddingKey, place: Place | None = None, budget: int = BUDGET) -> None:
+        self._key, self._place, self._budget = key, place, budget
+        self._recent: OrderedDict[tuple[str, int, str], Any] = OrderedDict()
+        self._lock = threading.Lock()
+        self._group = None if place is None else _open(place, key)
+
+    @classmethod
+    def at(cls, where: str | os.PathLike[str] | None, key: EmbeddingKey) -> Kept:
+        """Keep results in a folder, as that of an embedding store, or with None in memory only. Raises StoreError."""
+        return cls(key, None if where is None else find_place(where, writing=True))
+
+    def maps(self, plane: int, zoom: float) -> PlaneMaps | None:
+        """Return the distance maps of a plane at a zoom, if they are known."""
+
+        def read(group: zarr.Group, about: Mapping[str, Any]) -> PlaneMaps:
+            maps = np.asarray(group["maps"], np.float16)
+            if maps.shape != (3, *self._key.shape[1:]):
+                raise ValueError(f"maps of shape {maps.shape}")
+            return PlaneMaps(maps, None if about["size"] is None else float(about["size"]))
+
+        found: PlaneMaps | None = self._get("maps", plane, {"zoom": round(zoom, 6)}, read)
+        return found
+
+    def put_maps(self, plane: int, zoom: float, found: PlaneMaps) -> None:
+        """Keep the distance maps of a plane."""
+        self._put("maps", plane, {"zoom": round(zoom, 6)}, found, {"maps": found.maps}, {"size": found.size})
+
+    def grid(self, plane: int, about: Mapping[str, Any], floor: float) -> Proposals | None:
+        """Return what a grid found in a plane, if it kept everything of a predicted IoU above ``floor``."""
+
+        def read(group: zarr.Group, known: Mapping[str, Any]) -> tuple[float, Proposals]:
+            return float(known["floor"]), Proposals.from_arrays(_arrays(group), plane)
+
+        found: tuple[float, Proposals] | None = self._get("grid", plane, about, read)
+        return found[1] if found is not None and found[0] <= floor else None
+
+    def put_grid(self, plane: int, about: Mapping[str, Any], floor: float, found: Proposals) -> None:
+        """Keep what a grid found in a plane."""
+        self._put("grid", plane, about, (floor, found), found.to_arrays(), {"floor": floor})
+
+    def answers(self, plane: int, zoom: float) -> Answers:
+        """Return the answers to automatic prompts in a plane, empty when there are none."""
+
+        def read(group: zarr.Group, known: Mapping[str, Any]) -> Answers:
+            return Answers.from_arrays(_arrays(group), plane)
+
+        found: Answers | None = self._get("answers", plane, {"zoom": round(zoom, 6)}, read)
+        return Answers() if found is None else found
+
+    def put_answers(self, plane: int, zoom: float, found: Answers) -> None:
+        """Keep the answers to automatic prompts in a plane."""
+        arrays = found.to_arrays(self._key.shape[1:], plane)
+        self._put("answers", plane, {"zoom": round(zoom, 6)}, found, arrays, {})
+
+    def _get(self, kind: str, plane: int, about: Mapping[str, Any], read: Any) -> Any:
+        name = _name(about)
+        with self._lock:
+            found = self._recent.get((kind, plane, name))
+            if found is not None:
+                self._recent.move_to_end((kind, plane, name))
+                return found
+        if self._group is None:
+            return None
+        try:
+            group = self._group[f"{kind}/{plane}-{name}"]
+            known: Any = group.attrs[_DONE]
+            found = read(group, known)
+        except Exception:  # noqa: BLE001 - what is missing or damaged is computed again
+            return None
+        self._remember((kind, plane, name), found)
+        return found
+
+    def _put(
+        self, kind: str, plane: int, about: Mapping[str, Any], found: Any, arrays: Mapping[str, Any],
+        known: Mapping[str, Any],
+    ) -> None:  # fmt: skip
+        name = _name(about)
+        self._remember((kind, plane, name), found)
+        if self._group is None or self._place is None:
+            return
+        try:
+            group = self._group.create_group(f"{kind}/{plane}-{name}", overwrite=True)
+            for key, array in arrays.items():
+                _write(group, key, np.asarray(array))
+            # Written last: without it the rest does not count.
+            group.attrs[_DONE] = {**about, **known}
+        except Exception as error:  # file systems have no common base error
+            raise cannot_write(self._place.label, error) from error
+
+    def _remember(self, key: tuple[str, int, str], found: Any) -> None:
+        with self._lock:
+            self._recent[key] = found
+            self._recent.move_to_end(key)
+            used = sum(map(_bytes, self._recent.values()))
+            while used > self._budget and len(self._recent) > 1:
+                used -= _bytes(self._recent.popitem(last=False)[1])
+
+
+def _open(place: Place, key: EmbeddingKey) -> zarr.Group:
+    try:
+        root = zarr.open_group(place.store, mode="a", use_consolidated=False)
+        group = root.require_group(_GROUP)
+        about: Any = group.attrs.get(_ABOUT)
+        if about is None:
+            group.attrs[_ABOUT] = {"format": _FORMAT, "key": key.to_json()}
+            return group
+        known = EmbeddingKey.from_json(about["key"])
+    except StoreError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(
+            f"The automatic segmentation in {place.label} cannot be read ({error}).",
+            f"Delete its folder {_GROUP} to compute it again.",
+        ) from error
+    except Exception as error:  # stores have no common base error
+        raise cannot_write(place.label, error) from error
+    key.check(known, f"The automatic segmentation in {place.label}")
+    return group
+
+
+def _write(group: zarr.Group, name: str, array: NDArray[Any]) -> None:
+    if not array.size:
+        # A chunk has no length 0.
+        group.create_array(name, shape=array.shape, chunks=tuple(max(1, n) for n in array.shape), dtype=array.dtype)
+        return
+    chunks = tuple(min(n, _CHUNK) if array.ndim == 3 and i else n for i, n in enumerate(array.shape))
+    compressors = [ZstdCodec(level=1, checksum=True)]
+    made = group.create_array(name, shape=array.shape, chunks=chunks, dtype=array.dtype, compressors=compressors)
+    made[...] = array
+
+
+def _arrays(group: zarr.Group) -> dict[str, NDArray[Any]]:
+    return {name: np.asarray(array[...]) for name, array in group.arrays()}
+
+
+def _name(about: Mapping[str, Any]) -> str:
+    return hashlib.sha1(json.dumps(about, sort_keys=True).encode(), usedforsecurity=False).hexdigest()[:12]
+
+
+def _bytes(found: Any) -> int:
+    if isinstance(found, PlaneMaps):
+        return found.maps.nbytes
+    if isinstance(found, Answers):
+        return found.nbytes
+    return sum(bits.nbytes for bits in found[1].bits) + 100 * len(found[1])

@@ -1,0 +1,130 @@
+"""Planes that do not fit the memory: distances and watershed block by block, without seams.
+
+Every block is looked at with a margin around it. An object belongs to the block in which the middle of its seed lies,
+and is painted whole, margin included; the windows of the model lie where they do for the whole plane, and blurs are
+the same everywhere, so that neighbouring blocks see the same objects.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ...core import LabelError
+from ..models import Model
+from ..store import EmbeddingStore
+from ..tiling import Tiling, Window
+from .distances import DistanceSettings, flooded, kept, smooth
+from .maps import Scale, check_decoder, find_scale, plane_maps
+from .volumes import Planes
+
+#: Sides of the blocks, and the least margin, in pixels; the margin also holds so many objects.
+BLOCK, _MARGIN, _OBJECTS = 2048, 64, 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """``done`` of ``total`` blocks are painted, with ``objects`` objects so far.
+
+    What was done can be gone on with from here: give it back to ``segment_large``.
+    """
+
+    done: int
+    total: int
+    objects: int
+    scale: Scale
+    block: int
+
+
+def segment_large(
+    model: Model,
+    store: EmbeddingStore,
+    settings: DistanceSettings,
+    out: Planes,
+    *,
+    plane: int = 0,
+    block: int = BLOCK,
+    begun: Block | None = None,
+) -> Iterator[Block]:
+    """Segment a plane of any size into ``out``, uint32 (y, x), block by block; numbers begin with 1.
+
+    ``out`` must be zeros, or what an earlier run left that came as far as ``begun``. Memory: that of one block with
+    its margin, whatever the size of the plane. Objects larger than the margin may be cut. Raises as ``plane_maps``,
+    and LabelError where ``out`` does not fit.
+    """
+    check_decoder(model)
+    size = store.shape[1:]
+    if tuple(out.shape) != size:
+        raise LabelError(f"Labels of shape {tuple(out.shape)} do not fit {size}.", "Give labels of the plane's shape.")
+    if begun is None:
+        scale = Scale(1.0, None)
+        for scale in find_scale(model, store, plane):  # noqa: B007 - the last one counts
+            pass
+        begun = Block(0, 0, 0, scale, block)
+    scale, block = begun.scale, begun.block
+    margin = max(_MARGIN, math.ceil(_OBJECTS * (scale.size or 0.0)))
+    tiles = list(Tiling((block, block), (margin, margin)).tiles(size))
+    state = Block(begun.done, len(tiles), begun.objects, scale, block)
+    yield state
+    for tile in tiles[begun.done :]:
+        objects = _block(model, store, settings, out, plane, scale, tile.inner, tile.outer, state.objects)
+        state = Block(state.done + 1, len(tiles), objects, scale, block)
+        yield state
+
+
+def _block(
+    model: Model,
+    store: EmbeddingStore,
+    settings: DistanceSettings,
+    out: Planes,
+    plane: int,
+    scale: Scale,
+    inner: Window,
+    outer: Window,
+    objects: int,
+) -> int:
+    """Paint the objects of one block, numbered on from ``objects``; return how many there are then."""
+    maps: NDArray[np.float32] | None = None
+    for _, _, maps in plane_maps(model, store, plane, scale.zoom, outer):  # noqa: B007 - the last one counts
+        pass
+    assert maps is not None
+    parts = smooth(maps, settings, scale.size)
+    seeds = parts.seeds(settings)
+    count = int(seeds.max(initial=0))
+    if not count:
+        return objects
+    own = _owned(seeds, count, inner, outer)
+    labels = flooded(parts, seeds)
+    areas = np.bincount(labels.ravel(), minlength=count + 1)
+    own &= kept(areas, settings)
+    if settings.min_score:
+        sums = np.bincount(labels.ravel(), weights=maps[0].ravel(), minlength=count + 1)
+        own &= sums >= settings.min_score * areas
+    before = np.asarray(out[outer.slices])
+    # What is numbered higher was painted by a run that was killed in this block.
+    before = np.where(before > objects, 0, before)
+    table = np.zeros(count + 1, np.uint32)
+    free = before == 0
+    # An object of which a neighbouring block has painted every pixel gets no number.
+    left = np.bincount(labels[free].ravel(), minlength=count + 1)
+    own &= 2 * left > areas
+    own[0] = False
+    table[own] = objects + np.arange(1, np.count_nonzero(own) + 1)
+    painted = np.where(free, table[labels], before)
+    out[outer.slices] = painted.astype(np.uint32)
+    return objects + int(np.count_nonzero(own))
+
+
+def _owned(seeds: NDArray[np.int32], count: int, inner: Window, outer: Window) -> NDArray[np.bool_]:
+    """Return which seeds have their middle in the inner part of a block."""
+    middles = np.array(ndimage.center_of_mass(seeds > 0, seeds, range(1, count + 1)))
+    # Rounded to half pixels: sums of the same seed from two sides must not differ.
+    middles = np.round(middles * 2) / 2
+    ys, xs = middles[:, 0] + outer.y0, middles[:, 1] + outer.x0
+    inside = (ys >= inner.y0) & (ys < inner.y1) & (xs >= inner.x0) & (xs < inner.x1)
+    return np.concatenate([[False], inside])

@@ -1,0 +1,178 @@
+"""Automatic prompt generation (APG): the instance decoder says where objects are, the mask decoder draws them.
+
+Method of Archit et al., "Revisiting foundation models for cell instance segmentation" (MIDL 2026, arXiv 2603.17845).
+Every answer is kept by its prompt, so that moving a threshold asks only what was not asked before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from ...core import BoxPrompt, Point, option
+from ..answer import Chosen, answer, choose, drawn
+from ..decode import together
+from ..looks import Look
+from ..models import Model
+from ..predict import predict_many
+from ..prompting import Gathered, box_of
+from ..store import EmbeddingStore
+from ..tiling import Window
+from .answers import Answers, Asked, Found, proposals_of
+from .batches import Batches
+from .distances import DistanceSettings, Smooth, flooded
+from .proposals import Proposals
+from .select import suppress_masks
+from .views import View, views
+
+#: How far a box of the second look reaches beyond the first answer, as a share of its sides.
+_GROWN = 0.01
+
+
+class PromptOf(StrEnum):
+    """What the mask decoder is told of an object."""
+
+    POINT = "point"
+    BOX = "box"
+    BOTH = "both"
+
+
+@dataclass(frozen=True)
+class PromptSettings(DistanceSettings):
+    """Where objects are expected, as for distances, and which of the masks found there are kept (APG)."""
+
+    prompt: PromptOf = option(PromptOf.BOX, "Told of an object: its deepest point, the box that it fills, or both.")
+    multimask: bool = option(False, "Of a lone point, take the best of several answers instead of the single one.")
+    refine: bool = option(False, "Ask once more, with the box of the first answer.")
+    nms: float = option(0.9, "Of masks that overlap more than this, one is kept.", low=0.0, high=1.0)
+    over_smaller: bool = option(False, "Overlap is measured by the smaller of two masks, not by both together.")
+
+
+def expected(parts: Smooth, settings: PromptSettings, plane: int) -> list[Asked]:
+    """Return what to ask: one prompt for each seed.
+
+    The point is the deepest by the predicted distances, not by the shape of the seed, so that it stays where it is
+    when thresholds move.
+    """
+    seeds = parts.seeds(settings)
+    count = int(seeds.max(initial=0))
+    if not count:
+        return []
+    places = ndimage.minimum_position(parts.boundary + parts.centre, seeds, range(1, count + 1))
+    points = [Point(plane, float(y) + 0.5, float(x) + 0.5) for y, x in places]
+    if settings.prompt is PromptOf.POINT:
+        return [Asked(point, None, settings.multimask, settings.refine) for point in points]
+    out: list[Asked] = []
+    for point, place in zip(points, ndimage.find_objects(flooded(parts, seeds)), strict=False):
+        if place is not None:
+            box = BoxPrompt(plane, place[0].start, place[1].start, place[0].stop, place[1].stop)
+            told = point if settings.prompt is PromptOf.BOTH else None
+            out.append(Asked(told, box, settings.multimask, settings.refine))
+    return out
+
+
+def ask(
+    model: Model,
+    store: EmbeddingStore,
+    plane: int,
+    wanted: Sequence[Asked],
+    answers: Answers,
+    *,
+    zoom: float = 1.0,
+    batches: Batches | None = None,
+) -> Iterator[tuple[int, int]]:
+    """Answer what was not answered yet, window by window; yield how many of how many are done."""
+    missing = [one for one in dict.fromkeys(wanted) if one not in answers.found]
+    done = len(set(wanted)) - len(missing)
+    total = done + len(missing)
+    batches = batches or Batches(together(model.device))
+    yield done, total
+    for view, some in _by_view(model, store, plane, missing, zoom):
+        for part in batches.run(some, lambda part, view=view: _answer(model, store, view, part)):  # type: ignore[misc]
+            answers.found.update(part)
+            done += len(part)
+            yield done, total
+
+
+def _by_view(
+    model: Model, store: EmbeddingStore, plane: int, missing: Sequence[Asked], zoom: float
+) -> Iterator[tuple[View | None, list[Asked]]]:
+    """Sort prompts to the windows that show them best; None for those that fit into none of them."""
+    some = views(model, store, plane, zoom)
+    # Inner windows make up the plane row by row.
+    rows = np.unique([one.inner.y0 for one in some])
+    columns = np.unique([one.inner.x0 for one in some])
+    places: dict[int, list[Asked]] = {}
+    for one in missing:
+        row, column = (
+            int(np.searchsorted(a, v, "right")) - 1 for a, v in zip((rows, columns), one.middle, strict=True)
+        )
+        index = row * len(columns) + column
+        places.setdefault(index if _shows(some[index].outer, one) else -1, []).append(one)
+    for index, prompts in sorted(places.items()):
+        yield (some[index] if index >= 0 else None), prompts
+
+
+def _shows(window: Window, one: Asked) -> bool:
+    box = one.box
+    return box is None or (window.y0 <= box.y0 and box.y1 <= window.y1 and window.x0 <= box.x0 and box.x1 <= window.x1)
+
+
+def _answer(model: Model, store: EmbeddingStore, view: View | None, some: Sequence[Asked]) -> dict[Asked, Found]:
+    if view is None:
+        return _by_themselves(model, store, some)
+    size, single = store.shape[1:], not some[0].multimask
+    look = Look(view.outer, view.load())
+    gathered = [Gathered(one.plane, (one.point,) if one.point is not None else (), one.box) for one in some]
+    chosen = _chosen(model, look, gathered, size, single)
+    if some[0].refine:
+        masks = [drawn(model, own, one).mask for own, one in zip(gathered, chosen, strict=True)]
+        gathered = [
+            Gathered(own.plane, own.points, box_of(mask, size, _GROWN)) if mask.area else own
+            for own, mask in zip(gathered, masks, strict=True)
+        ]
+        chosen = _chosen(model, look, gathered, size, single)
+    out = {}
+    for asked, own, one in zip(some, gathered, chosen, strict=True):
+        logits = one.answer.logits[one.row]
+        stability = float((logits > 1).sum()) / max(1.0, float((logits > -1).sum()))
+        score = float(one.answer.scores[one.row])
+        out[asked] = Found(drawn(model, own, one).mask, score, stability, view.outer)
+    return out
+
+
+def _by_themselves(model: Model, store: EmbeddingStore, some: Sequence[Asked]) -> dict[Asked, Found]:
+    """Answer as boxes on the screen are, in windows of their own."""
+    found = predict_many(model, store, [one.prompts for one in some])
+    whole = Window(0, 0, *store.shape[1:])
+    # Nothing is known of how stable they are.
+    return {asked: Found(one.mask, one.score, 1.0, whole) for asked, one in zip(some, found, strict=True)}
+
+
+def _chosen(
+    model: Model, look: Look, gathered: Sequence[Gathered], size: tuple[int, int], single: bool
+) -> list[Chosen]:
+    answers = answer(model, [(look, own) for own in gathered], single=single)
+    return [choose(model, own, [one], size) for own, one in zip(gathered, answers, strict=True)]
+
+
+def proposals(answers: Answers, wanted: Sequence[Asked], size: tuple[int, int], plane: int) -> Proposals:
+    """Return the answers to some prompts, each once."""
+    found = [answers.found[one] for one in dict.fromkeys(wanted)]
+    return proposals_of([one for one in found if one.mask.area], size, plane)
+
+
+def choose_masks(found: Proposals, settings: PromptSettings) -> Proposals:
+    """Return the proposals that become objects, best first: the cheap stage. Quality counts times stability."""
+    s = settings
+    areas: NDArray[np.int64] = found.areas
+    found = found[
+        (areas >= max(1, s.min_size)) & (areas <= (s.max_size or areas.max(initial=0))) & (found.scores >= s.min_score)
+    ]
+    order = suppress_masks(found.masks, found.scores * found.stability, s.nms, over_smaller=s.over_smaller)
+    return found[order]

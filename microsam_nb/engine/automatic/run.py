@@ -1,0 +1,72 @@
+"""Images to labels in one call."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...core import Image, SettingsError
+from ..load import load_model
+from ..models import Model
+from ..plan import choose_tiling
+from ..store import EmbeddingStore, open_store
+from ..tiling import Tiling
+from .kept import Kept
+from .modes import AutomaticSettings, Mode, mode_of, settings_for
+from .segmenter import Progress, Segmenter
+from .stitch import StitchSettings
+from .volumes import join_planes, segment_planes
+
+
+def segment(
+    image: Image | NDArray[np.generic],
+    model: Model | str | os.PathLike[str] = "nano",
+    mode: Mode | str = Mode.AUTO,
+    *,
+    settings: AutomaticSettings | None = None,
+    stitching: StitchSettings | None = None,
+    tiling: Tiling | None = None,
+    store: EmbeddingStore | None = None,
+    progress: Callable[[Progress], object] | None = None,
+    **options: Any,
+) -> NDArray[np.uint32]:
+    """Find all objects of an image or volume: labels uint32 (y, x), or (planes, y, x) where there is a plane axis.
+
+    ``mode``: "amg", "ais", "apg", or "auto" for what suits the model. ``settings`` instead, or single ``options`` such
+    as ``min_size=100`` on top of what suits the model. The planes of a volume are joined to 3D objects, as
+    ``stitching`` says; the frames of a movie are not. ``store``: embeddings that were made before, else ``tiling``
+    says how they are made; for None as suits the model and the image. ``progress`` is called with every step.
+    Raises SettingsError for settings that do not exist, and as ``Segmenter.prepare`` does.
+    """
+    whole = image if isinstance(image, Image) else Image(image)
+    loaded = model if isinstance(model, Model) else load_model(model)
+    chosen = settings_with(settings if settings is not None else settings_for(loaded, mode), options)
+    if store is None:
+        tiles = tiling if tiling is not None or loaded.is_nano else choose_tiling(whole.shape, loaded)
+        store = open_store(None, loaded, whole, tiles)
+    # What the model finds in the planes of a volume is needed once.
+    segmenter = Segmenter(loaded, store, Kept(store.key, budget=1) if whole.shape[0] > 1 else None)
+    out = np.zeros(whole.shape, np.uint32)
+    told = progress or (lambda _: None)
+    for step in segment_planes(segmenter, chosen, out):
+        told(step)
+    if whole.axes[0] == "z":
+        for step in join_planes(out, stitching or StitchSettings()):
+            told(step)
+    return out if whole.axes[0] in "zt" else out[0]
+
+
+def settings_with(settings: AutomaticSettings, options: dict[str, Any]) -> AutomaticSettings:
+    """Return settings of which some are changed. Raises SettingsError for names that do not exist."""
+    known = [one.name for one in settings.describe()]
+    for name in options:
+        if name not in known:
+            raise SettingsError(
+                f"There is no setting {name!r} for {mode_of(settings)}.", f"Use some of: {', '.join(known)}."
+            )
+    return replace(settings, **options)
