@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
-from pickle import Unpickler, UnpicklingError
+from pickle import Unpickler
 from typing import Any, Self, TypeGuard
 
 import numpy as np
@@ -28,6 +28,7 @@ _MAPS = ("foreground", "center_distances", "boundary_distances")
 #: How far beyond 0 and 1 rounding and interpolation may carry a map.
 _SLACK = 0.01
 _AGAIN = "Delete it and compute the state again."
+_OTHER = "It belongs to another image: choose the folder of this one, or delete it and compute the state again."
 
 
 def find_amg_state(folder: Path, plane: int | None) -> Path | None:
@@ -43,7 +44,9 @@ def read_amg_state(path: Path, size: tuple[int, int], plane: int = 0) -> Proposa
     """
     try:
         state = _unpickled(path)
-        _expect_size(_whole(state["original_size"], 2), size, path.name)
+        written = _whole(state["original_size"], 2)
+        if written != size:
+            raise StoreError(f"{path.name} is of {_sides(written)}, but the plane is {_sides(size)}.", _OTHER)
         crops, windows = _listed(state["crop_list"]), _listed(state["crop_boxes"])
         if len(crops) != len(windows):
             raise ValueError(f"{len(crops)} parts for {len(windows)} crop boxes")
@@ -57,7 +60,9 @@ def read_amg_state(path: Path, size: tuple[int, int], plane: int = 0) -> Proposa
     except KeyError as error:
         raise StoreError(f"{path.name} is no complete state of micro-sam: {error} is missing.", _AGAIN) from error
     except Exception as error:  # pickle and torch have errors of every kind for damaged files
-        raise StoreError(f"{path.name} cannot be read ({error.__class__.__name__}: {error}).", _AGAIN) from error
+        # Ours are of this kind. torch's say how to have the code run after all.
+        reason = str(error) if isinstance(error, ValueError) else error.__class__.__name__
+        raise StoreError(f"{path.name} cannot be read ({reason}).", _AGAIN) from error
     return Proposals.joined(found, size, plane)
 
 
@@ -179,11 +184,11 @@ def _check_claims(content: bytes) -> None:
         if operation == b".":
             return
         if operation not in _LONG:
-            raise UnpicklingError(f"{operation!r} is no operation that micro-sam writes" if operation else "cut off")
+            raise ValueError(f"{operation!r} is no operation that micro-sam writes" if operation else "cut off")
         start = at + 1 + _LONG[operation]
         at = start + int.from_bytes(content[at + 1 : start], "little")
         if at > len(content):
-            raise UnpicklingError("cut off")
+            raise ValueError("cut off")
 
 
 def _unpickled(path: Path) -> dict[str, Any]:
@@ -191,7 +196,7 @@ def _unpickled(path: Path) -> dict[str, Any]:
     _check_claims(content)
     state = _Reader(BytesIO(content), path.name).load()
     if type(state) is not dict:
-        raise UnpicklingError("it holds no dictionary")
+        raise ValueError("it holds no dictionary")
     return state
 
 
@@ -290,7 +295,7 @@ def _floats(value: object) -> NDArray[np.float32]:
         raise ValueError(f"a {type(value).__name__} in the place of numbers")
     numbers = np.frombuffer(content, _dtype(kind))
     if shape != (len(numbers),) or numbers.dtype.kind != "f":
-        raise ValueError(f"{numbers.dtype} {shape} in the place of a row of numbers")
+        raise ValueError("something else in the place of a row of numbers")
     return numbers.astype(np.float32)
 
 
@@ -327,7 +332,12 @@ def _map(file: Any, name: str, size: tuple[int, int], label: str) -> NDArray[np.
     # Links to other files and parts in other files are not followed: only this file was chosen.
     if not hasattr(found, "dtype") or found.file.filename != file.filename or found.external or found.is_virtual:
         raise StoreError(f"{name} in {label} is no array of this file.", _AGAIN)
-    _expect_size(found.shape, size, f"{name} in {label}")
+    if found.shape != size:
+        raise StoreError(
+            f"{name} in {label} is of shape {found.shape}, but the plane is {_sides(size)}.",
+            "It belongs to another image, or was computed along the wrong axes, as micro-sam does for tiled volumes. "
+            + _AGAIN,
+        )
     if found.dtype.kind != "f":
         raise StoreError(f"{name} in {label} holds {found.dtype} in the place of numbers in 0..1.", _AGAIN)
     values: NDArray[np.float32] = found[...].astype(np.float32)
@@ -339,10 +349,5 @@ def _map(file: Any, name: str, size: tuple[int, int], label: str) -> NDArray[np.
     return values.clip(0, 1)
 
 
-def _expect_size(found: tuple[int, ...], size: tuple[int, int], what: str) -> None:
-    if tuple(found) != tuple(size):
-        raise StoreError(
-            f"{what} is of shape {tuple(found)}, but the plane is {size[0]} x {size[1]} (height x width).",
-            "It belongs to another image, or was computed from the wrong axes, as micro-sam does for tiled volumes. "
-            "Compute the state again.",
-        )
+def _sides(size: tuple[int, ...]) -> str:
+    return f"{size[0]} x {size[1]} pixels (height x width)"
