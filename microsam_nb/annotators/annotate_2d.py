@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core import Image, ImageError, ModelError, ProjectError
+from ..core import Image, ImageError, ModelError, Option, ProjectError
+from ..engine.automatic.settings import KINDS, Mode
 from ..engine.download import cached_files
 from ..engine.finding import find_weights
 from ..engine.registry import MODELS
 from ..session import LoadLabels, Project, Session
 from ..widgets import ModelChoice
-from .base import Annotator, stem
+from .base import Annotator, Methods, stem
 from .inputs import read_input, read_labels
 from .late import LateService
 from .settings import AnnotatorSettings
 
 if TYPE_CHECKING:
     from ..engine import Model
+
+
+_MODES = (
+    ("What suits the model", "auto"), ("Distances (AIS)", "ais"), ("Automatic prompts (APG)", "apg"),
+    ("Grid of points (AMG)", "amg"),
+)  # fmt: skip
 
 
 def annotate_2d(
@@ -74,6 +81,7 @@ def annotate_2d(
             session=session,
             settings=options,
             models=model_choices,
+            methods=Methods(_MODES, _options),
             follows=service.follows,
         )
     except BaseException:
@@ -90,6 +98,10 @@ def _name_of(model: Model | str | os.PathLike[str]) -> str:
             f"A {type(model).__name__} is no model.", "Give a name such as 'nano', a path, or what load_model returns."
         )
     return model.spec.name
+
+
+def _options(mode: str) -> Sequence[Option]:
+    return KINDS[Mode(mode)].describe()
 
 
 def model_choices() -> list[ModelChoice]:

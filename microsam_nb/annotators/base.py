@@ -7,7 +7,8 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +16,14 @@ import ipywidgets as widgets
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Image, MicrosamError
+from ..core import Image, MicrosamError, Option
 from ..files.labels import write_labels
 from ..session import Cancel, Change, Embed, Project, Runner, Session
 from ..session.runner import Service
 from ..view import Command
 from ..view.snapshot import compact
 from ..widgets import (
+    AutomaticPanel,
     ContrastPanel,
     Hands,
     Interaction,
@@ -56,11 +58,20 @@ _WIDEST = 1500
 _PATIENCE, _MOMENT = 3.0, 0.15
 
 
+@dataclass(frozen=True, slots=True)
+class Methods:
+    """Ways to find all objects: what a menu says and the mode, and the options of a mode."""
+
+    modes: tuple[tuple[str, str], ...]
+    describe: Callable[[str], Sequence[Option]]
+
+
 class Annotator:
     """An annotation on screen; show it as the last line of a cell.
 
     ``labels`` are the committed objects, ``session`` takes actions from scripts. ``models`` lists what can be chosen
-    in the panel of models; ``follows`` says whether a place that is looked at has to be prepared for prompts.
+    in the panel of models, ``methods`` how all objects can be found; ``follows`` says whether a place that is looked
+    at has to be prepared for prompts.
     """
 
     def __init__(
@@ -73,6 +84,7 @@ class Annotator:
         session: Session | None = None,
         settings: AnnotatorSettings | None = None,
         models: Callable[[], list[ModelChoice]] | None = None,
+        methods: Methods | None = None,
         follows: Callable[[Embed], bool] | None = None,
     ) -> None:
         self.image, self.project = image, project
@@ -81,7 +93,7 @@ class Annotator:
         self._closed = False
         self._saving: threading.Thread | None = None
         hands = Hands(self._act, self._handle, lambda event: self._loop.post(event), self._go_to)
-        self._panels = Panels(self._makers(hands, models), hands)
+        self._panels = Panels(self._makers(hands, models, methods), hands)
         self._toolbar = Toolbar(hands, self._panels.bar)
         self._status = Status(note, lambda: self._handle(Cancel()), self._toolbar.brushing)
         self._help = KeyHelp()
@@ -105,6 +117,7 @@ class Annotator:
         self.session.changed.connect(self._loop.repaint)
         extra: dict[Command, Callable[[], object]] = {
             Command.SAVE: self._save_aside, Command.HELP: self._help.toggle, Command.ESCAPE: self._help.hide,
+            Command.FIND: lambda: self._panels.open("Automatic"),
         }  # fmt: skip
         self._controls = Controls(self.session, self._screen, self._interaction, self._loop, extra)
         if not self.session.notice.error:
@@ -227,7 +240,7 @@ class Annotator:
         self._loop.post(go)
 
     def _makers(
-        self, hands: Hands, models: Callable[[], list[ModelChoice]] | None
+        self, hands: Hands, models: Callable[[], list[ModelChoice]] | None, methods: Methods | None
     ) -> dict[str, tuple[str, str, Callable[[], Panel]]]:
         makers: dict[str, tuple[str, str, Callable[[], Panel]]] = {
             "Layers": ("bars", "What is shown, and how opaque", lambda: LayersPanel(self.session, hands)),
@@ -242,6 +255,11 @@ class Annotator:
                 lambda: ObjectsPanel(self.session, hands, self.image.voxel_size),
             ),
         }
+        if methods is not None:
+            makers["Automatic"] = (
+                "bullseye", "Find all objects, and choose among them",
+                lambda: AutomaticPanel(self.session, hands, methods.modes, methods.describe),
+            )  # fmt: skip
         if models is not None:
             makers["Models"] = ("cogs", "Choose the model", lambda: ModelsPanel(models, self.session, hands))
         return makers

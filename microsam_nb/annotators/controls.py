@@ -10,14 +10,17 @@ from typing import Any
 
 from ..core import MicrosamError
 from ..session import (
+    AcceptCandidates,
     Action,
     Cancel,
     Change,
     Clear,
     Delete,
+    FindAll,
     Improve,
     LayerName,
     Redo,
+    RejectCandidates,
     RemovePrompt,
     Segment,
     Select,
@@ -331,6 +334,8 @@ class Controls:
             Command.BATCHED: SetBatched,
             Command.CONTOURS: SetContours,
             Command.AS_MODEL: ShowAsModel,
+            Command.ACCEPT_ALL: AcceptCandidates,
+            Command.REJECT_ALL: RejectCandidates,
             Command.DELETE: lambda: Delete(self.session.selected),
             Command.IMPROVE: lambda: Improve(self.session.selected[0] if self.session.selected else 0),
             Command.LARGER: lambda: SetBrush(min(1000.0, max(now.brush + 1, now.brush * 1.2))),
@@ -349,6 +354,9 @@ class Controls:
             self._handle(SetLayer(LayerName.OBJECTS, opacity=opacity))
         elif command is Command.COMMIT:
             self._queue.commit()
+        elif command is Command.FIND:
+            self._guard(self._extra.get(command, bool))
+            self._handle(FindAll.again(self.session.state))
         elif command in (Command.NEXT, Command.PREVIOUS):
             self._go(1 if command is Command.NEXT else -1)
         elif command is Command.CLOSER:

@@ -25,15 +25,18 @@ from ..session import (
     Action,
     Embed,
     Embedded,
+    Fit,
     Glimpsed,
     LoadModel,
     ModelLoaded,
     Predict,
     Predicted,
     Request,
+    SegmentAll,
     Work,
     Working,
 )
+from .automatic import AutomaticService
 from .compute import compute
 
 _log = logging.getLogger("microsam_nb")
@@ -76,6 +79,7 @@ class EngineService:
         self._image, self._device, self._folder = image, device, folder
         self._source = model
         self._store: EmbeddingStore | None = None
+        self._automatic = AutomaticService(folder)
         self._answers: OrderedDict[Group, Candidate] = OrderedDict()
         #: Typical diameters of objects by plane, as nano sees them before there are committed ones.
         self._sizes: dict[int, float | None] = {}
@@ -98,6 +102,10 @@ class EngineService:
             yield from self._change(request.name)
         elif isinstance(request, Embed):
             yield from self._prepare(request)
+        elif isinstance(request, SegmentAll | Fit):
+            yield from self._begin()
+            work = self._automatic.segment if isinstance(request, SegmentAll) else self._automatic.fit
+            yield from work(*self._ready(), request)  # type: ignore[arg-type]
 
     def _predict(self, request: Predict) -> Iterator[Action]:
         model, store = self._ready()

@@ -38,7 +38,7 @@ from .prompts import (
     prompt_to_json,
 )
 from .raster import rasterise
-from .settings import Settings, option
+from .settings import Option, Settings, option
 from .voxels import VoxelSize
 
 __all__ = [
@@ -62,6 +62,7 @@ __all__ = [
     "ModelError",
     "Note",
     "ObjectInfo",
+    "Option",
     "Overlap",
     "Point",
     "Polygon",

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..core import Prompt
 
 
@@ -41,8 +44,43 @@ class LoadModel:
 
 
 @dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of an automatic segmentation, as its form has it."""
+
+    name: str
+    value: float | bool | str
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentAll:
+    """Find all objects of a plane: ``mode`` "auto", "amg", "ais" or "apg", and settings other than the model's own.
+
+    ``final`` False: somebody is still moving a slider, and what is found is only shown.
+    """
+
+    ticket: int
+    plane: int
+    mode: str
+    options: tuple[Setting, ...] = ()
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """Find the settings with which an automatic segmentation gives ``labels``, uint32 (y, x), of a plane best."""
+
+    ticket: int
+    plane: int
+    mode: str
+    options: tuple[Setting, ...]
+    labels: NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
 class StopWork:
     """Leave what runs in the background; what it has got so far stays."""
 
 
-Request = Predict | Embed | LoadModel | StopWork
+#: What takes long.
+LongWork = Embed | LoadModel | SegmentAll | Fit
+Request = Predict | LongWork | StopWork

@@ -9,13 +9,18 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ..core import MicrosamError
 from .actions import Action, Failed, Working
-from .requests import Embed, LoadModel, Predict, Request, StopWork
+from .requests import Embed, Fit, LoadModel, LongWork, Predict, Request, SegmentAll, StopWork
 from .session import Session
 
 _log = logging.getLogger("microsam_nb")
 
 #: Answers a request with actions; long work yields one after the other, and may be left in between.
 Service = Callable[[Request], Iterable[Action]]
+
+
+def _kind(request: Request | None) -> type:
+    """Return what a request is about: settings are fitted for the same segmentation that they are used for."""
+    return SegmentAll if isinstance(request, Fit) else type(request)
 
 
 class Runner:
@@ -31,8 +36,8 @@ class Runner:
     def __init__(self, session: Session, service: Service, patience: float = 0.0) -> None:
         self._session, self._service = session, service
         self._question: Predict | None = None
-        self._work: list[Embed | LoadModel] = []
-        self._running: Embed | LoadModel | None = None
+        self._work: list[LongWork] = []
+        self._running: LongWork | None = None
         self._leave = False
         self._busy: set[str] = set()
         self._closed = False
@@ -89,10 +94,10 @@ class Runner:
                 self._question = None
                 self._leave = True
             else:
-                self._work = [one for one in self._work if type(one) is not type(request)]
+                self._work = [one for one in self._work if _kind(one) is not _kind(request)]
                 self._work.append(request)
                 # Planes that are being prepared for another model, or another place, can wait.
-                self._leave |= isinstance(self._running, Embed) or type(self._running) is type(request)
+                self._leave |= isinstance(self._running, Embed) or _kind(self._running) is _kind(request)
             self._wake.notify_all()
 
     def wait(self, timeout: float = 60.0) -> None:
@@ -131,7 +136,7 @@ class Runner:
         found, self._question = self._question, None
         return found
 
-    def _next_work(self) -> Embed | LoadModel | None:
+    def _next_work(self) -> LongWork | None:
         # A model that is to be loaded decides what planes are prepared for.
         self._work.sort(key=lambda one: not isinstance(one, LoadModel))
         return self._work.pop(0) if self._work and self._started else None
@@ -151,7 +156,7 @@ class Runner:
                 if request is None:
                     return
                 self._busy.add(name)
-                if isinstance(request, Embed | LoadModel):
+                if isinstance(request, LongWork):
                     self._running, self._leave = request, False
             try:
                 self._answer(request)
@@ -185,7 +190,7 @@ class Runner:
             return self._leave and self._running is request
 
     def _actions(self, request: Request) -> Iterator[Action]:
-        ticket = request.ticket if isinstance(request, Predict) else None
+        ticket = request.ticket if isinstance(request, Predict | SegmentAll | Fit) else None
         try:
             yield from self._service(request)
         except MicrosamError as error:

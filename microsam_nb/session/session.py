@@ -22,9 +22,9 @@ from .interrupts import uninterrupted
 from .journal import encode
 from .opening import replay
 from .project import Project
-from .requests import Embed, Predict, Request
+from .requests import Embed, Fit, Predict, Request, SegmentAll, Setting
 from .signal import Signal
-from .state import Change, Notice, Outcome, State, Work
+from .state import Change, Notice, Outcome, Spread, State, Work
 from .stored import Stamp, StoredLabels
 
 #: Of how many committed objects the usual size is taken, and how many it needs.
@@ -71,6 +71,11 @@ class Session:
         self._history = History(State())
         self._awaiting: int | None = None
         self._glimpsed: tuple[Candidate, ...] = ()
+        self._seeking: int | None = None
+        self._sketched: tuple[Candidate, ...] | None = None
+        self._repeating = False
+        #: Scores and areas in pixels of everything that the last automatic segmentation had to choose from.
+        self.spread: Spread | None = None
         self._tickets = 0
         self._painted: Box | None = None
         self._noted = False
@@ -104,6 +109,17 @@ class Session:
             return self._glimpsed or self.state.proposals
 
     @property
+    def suggested(self) -> tuple[Candidate, ...]:
+        """The candidates to show: while settings are being changed, what they would give."""
+        with self._lock:
+            return self.state.candidates if self._sketched is None else self._sketched
+
+    @property
+    def sketching(self) -> bool:
+        """Whether settings are being changed, so that the candidates on screen are not those of the state."""
+        return self._sketched is not None
+
+    @property
     def awaiting(self) -> int | None:
         """Ticket of the answer that is still to come."""
         return self._awaiting
@@ -122,7 +138,7 @@ class Session:
         Raises MicrosamError, with nothing changed, when the action is not possible.
         """
         with uninterrupted(), self._lock:
-            before = self.state, self.shown, self.notice, self.work
+            before = self.state, self.shown, self.suggested, self.spread, self.notice, self.work
             self._painted, self._noted, self._requests = None, False, []
             line = b""
             if self._project is not None and action.journaled:
@@ -254,6 +270,49 @@ class Session:
         self._glimpsed = found
         return True
 
+    def seek(self, plane: int, mode: str, options: tuple[Setting, ...], final: bool) -> None:
+        """Request all objects of a plane; what was requested before is no longer awaited."""
+        self._tickets += 1
+        self._seeking = self._tickets
+        self.want(SegmentAll(self._tickets, plane, mode, options, final))
+
+    def fit(self, plane: int, mode: str, options: tuple[Setting, ...]) -> None:
+        """Request the settings that give the committed objects of a plane best, and what they give."""
+        self._tickets += 1
+        self._seeking = self._tickets
+        self.want(Fit(self._tickets, plane, mode, options, self.labels.volume[plane].copy()))
+
+    def found(self, ticket: int) -> bool:
+        """Return whether the automatic segmentation ``ticket`` is awaited; if so, it is not any longer.
+
+        Those of a journal were awaited when they were written.
+        """
+        if self._repeating:
+            self._tickets = max(self._tickets, ticket)
+            return True
+        if ticket != self._seeking:
+            return False
+        self._seeking, self._sketched = None, None
+        return True
+
+    def sketch(self, ticket: int, candidates: tuple[Candidate, ...]) -> bool:
+        """Show candidates that are not kept, if ``ticket`` is awaited; return whether it is."""
+        if ticket != self._seeking:
+            return False
+        self._seeking, self._sketched = None, candidates
+        return True
+
+    def missed(self, ticket: int) -> bool:
+        """Return whether the automatic segmentation ``ticket``, which failed, was awaited; it is not any longer."""
+        if ticket != self._seeking:
+            return False
+        self.leave_search()
+        return True
+
+    def leave_search(self) -> None:
+        """Await no automatic segmentation any longer, and show the candidates of the state."""
+        self._seeking, self._sketched = None, None
+
     def begin(self, state: State, labels: NDArray[np.uint32], infos: dict[int, ObjectInfo]) -> None:
         """Take what was recovered in the place of everything; it cannot be undone."""
         self.labels = Labels.of(labels)
@@ -271,13 +330,18 @@ class Session:
         """Apply an action of the journal; return whether something came of it."""
         if isinstance(action, Restored):
             self._journal_name = action.name
-        return self._apply(action)
+        self._repeating = True
+        try:
+            return self._apply(action)
+        finally:
+            self._repeating = False
 
     def reset(self) -> None:
         """Forget everything."""
         self.labels, self.infos = Labels(self.shape), {}
         self._history = History(State())
         self._awaiting, self._glimpsed, self._tickets = None, (), 0
+        self.leave_search()
         self.lenient = False
         self.touched.clear()
 
@@ -319,6 +383,7 @@ class Session:
 
     def _walk(self, move: Callable[[], tuple[Write, ...]]) -> None:
         browsing = self.state.browsing
+        self._sketched = None
         for one in move():
             self._do(one)
         self._history.amend(replace(self.state, browsing=browsing))
@@ -381,14 +446,24 @@ class Session:
                 error=True,
             )
 
-    def _compare(self, before: State, shown_before: tuple[Candidate, ...], notice: Notice, work: Work | None) -> Change:
+    def _compare(
+        self,
+        before: State,
+        shown_before: tuple[Candidate, ...],
+        suggested_before: tuple[Candidate, ...],
+        spread: Spread | None,
+        notice: Notice,
+        work: Work | None,
+    ) -> Change:
         now = self.state
         old, new = before.browsing, now.browsing
         shown = ("layers", "channels", "as_model")
         return Change(
             prompts=now.prompts != before.prompts,
             proposal=self.shown is not shown_before or now.target != before.target,
-            candidates=now.candidates is not before.candidates,
+            candidates=(
+                self.suggested is not suggested_before or self.spread is not spread or now.automatic != before.automatic
+            ),
             view=new.view != old.view or new.plane != old.plane,
             tool=new != old,
             layers=any(getattr(new, name) != getattr(old, name) for name in shown),

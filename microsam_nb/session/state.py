@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..core import Box, Candidate, Overlap, Prompt
-from .requests import Request
+from .requests import Request, Setting
 
 
 class Tool(StrEnum):
@@ -25,6 +28,7 @@ class Tool(StrEnum):
     MERGE = "merge"
     SPLIT = "split"
     DELETE = "delete"
+    CHOOSE = "choose"
     HAND = "hand"
 
 
@@ -100,6 +104,22 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Automatic:
+    """How the candidates were found: the mode ("amg", "ais" or "apg") and all its settings."""
+
+    mode: str
+    options: tuple[Setting, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spread:
+    """What an automatic segmentation had to choose from: ``scores`` in 0..1 and ``areas`` in pixels, both (n,)."""
+
+    scores: NDArray[np.float32]
+    areas: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class Browsing:
     """How the user looks, with which tool and options; undo leaves it alone.
 
@@ -128,7 +148,7 @@ class State:
 
     ``answered`` is True when ``proposals`` are the model's answer to ``prompts`` (none: it found nothing), or what
     the user made of it. ``target`` is the committed object that is being improved, 0 for a new one. ``candidates``
-    come from elsewhere, for example an automatic segmentation, and may overlap.
+    come from elsewhere, for example an automatic segmentation, and may overlap; ``automatic`` says how that was made.
     """
 
     prompts: tuple[Prompt, ...] = ()
@@ -137,6 +157,7 @@ class State:
     answered: bool = True
     target: int = 0
     next_id: int = 1
+    automatic: Automatic | None = None
     browsing: Browsing = field(default_factory=Browsing)
 
     @property

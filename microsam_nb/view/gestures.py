@@ -11,6 +11,7 @@ from typing import Any
 from ..core import BoxPrompt, Ellipse, Point, Polygon, Prompt, Scribble
 from ..core.prompts import Vertices
 from ..session import (
+    AcceptCandidates,
     Action,
     AddBox,
     AddPoint,
@@ -20,6 +21,7 @@ from ..session import (
     Fill,
     Merge,
     Paint,
+    RejectCandidates,
     RemovePrompt,
     ReplacePrompt,
     Select,
@@ -32,7 +34,7 @@ from ..session import (
 LEFT, MIDDLE, RIGHT = 0, 1, 2
 
 #: Tools that draw a line while the button is down; with the others a drag moves the image, or spans a rectangle.
-DRAWN = (Tool.LASSO, Tool.SCRIBBLE, Tool.BRUSH, Tool.ERASER, Tool.SPLIT)
+DRAWN = (Tool.LASSO, Tool.SCRIBBLE, Tool.BRUSH, Tool.ERASER, Tool.SPLIT, Tool.CHOOSE)
 SPANNED = (Tool.BOX, Tool.ELLIPSE)
 
 #: Prompts of more vertices than these are held as a whole: their corners are too close to be taken one by one.
@@ -151,6 +153,9 @@ def action_for(gesture: Gesture, state: State, label_at: LabelAt) -> Action | No
             return AddPrompt(Scribble(plane, gesture.points, positive=positive))
         if tool is Tool.SPLIT:
             return Split(gesture.points, plane)
+        if tool is Tool.CHOOSE:
+            choice = RejectCandidates if gesture.button == RIGHT else AcceptCandidates
+            return choice((), gesture.points, plane)
         if tool is Tool.ERASER or gesture.button == RIGHT:
             return Erase(gesture.points, width, plane)
         return Paint(gesture.points, width, plane)
@@ -169,6 +174,10 @@ def _clicked(click: Click, state: State, positive: bool, label_at: LabelAt) -> A
         case Tool.BRUSH | Tool.ERASER:
             kind = Erase if browsing.tool is Tool.ERASER or click.button == RIGHT else Paint
             return kind(((y, x),), browsing.brush, plane)
+        case Tool.CHOOSE:
+            meant = _candidate(state, y, x)
+            choice = RejectCandidates if click.button == RIGHT else AcceptCandidates
+            return None if meant is None else choice((meant,))
         case _ if click.button != LEFT:
             return None
         case Tool.FILL:

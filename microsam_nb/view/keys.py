@@ -24,12 +24,16 @@ class Command(StrEnum):
     MERGE = "merge"
     SPLIT = "split"
     DELETE_TOOL = "delete-tool"
+    CHOOSE = "choose"
     HAND = "hand"
     TOGGLE = "toggle"
     SEGMENT = "segment"
     COMMIT = "commit"
     CLEAR = "clear"
     REMOVE = "remove"
+    FIND = "find"
+    ACCEPT_ALL = "accept-all"
+    REJECT_ALL = "reject-all"
     IMPROVE = "improve"
     DELETE = "delete"
     NEXT = "next"
@@ -119,12 +123,20 @@ KEYS = (
     Key("m", Command.MERGE, "Merge tool: click on objects that belong together"),
     Key("x", Command.SPLIT, "Split tool: draw a line through an object"),
     Key("d", Command.DELETE_TOOL, "Delete tool: click on an object to remove it"),
+    Key(
+        "a",
+        Command.CHOOSE,
+        "Choose tool: click on a candidate to keep it, right-click to reject it, draw around several",
+    ),
     Key("h", Command.HAND, "Hand: drag to move the image"),
     Key("t", Command.TOGGLE, "Switch between positive and negative prompts"),
     Key("s", Command.SEGMENT, "Segment: ask the model now"),
     Key("c", Command.COMMIT, "Commit: keep the object"),
     Key("c", Command.CLEAR, "Clear the prompts", shift=True),
     Key("Backspace", Command.REMOVE, "Remove the newest prompt"),
+    Key("u", Command.FIND, "Find all objects of the image"),
+    Key("a", Command.ACCEPT_ALL, "Keep all candidates as objects", shift=True),
+    Key("Backspace", Command.REJECT_ALL, "Reject all candidates", shift=True),
     Key("i", Command.IMPROVE, "Improve the picked object: its mask becomes a prompt"),
     Key("Delete", Command.DELETE, "Delete the picked objects"),
     Key("n", Command.NEXT, "Go to the next object"),
@@ -174,7 +186,7 @@ def help_rows() -> list[tuple[str, str]]:
     mouse = [
         ("Left click", "Add a point of the chosen kind"),
         ("Right click", "Add a negative point: this is not part of the object; on a prompt: remove it"),
-        ("Right drag", "With the scribble tool: beside the object; with the brush: rub out"),
+        ("Right drag", "Scribble tool: beside the object; brush: rub out; choose tool: reject candidates inside"),
         ("Drag a prompt", "Move it; a corner changes its shape"),
         ("Shift-drag", "Draw a box, with any tool"),
         ("Drag", "Move the image, with tools that do not draw"),

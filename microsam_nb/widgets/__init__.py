@@ -1,5 +1,6 @@
 """The face: ipywidgets on ipycanvas, and small JavaScript layers."""
 
+from .automatic import AutomaticPanel
 from .canvas import Screen
 from .closing import close_tree
 from .contrast import ContrastPanel
@@ -17,6 +18,7 @@ from .style import style_sheet
 from .toolbar import Toolbar
 
 __all__ = [
+    "AutomaticPanel",
     "ContrastPanel",
     "Hands",
     "Interaction",

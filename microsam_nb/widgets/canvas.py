@@ -143,7 +143,7 @@ class Screen:
             selected=self._session.selected,
             target=state.target,
             proposals=self._session.shown,
-            candidates=state.candidates,
+            candidates=self._session.suggested,
             prompts=state.prompts,
         )
 

@@ -7,7 +7,7 @@
 //   ready/size {width, height, density}                CSS pixels, and device pixels per CSS pixel
 //   view    {number, y, x, zoom}                       counted on its own
 //   click   {y, x}      drag {y0, x0, y1, x1}          box, ellipse
-//   stroke  {points: [y, x, y, x ...], width}          scribble, brush, eraser, split
+//   stroke  {points: [y, x, y, x ...], width}          scribble, brush, eraser, split, choose
 //   outline {points}                                   polygon, lasso
 //   shift   {prompt, part, dy, dx}      removal {prompt}      a prompt as in the trait "prompts"
 //   key     {key, ctrl, shift}
@@ -27,9 +27,9 @@ const MOST = 400; // vertices of a stroke
 const GREEN = "#00e640", RED = "#ff3030", YELLOW = "#ffff00", WHITE = "#ffffff";
 const STOPPED = ["mousedown", "mouseup", "mousemove", "mouseout", "mouseleave", "touchstart", "touchmove", "touchend", "touchcancel"];
 
-const DRAWN = { lasso: "outline", scribble: "stroke", brush: "stroke", eraser: "stroke", split: "stroke" };
+const DRAWN = { lasso: "outline", scribble: "stroke", brush: "stroke", eraser: "stroke", split: "stroke", choose: "stroke" };
 const SPANNED = ["box", "ellipse"];
-const BOTH_BUTTONS = ["scribble", "brush", "eraser"]; // draw with the right button too
+const BOTH_BUTTONS = ["scribble", "brush", "eraser", "choose"]; // draw with the right button too
 const PROMPTING = ["point", "box", "ellipse", "polygon", "lasso", "scribble"]; // whose right click removes a prompt
 const HOLDS = { point: ["point", "box", "ellipse", "polygon", "line"], box: ["box"], ellipse: ["ellipse"] }; // what a drag takes
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -519,9 +519,9 @@ function attach(model, target, view) {
   }
   function lineFor(button, now, start) {
     const negative = button === 2 || !positive();
-    const colour = { lasso: GREEN, scribble: negative ? RED : GREEN, split: RED, eraser: WHITE }[now] ?? (button === 2 ? WHITE : YELLOW);
+    const colour = { lasso: GREEN, scribble: negative ? RED : GREEN, split: RED, eraser: WHITE, choose: button === 2 ? RED : GREEN }[now] ?? (button === 2 ? WHITE : YELLOW);
     const width = ["brush", "eraser"].includes(now) ? model.get("brush") : 0;
-    return { kind: DRAWN[now], closed: now === "lasso", points: [start], colour, width };
+    return { kind: DRAWN[now], closed: now === "lasso" || now === "choose", points: [start], colour, width };
   }
   listen(box, "pointerdown", (e) => {
     e.stopPropagation();

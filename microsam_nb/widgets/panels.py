@@ -63,6 +63,11 @@ class Panels:
         """Whether a panel is on screen."""
         return name in self.made and self.made[name].box.layout.display != "none"
 
+    def open(self, name: str) -> None:
+        """Open a panel, if there is one of that name, unless it is open; only on the screen's thread."""
+        if name in self.switches and not self.is_open(name):
+            self.toggle(name)
+
     def toggle(self, name: str) -> None:
         """Open a panel, or close it; only on the screen's thread."""
         opening = not self.is_open(name)

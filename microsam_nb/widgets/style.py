@@ -62,6 +62,15 @@ _CSS = """
 .msam-contrast .bqplot .plotarea_background { fill: transparent !important; }
 .msam-contrast .widget-text { width: auto; flex: 1 1 90px; min-width: 70px; margin: 0 2px; }
 .msam-contrast .widget-colorpicker { width: 34px; flex: 0 0 34px; margin: 0; }
+.msam-automatic .msam-find-all { width: 100% !important; margin: 4px 0 !important; }
+.msam-automatic .bqplot { margin: 0; }
+.msam-automatic .bqplot text { fill: var(--msam-text) !important; font-size: 10px; }
+.msam-automatic .bqplot .axis line, .msam-automatic .bqplot .axis path { stroke: var(--msam-faint) !important; }
+.msam-automatic .bqplot .plotarea_background { fill: transparent !important; }
+.msam-automatic .widget-dropdown, .msam-automatic .widget-text { width: auto; margin: 1px 0; }
+.msam-form .msam-setting { width: auto; margin: 1px 0; flex: 0 0 auto; }
+.msam-form .widget-slider .widget-label { width: 150px !important; flex: 0 0 150px; }
+.msam-count { font-weight: 600; min-height: 1.5em; }
 .msam-models .widget-select { width: auto; margin: 2px 0; }
 .msam-models .widget-text { width: auto; flex: 1 1 120px; margin: 0; }
 """

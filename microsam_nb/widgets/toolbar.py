@@ -30,9 +30,11 @@ _GROUPS: dict[str, tuple[tuple[Command, str, str, str], ...]] = {
         (Command.MERGE, "object-group", "Merge: click on objects that belong together", ""),
         (Command.SPLIT, "cut", "Split: draw a line through an object", ""),
         (Command.DELETE_TOOL, "times-circle", "Delete: click on an object to remove it", ""),
+        (Command.CHOOSE, "check-circle-o", "Choose: click on a candidate to keep it, right-click to reject it", ""),
         (Command.HAND, "hand-paper-o", "Hand: drag to move the image", ""),
     ),
     "msam-asking": (
+        (Command.FIND, "bullseye", "Find all objects of the image", "Find all"),
         (Command.TOGGLE, "plus", "Switch between positive and negative prompts", "Positive"),
         (Command.SEGMENT, "magic", "Segment: ask the model now", ""),
         (Command.COMMIT, "check", "Commit: keep the object", "Commit"),

@@ -16,27 +16,8 @@ from bioimage_cpp.segmentation import watershed
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ...core import Candidate, Mask, Settings, option
-
-
-@dataclass(frozen=True)
-class DistanceSettings(Settings):
-    """How predicted distances become objects (AIS); the defaults suit nano best, by the validation split."""
-
-    foreground: float = option(0.5, "Least probability of a pixel to be part of an object.", low=0.0, high=1.0)
-    center_distance: float = option(0.6, "Seeds lie nearer than this to the centre of their object.", low=0.0, high=1.0)
-    boundary_distance: float = option(0.6, "Seeds lie deeper than this in their object.", low=0.0, high=1.0)
-    foreground_smoothing: float = option(1.0, "Blur of the foreground.", low=0.0, high=20.0, unit="px")
-    distance_smoothing: float = option(1.6, "Blur of both distances.", low=0.0, high=20.0, unit="px")
-    smoothing_share: float = option(
-        0.08,
-        "The blurs are at least this share of a typical object's diameter; half of it for the foreground.",
-        low=0.0,
-        high=1.0,
-    )
-    min_score: float = option(0.0, "Objects with a lower mean foreground are left out.", low=0.0, high=1.0)
-    min_size: int = option(25, "Smaller objects are left out.", low=0, high=10_000_000, unit="px")
-    max_size: int = option(0, "Larger objects are left out; 0 keeps all.", low=0, high=1_000_000_000, unit="px")
+from ...core import Candidate, Mask
+from .settings import DistanceSettings
 
 
 @dataclass(frozen=True, slots=True, eq=False)

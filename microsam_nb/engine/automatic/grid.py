@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from ...core import Candidate, Mask, Settings, option
+from ...core import Candidate, Mask
 from ..backbones.two_way import draw
 from ..decode import SparsePrompts, decode_prompts, dense_position, together
 from ..embedding import Embedding
@@ -28,6 +27,7 @@ from ..upsample import enlarge
 from .batches import Batches
 from .proposals import Proposals
 from .select import suppress_boxes
+from .settings import GridSettings
 from .views import View, need_image, views
 
 #: Masks that the model believes in less are not kept, unless they are asked for.
@@ -36,34 +36,6 @@ FLOOR = 0.5
 _EDGE, _EDGE_SHARE = 20, 1 / 32
 #: nano looks at windows in which few objects are; this many times fewer points do.
 _FEWER = 5
-
-
-@dataclass(frozen=True)
-class GridSettings(Settings):
-    """Which masks of a grid of points become objects (AMG).
-
-    Names and defaults are those of segment-anything's automatic mask generator.
-    """
-
-    points_per_side: int = option(
-        32, "Points along each side of the plane, or of what is seen of a tile.", low=1, high=256, costly=True
-    )
-    crop_layers: int = option(
-        0, "How often an untiled plane is also looked at in 4, 16, ... parts.", low=0, high=4, costly=True
-    )
-    crop_overlap: float = option(
-        512 / 1500, "How far those parts overlap, as a share of the plane.", low=0.0, high=0.9, costly=True
-    )
-    crop_points_downscale: int = option(
-        1, "Every layer of parts has this many times fewer points along a side.", low=1, high=16, costly=True
-    )
-    pred_iou: float = option(0.88, "Least quality that the model itself predicts for a mask.", low=0.0, high=1.0)
-    stability: float = option(0.95, "How little a mask may change with its threshold.", low=0.0, high=1.0)
-    box_nms: float = option(0.7, "Of masks whose boxes overlap more than this, one is kept.", low=0.0, high=1.0)
-    crop_nms: float = option(0.7, "The same for masks from different parts or tiles.", low=0.0, high=1.0)
-    min_region: int = option(0, "Holes and islands smaller than this go.", low=0, high=1_000_000, unit="px")
-    min_size: int = option(0, "Smaller objects are left out.", low=0, high=10_000_000, unit="px")
-    max_size: int = option(0, "Larger objects are left out; 0 keeps all.", low=0, high=1_000_000_000, unit="px")
 
 
 def find_by_grid(

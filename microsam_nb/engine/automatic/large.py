@@ -19,8 +19,9 @@ from ...core import LabelError
 from ..models import Model
 from ..store import EmbeddingStore
 from ..tiling import Tiling, Window
-from .distances import DistanceSettings, flooded, kept, smooth
+from .distances import flooded, kept, smooth
 from .maps import Scale, check_decoder, find_scale, plane_maps
+from .settings import DistanceSettings
 from .volumes import Planes
 
 #: Sides of the blocks, and the least margin, in pixels; the margin also holds so many objects.

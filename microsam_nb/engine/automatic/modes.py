@@ -1,48 +1,11 @@
-"""Ways to find all objects, and the settings that suit each model."""
+"""The settings that suit each model."""
 
 from __future__ import annotations
 
-from enum import StrEnum
-
-from ...core import Settings, SettingsError
+from ...core import SettingsError
 from ..models import Model
 from ..registry import AutomaticDefaults, registered
-from .distances import DistanceSettings
-from .grid import GridSettings
-from .prompts import PromptOf, PromptSettings
-
-
-class Mode(StrEnum):
-    """How objects are found: by a grid of points (AMG), by distances (AIS) or by automatic prompts (APG).
-
-    AUTO is what suits the model best.
-    """
-
-    AUTO = "auto"
-    AMG = "amg"
-    AIS = "ais"
-    APG = "apg"
-
-
-AutomaticSettings = GridSettings | DistanceSettings | PromptSettings
-
-#: The kind of settings of each mode.
-KINDS: dict[Mode, type[GridSettings | DistanceSettings]] = {
-    Mode.AMG: GridSettings,
-    Mode.AIS: DistanceSettings,
-    Mode.APG: PromptSettings,
-}
-
-
-def mode_of(settings: Settings) -> Mode:
-    """Return the mode that settings belong to. Raises SettingsError for others."""
-    for mode, kind in KINDS.items():
-        if type(settings) is kind:
-            return mode
-    raise SettingsError(
-        f"{type(settings).__name__} are no settings of an automatic segmentation.",
-        "Give GridSettings, DistanceSettings or PromptSettings.",
-    )
+from .settings import AutomaticSettings, DistanceSettings, GridSettings, Mode, PromptOf, PromptSettings
 
 
 def mode_for(model: Model, mode: Mode | str = Mode.AUTO) -> Mode:
@@ -78,7 +41,7 @@ def settings_for(model: Model, mode: Mode | str = Mode.AUTO) -> AutomaticSetting
 NANO: dict[Mode, AutomaticSettings] = {
     Mode.AMG: GridSettings(pred_iou=0.8, stability=0.8, min_size=25),
     Mode.AIS: DistanceSettings(),
-    Mode.APG: PromptSettings(),
+    Mode.APG: PromptSettings(min_score=0.75),
 }
 
 

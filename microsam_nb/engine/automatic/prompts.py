@@ -7,14 +7,12 @@ Every answer is kept by its prompt, so that moving a threshold asks only what wa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from ...core import BoxPrompt, Point, option
+from ...core import BoxPrompt, Mask, Point
 from ..answer import Chosen, answer, choose, drawn
 from ..decode import together
 from ..looks import Look
@@ -25,32 +23,14 @@ from ..store import EmbeddingStore
 from ..tiling import Window
 from .answers import Answers, Asked, Found, proposals_of
 from .batches import Batches
-from .distances import DistanceSettings, Smooth, flooded
+from .distances import Smooth, flooded
 from .proposals import Proposals
 from .select import suppress_masks
+from .settings import PromptOf, PromptSettings
 from .views import View, views
 
 #: How far a box of the second look reaches beyond the first answer, as a share of its sides.
 _GROWN = 0.01
-
-
-class PromptOf(StrEnum):
-    """What the mask decoder is told of an object."""
-
-    POINT = "point"
-    BOX = "box"
-    BOTH = "both"
-
-
-@dataclass(frozen=True)
-class PromptSettings(DistanceSettings):
-    """Where objects are expected, as for distances, and which of the masks found there are kept (APG)."""
-
-    prompt: PromptOf = option(PromptOf.BOX, "Told of an object: its deepest point, the box that it fills, or both.")
-    multimask: bool = option(False, "Of a lone point, take the best of several answers instead of the single one.")
-    refine: bool = option(False, "Ask once more, with the box of the first answer.")
-    nms: float = option(0.9, "Of masks that overlap more than this, one is kept.", low=0.0, high=1.0)
-    over_smaller: bool = option(False, "Overlap is measured by the smaller of two masks, not by both together.")
 
 
 def expected(parts: Smooth, settings: PromptSettings, plane: int) -> list[Asked]:
@@ -68,8 +48,14 @@ def expected(parts: Smooth, settings: PromptSettings, plane: int) -> list[Asked]
     if settings.prompt is PromptOf.POINT:
         return [Asked(point, None, settings.multimask, settings.refine) for point in points]
     out: list[Asked] = []
-    for point, place in zip(points, ndimage.find_objects(flooded(parts, seeds)), strict=False):
-        if place is not None:
+    labels = flooded(parts, seeds)
+    for number, (point, place) in enumerate(zip(points, ndimage.find_objects(labels), strict=False), start=1):
+        if place is None:
+            continue
+        if settings.prompt is PromptOf.REGION:
+            region = Mask((plane, place[0].start, place[1].start), (labels[place] == number)[None])
+            out.append(Asked(None, None, region=region))
+        else:
             box = BoxPrompt(plane, place[0].start, place[1].start, place[0].stop, place[1].stop)
             told = point if settings.prompt is PromptOf.BOTH else None
             out.append(Asked(told, box, settings.multimask, settings.refine))
@@ -102,7 +88,10 @@ def ask(
 def _by_view(
     model: Model, store: EmbeddingStore, plane: int, missing: Sequence[Asked], zoom: float
 ) -> Iterator[tuple[View | None, list[Asked]]]:
-    """Sort prompts to the windows that show them best; None for those that fit into none of them."""
+    """Sort prompts to the windows that show them best; None for regions, and what fits into none of them.
+
+    A region says how large its object is: it is looked at in a window of its own, at the scale that suits it.
+    """
     some = views(model, store, plane, zoom)
     # Inner windows make up the plane row by row.
     rows = np.unique([one.inner.y0 for one in some])
@@ -113,7 +102,8 @@ def _by_view(
             int(np.searchsorted(a, v, "right")) - 1 for a, v in zip((rows, columns), one.middle, strict=True)
         )
         index = row * len(columns) + column
-        places.setdefault(index if _shows(some[index].outer, one) else -1, []).append(one)
+        alone = one.region is not None or not _shows(some[index].outer, one)
+        places.setdefault(-1 if alone else index, []).append(one)
     for index, prompts in sorted(places.items()):
         yield (some[index] if index >= 0 else None), prompts
 
@@ -147,7 +137,7 @@ def _answer(model: Model, store: EmbeddingStore, view: View | None, some: Sequen
 
 
 def _by_themselves(model: Model, store: EmbeddingStore, some: Sequence[Asked]) -> dict[Asked, Found]:
-    """Answer as boxes on the screen are, in windows of their own."""
+    """Answer as prompts on the screen are, in windows of their own."""
     found = predict_many(model, store, [one.prompts for one in some])
     whole = Window(0, 0, *store.shape[1:])
     # Nothing is known of how stable they are.

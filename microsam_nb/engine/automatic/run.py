@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core import Image, SettingsError
+from ...core import Image
 from ..load import load_model
 from ..models import Model
 from ..plan import choose_tiling
 from ..store import EmbeddingStore, open_store
 from ..tiling import Tiling
 from .kept import Kept
-from .modes import AutomaticSettings, Mode, mode_of, settings_for
+from .modes import settings_for
 from .segmenter import Progress, Segmenter
+from .settings import AutomaticSettings, Mode, settings_with
 from .stitch import StitchSettings
 from .volumes import join_planes, segment_planes
 
@@ -59,14 +59,3 @@ def segment(
         for step in join_planes(out, stitching or StitchSettings()):
             told(step)
     return out if whole.axes[0] in "zt" else out[0]
-
-
-def settings_with(settings: AutomaticSettings, options: dict[str, Any]) -> AutomaticSettings:
-    """Return settings of which some are changed. Raises SettingsError for names that do not exist."""
-    known = [one.name for one in settings.describe()]
-    for name in options:
-        if name not in known:
-            raise SettingsError(
-                f"There is no setting {name!r} for {mode_of(settings)}.", f"Use some of: {', '.join(known)}."
-            )
-    return replace(settings, **options)

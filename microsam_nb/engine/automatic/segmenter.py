@@ -19,13 +19,13 @@ from ..store import EmbeddingStore
 from .answers import Asked
 from .batches import Batches
 from .distances import Smooth, flooded, objects_of, selected, smooth, typical_size
-from .grid import FLOOR, GridSettings, candidates_of, choose, find_by_grid
+from .grid import FLOOR, candidates_of, choose, find_by_grid
 from .kept import Kept, PlaneMaps
-from .maps import Scale, check_decoder, find_scale, plane_maps
-from .modes import AutomaticSettings, Mode, mode_of
-from .prompts import PromptSettings, ask, choose_masks, expected, proposals
+from .maps import Scale, check_decoder, find_scale, fitting, plane_maps
+from .prompts import ask, choose_masks, expected, proposals
 from .proposals import Proposals
 from .select import painted
+from .settings import AutomaticSettings, GridSettings, Mode, PromptSettings, mode_of
 
 _Found = TypeVar("_Found")
 #: Planes of a volume in which the size of objects is measured.
@@ -54,7 +54,7 @@ class Segmenter:
         self.model, self.store = model, store
         self.kept = Kept(store.key) if kept is None else kept
         self.batches = Batches(batch or together(model.device))
-        self._zoom: float | None = None
+        self._measured: float | None = None
         self._smooth: tuple[tuple[object, ...], Smooth] | None = None
         self._said = 0
         self._lock = threading.Lock()
@@ -64,11 +64,11 @@ class Segmenter:
         mode = mode_of(settings)
         if isinstance(settings, GridSettings):
             return self._grid(plane, settings) is not None
-        if self._maps(plane) is None:
+        if self._maps(plane, settings) is None:
             return False
         if mode is Mode.APG:
             assert isinstance(settings, PromptSettings)
-            known = self.kept.answers(plane, self._zoom or 1.0).found
+            known = self.kept.answers(plane, self._zoom(settings)).found
             return all(one in known for one in self._expected(plane, settings))
         return True
 
@@ -87,11 +87,12 @@ class Segmenter:
             )
         if not isinstance(settings, GridSettings):
             check_decoder(self.model)
-        yield from self._find_zoom()
+        if not self._scaled(settings):
+            yield from self._measure()
         if isinstance(settings, GridSettings):
             yield from self._prepare_grid(plane, settings)
             return
-        yield from self._prepare_maps(plane)
+        yield from self._prepare_maps(plane, settings)
         if isinstance(settings, PromptSettings):
             yield from self._prepare_answers(plane, settings)
 
@@ -102,7 +103,7 @@ class Segmenter:
         """
         mode = mode_of(settings)
         if mode is Mode.AIS:
-            maps = _needed(self._maps(plane), plane)
+            maps = _needed(self._maps(plane, settings), plane)
             return objects_of(self.labels(plane, settings), maps.maps[0], plane)
         return candidates_of(self.chosen(plane, settings), str(mode))
 
@@ -114,7 +115,7 @@ class Segmenter:
         """
         if mode_of(settings) is Mode.AIS:
             assert not isinstance(settings, GridSettings)
-            maps = _needed(self._maps(plane), plane)
+            maps = _needed(self._maps(plane, settings), plane)
             parts = self._smoothed(plane, maps, settings)
             return selected(flooded(parts, parts.seeds(settings)), maps.maps[0], settings).astype(np.uint32)
         found = self.chosen(plane, settings)
@@ -126,23 +127,53 @@ class Segmenter:
             return choose(_needed(self._grid(plane, settings), plane), settings)
         assert isinstance(settings, PromptSettings)
         wanted = self._expected(plane, settings)
-        answers = self.kept.answers(plane, self._zoom or 1.0)
+        answers = self.kept.answers(plane, self._zoom(settings))
         if any(one not in answers.found for one in wanted):
             raise _unprepared(plane)
         return choose_masks(proposals(answers, wanted, self.store.shape[1:], plane), settings)
 
+    def spread(self, plane: int, settings: AutomaticSettings) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Return scores in 0..1 and areas in pixels, both (n,), of what limits of score and size choose from.
+
+        Raises StoreError for a plane that is not prepared.
+        """
+        if isinstance(settings, GridSettings):
+            whole = _needed(self._grid(plane, settings), plane)
+        elif isinstance(settings, PromptSettings):
+            wanted = self._expected(plane, settings)
+            whole = proposals(self.kept.answers(plane, self._zoom(settings)), wanted, self.store.shape[1:], plane)
+        else:
+            maps = _needed(self._maps(plane, settings), plane)
+            parts = self._smoothed(plane, maps, settings)
+            labels = flooded(parts, parts.seeds(settings))
+            areas = np.bincount(labels.ravel())[1:]
+            sums = np.bincount(labels.ravel(), weights=maps.maps[0].ravel())[1:]
+            there = areas > 0
+            return (sums[there] / areas[there]).clip(0, 1).astype(np.float32), areas[there]
+        return whole.scores.clip(0, 1), whole.areas
+
     @property
     def zoom(self) -> float | None:
         """Frame pixels per pixel at which nano looks at the image, None before it is measured."""
-        return self._zoom
+        return self._measured
 
-    def _find_zoom(self) -> Iterator[Progress]:
+    def _scaled(self, settings: AutomaticSettings) -> bool:
+        """Whether it is known at which scale to look at the image."""
+        return self._measured is not None or not self._looks_closer or settings.diameter > 0
+
+    def _zoom(self, settings: AutomaticSettings) -> float:
+        if not self._looks_closer:
+            return 1.0
+        if settings.diameter > 0:
+            return fitting(self.model, settings.diameter)
+        return self._measured or 1.0
+
+    @property
+    def _looks_closer(self) -> bool:
+        return self.model.is_nano and self.model.distances is not None and self.store.has_image
+
+    def _measure(self) -> Iterator[Progress]:
         """Find out how large objects are; in volumes from a few planes, so that all are seen at one scale."""
-        if self._zoom is not None:
-            return
-        if not (self.model.is_nano and self.model.distances is not None and self.store.has_image):
-            self._zoom = 1.0
-            return
         zooms = []
         for plane in spread(self.store.shape[0], _MEASURED):
             scale = Scale(1.0, None)
@@ -151,23 +182,23 @@ class Segmenter:
             zooms.append((scale.size is not None, scale.zoom))
         # Planes in which something was found decide.
         seen = [zoom for found, zoom in zooms if found] or [zoom for _, zoom in zooms]
-        self._zoom = statistics.median_low(seen)
+        self._measured = statistics.median_low(seen)
 
-    def _prepare_maps(self, plane: int) -> Iterator[Progress]:
-        if self._maps(plane) is not None:
+    def _prepare_maps(self, plane: int, settings: AutomaticSettings) -> Iterator[Progress]:
+        if self._maps(plane, settings) is not None:
             return
-        assert self._zoom is not None
-        for done, total, maps in plane_maps(self.model, self.store, plane, self._zoom):
+        zoom = self._zoom(settings)
+        for done, total, maps in plane_maps(self.model, self.store, plane, zoom):
             yield Progress(done, total, "windows" if self.model.is_nano else "tiles")
             if maps is not None:
-                self.kept.put_maps(plane, self._zoom, PlaneMaps(maps.astype(np.float16), typical_size([maps])))
+                self.kept.put_maps(plane, zoom, PlaneMaps(maps.astype(np.float16), typical_size([maps])))
 
     def _prepare_grid(self, plane: int, settings: GridSettings) -> Iterator[Progress]:
         if self._grid(plane, settings) is not None:
             return
         floor, parts = min(FLOOR, settings.pred_iou), []
         grid = find_by_grid(
-            self.model, self.store, plane, settings, zoom=self._zoom or 1.0, floor=floor, batches=self.batches
+            self.model, self.store, plane, settings, zoom=self._zoom(settings), floor=floor, batches=self.batches
         )
         for done, total, found in grid:
             parts.append(found)
@@ -176,36 +207,35 @@ class Segmenter:
         self.kept.put_grid(plane, self._about(settings), floor, whole)
 
     def _prepare_answers(self, plane: int, settings: PromptSettings) -> Iterator[Progress]:
-        assert self._zoom is not None
-        wanted = self._expected(plane, settings)
-        answers = self.kept.answers(plane, self._zoom)
+        zoom, wanted = self._zoom(settings), self._expected(plane, settings)
+        answers = self.kept.answers(plane, zoom)
         if all(one in answers.found for one in wanted):
             return
-        steps = ask(self.model, self.store, plane, wanted, answers, zoom=self._zoom, batches=self.batches)
+        steps = ask(self.model, self.store, plane, wanted, answers, zoom=zoom, batches=self.batches)
         for done, total in steps:
             yield Progress(done, total, "prompts", self._note())
-        self.kept.put_answers(plane, self._zoom, answers)
+        self.kept.put_answers(plane, zoom, answers)
 
-    def _maps(self, plane: int) -> PlaneMaps | None:
-        return None if self._zoom is None else self.kept.maps(plane, self._zoom)
+    def _maps(self, plane: int, settings: AutomaticSettings) -> PlaneMaps | None:
+        return self.kept.maps(plane, self._zoom(settings)) if self._scaled(settings) else None
 
     def _grid(self, plane: int, settings: GridSettings) -> Proposals | None:
-        if self._zoom is None:
+        if not self._scaled(settings):
             return None
         return self.kept.grid(plane, self._about(settings), settings.pred_iou)
 
     def _about(self, settings: GridSettings) -> dict[str, object]:
-        return {**settings.costly(), "zoom": round(self._zoom or 1.0, 6)}
+        return {**settings.costly(), "diameter": 0.0, "zoom": round(self._zoom(settings), 6)}
 
     def _expected(self, plane: int, settings: PromptSettings) -> list[Asked]:
-        maps = _needed(self._maps(plane), plane)
+        maps = _needed(self._maps(plane, settings), plane)
         return expected(self._smoothed(plane, maps, settings), settings, plane)
 
     def _smoothed(self, plane: int, maps: PlaneMaps, settings: AutomaticSettings) -> Smooth:
         """Return smoothed maps; those of the last plane are kept, for whoever moves another slider."""
         assert not isinstance(settings, GridSettings)
         s = settings
-        about = (plane, s.foreground, s.foreground_smoothing, s.distance_smoothing, s.smoothing_share)
+        about = (plane, self._zoom(s), s.foreground, s.foreground_smoothing, s.distance_smoothing, s.smoothing_share)
         with self._lock:
             if self._smooth is not None and self._smooth[0] == about:
                 return self._smooth[1]

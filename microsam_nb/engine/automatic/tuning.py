@@ -14,8 +14,9 @@ from ...core import Image, LabelError, SettingsError
 from ..evaluation.matching import mean_segmentation_accuracy
 from ..models import Model
 from ..store import open_store
-from .modes import AutomaticSettings, Mode, mode_of, settings_for
+from .modes import settings_for
 from .segmenter import Progress, Segmenter
+from .settings import AutomaticSettings, Mode, mode_of
 
 #: What is tried by default.
 GRIDS: dict[Mode, dict[str, tuple[float, ...]]] = {

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from ...core import LabelError
 from .gaps import close_gaps
-from .modes import AutomaticSettings
 from .segmenter import Progress, Segmenter
+from .settings import AutomaticSettings
 from .stitch import Stitching, StitchSettings
 
 

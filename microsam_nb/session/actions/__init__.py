@@ -20,6 +20,7 @@ from .browsing import (
 )
 from .committing import Commit
 from .editing import Redo, Undo
+from .finding import AcceptCandidates, Chosen, FindAll, FitAll, RejectCandidates, Sketched, Suggested
 from .former import OnlyBox
 from .objects import Delete, Describe, LoadLabels, Merge, Split
 from .painting import Erase, Fill, Paint
@@ -38,11 +39,13 @@ from .prompting import (
 from .restoring import Restored
 
 __all__ = [
+    "AcceptCandidates",
     "Action",
     "AddBox",
     "AddPoint",
     "AddPrompt",
     "Cancel",
+    "Chosen",
     "Clear",
     "Commit",
     "Delete",
@@ -52,6 +55,8 @@ __all__ = [
     "Failed",
     "Glimpsed",
     "Fill",
+    "FindAll",
+    "FitAll",
     "Improve",
     "LoadLabels",
     "Merge",
@@ -60,6 +65,7 @@ __all__ = [
     "Paint",
     "Predicted",
     "Redo",
+    "RejectCandidates",
     "RemovePrompt",
     "ReplacePrompt",
     "Restored",
@@ -76,8 +82,10 @@ __all__ = [
     "SetTool",
     "SetView",
     "ShowAsModel",
+    "Sketched",
     "Split",
     "Suggest",
+    "Suggested",
     "TakeCandidate",
     "Undo",
     "UseModel",

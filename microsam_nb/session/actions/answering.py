@@ -66,6 +66,10 @@ class Failed(Action):
     journaled: ClassVar[bool] = False
 
     def apply(self, session: Session) -> bool:
+        if self.ticket is not None and session.missed(self.ticket):
+            session.notice = Notice(self.what, error=True)
+            session.work = None
+            return True
         if self.ticket is not None and not session.settle(self.ticket):
             return False
         session.notice = Notice(self.what, error=True)
@@ -85,6 +89,9 @@ class Embedded(Action):
 
     def apply(self, session: Session) -> None:
         session.work = None
+        if session.state.candidates:
+            # What there is to do with those has been said.
+            return
         count, session.returned = session.returned, 0
         kept = (
             f" {count} object{'s' if count > 1 else ''} from before {'are' if count > 1 else 'is'} back."

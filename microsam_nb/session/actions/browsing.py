@@ -28,6 +28,7 @@ _HELP = {
     Tool.PICK: "Pick tool: click on an object to work on it, Shift-click to pick several.",
     Tool.MERGE: "Merge tool: click on one object, then on each one that belongs to it.",
     Tool.SPLIT: "Split tool: draw a line through an object.",
+    Tool.CHOOSE: "Choose tool: click on a candidate to keep it, right-click to reject it; draw around several.",
     Tool.DELETE: "Delete tool: click on an object to remove it.",
     Tool.HAND: "Hand: drag to move the image.",
 }
@@ -261,6 +262,7 @@ class Cancel(Action):
         waited = session.awaiting is not None
         if session.awaiting is not None:
             session.settle(session.awaiting)
+        session.leave_search()
         session.work = None
         session.want(StopWork())
         session.notice = Notice("Stopped. S asks the model again." if waited else "Stopped.")

@@ -1,0 +1,156 @@
+"""Automatic segmentation for one annotator: requests to candidates, with the expensive stage kept between them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..core import SettingsError, StoreError
+from ..engine.automatic import Kept, Progress, Segmenter, Tuning
+from ..engine.automatic.modes import mode_for, settings_for
+from ..engine.automatic.settings import AutomaticSettings, mode_of, settings_with
+from ..engine.automatic.tuning import tuning
+from ..engine.models import Model
+from ..engine.store import EmbeddingStore
+from ..session import Action, Automatic, Chosen, Fit, SegmentAll, Setting, Sketched, Suggested, Work, Working
+from .compute import compute
+
+#: Seconds between two reports of progress.
+_PAUSE = 0.2
+
+
+class AutomaticService:
+    """Answers requests for all objects of a plane.
+
+    What the model has begun to compute is gone on with when another request needs the same. ``folder``: where its
+    results are kept on disk, None for memory.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._segmenter: Segmenter | None = None
+        self._begun: tuple[object, Iterator[Progress]] | None = None
+
+    def segment(self, model: Model, store: EmbeddingStore, request: SegmentAll) -> Iterator[Action]:
+        """Find all objects; yield how it goes, and candidates."""
+        segmenter = self._of(model, store)
+        settings = _settings(model, request.mode, request.options)
+        yield from self._prepare(segmenter, request.plane, settings)
+        if request.final:
+            scores, areas = compute.call(lambda: segmenter.spread(request.plane, settings))
+            yield Chosen(tuple(scores.tolist()), tuple(areas.tolist()))
+        found = compute.call(lambda: segmenter.candidates(request.plane, settings))
+        if request.final:
+            yield Suggested(request.ticket, tuple(found), _automatic(settings))
+        else:
+            yield Sketched(request.ticket, tuple(found))
+
+    def fit(self, model: Model, store: EmbeddingStore, request: Fit) -> Iterator[Action]:
+        """Find settings that give the objects of a plane best, and the candidates they give."""
+        segmenter = self._of(model, store)
+        start = _settings(model, request.mode, request.options)
+        yield from self._prepare(segmenter, request.plane, start)
+        labels = np.zeros(store.shape, np.uint32)
+        labels[request.plane] = request.labels
+        results: list[Tuning] = []
+        steps = compute.steps(tuning([segmenter], [labels], start, partial=True))
+        yield from _paced(_without_result(steps, results), "Fitting the settings")
+        (result,) = results
+        best = result.settings
+        scores, areas = compute.call(lambda: segmenter.spread(request.plane, best))
+        yield Chosen(tuple(scores.tolist()), tuple(areas.tolist()))
+        found = compute.call(lambda: segmenter.candidates(request.plane, best))
+        about = f"Fitted: mean IoU with your objects {result.best.score:.2f}, before {result.start.score:.2f}."
+        yield Suggested(request.ticket, tuple(found), _automatic(best), about)
+
+    def _prepare(self, segmenter: Segmenter, plane: int, settings: AutomaticSettings) -> Iterator[Action]:
+        about = (segmenter, plane, mode_of(settings), tuple(settings.costly().items()))
+        if self._begun is not None and self._begun[0] == about:
+            steps = self._begun[1]
+        else:
+            steps = _Open(iter(segmenter.prepare(plane, settings)))
+        # Kept while it runs: whoever leaves it for other settings of the cheap stage goes on with it.
+        self._begun = about, steps
+        yield from _paced(compute.steps(steps), "Finding all objects")
+        self._begun = None
+        # What was begun may have been for other thresholds.
+        yield from _paced(compute.steps(iter(segmenter.prepare(plane, settings))), "Finding all objects")
+
+    def _of(self, model: Model, store: EmbeddingStore) -> Segmenter:
+        known = self._segmenter
+        if known is None or known.model is not model or known.store is not store:
+            self._begun = None
+            known = self._segmenter = Segmenter(model, store, self._kept(model, store))
+        return known
+
+    def _kept(self, model: Model, store: EmbeddingStore) -> Kept:
+        if self._folder is None:
+            return Kept(store.key)
+        place = self._folder / f"automatic-{model.spec.architecture}-{model.spec.hash[-8:]}.zarr"
+        try:
+            return Kept.at(place, store.key)
+        except StoreError:
+            # It can be computed again: a damaged or unwritable place must not keep anybody from annotating.
+            return Kept(store.key)
+
+
+class _Open:
+    """An iterator that nobody closes: who leaves it may come back."""
+
+    def __init__(self, steps: Iterator[Progress]) -> None:
+        self._steps = steps
+
+    def __iter__(self) -> Iterator[Progress]:
+        return self
+
+    def __next__(self) -> Progress:
+        return next(self._steps)
+
+
+def _without_result(steps: Iterator[Progress | Tuning], results: list[Tuning]) -> Iterator[Progress]:
+    """Yield the progress, and put what comes last into a list."""
+    for step in steps:
+        if isinstance(step, Tuning):
+            results.append(step)
+        else:
+            yield step
+
+
+def _paced(steps: Iterator[Any], what: str) -> Iterator[Action]:
+    """Yield how far steps are, not more often than can be read; and after every step a chance to leave."""
+    start = time.perf_counter()
+    told = -_PAUSE
+    first: int | None = None
+    for step in steps:
+        passed = time.perf_counter() - start
+        first = step.done if first is None else first
+        if passed - told < _PAUSE and not step.note:
+            continue
+        told, made = passed, step.done - first
+        left = passed / made * (step.total - step.done) if made and step.total else None
+        yield Working(Work(f"{what}. {step.note}" if step.note else what, step.done, step.total, step.unit, left))
+
+
+def _settings(model: Model, mode: str, options: tuple[Setting, ...]) -> AutomaticSettings:
+    which = mode_for(model, mode)
+    own = settings_for(model, which)
+    known = {one.name for one in own.describe()}
+    # Settings that another mode had are no mistake of the user.
+    return settings_with(own, {one.name: one.value for one in options if one.name in known})
+
+
+def _automatic(settings: AutomaticSettings) -> Automatic:
+    options = tuple(Setting(one.name, _plain(getattr(settings, one.name))) for one in settings.describe())
+    return Automatic(str(mode_of(settings)), options)
+
+
+def _plain(value: Any) -> float | bool | str:
+    if isinstance(value, bool | str):
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, int | float):
+        return float(value)
+    raise SettingsError(f"{value!r} is no value of a form.", "Use numbers, words, yes and no.")

@@ -1,0 +1,245 @@
+"""Finding all objects, and choosing among what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar, Self
+
+import numpy as np
+
+from ...core import Box, Candidate, LabelError, Mask, Note, ObjectInfo, Polygon, PromptError, rasterise
+from ...core.prompts import Vertices
+from ..requests import Setting
+from ..state import Automatic, Notice, Spread, State, Tool
+from .base import Action
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+#: A candidate of which less than this share is free is covered by committed objects: it is no object of its own.
+_FREE = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class FindAll(Action):
+    """Find all objects of the present plane; what is found comes as candidates.
+
+    ``mode``: "amg", "ais", "apg", or "auto" for what suits the model. ``options``: settings other than the model's
+    own. ``final`` False: what is found is only shown, since somebody is still moving a slider.
+    """
+
+    mode: str = "auto"
+    options: tuple[Setting, ...] = ()
+    final: bool = True
+    journaled: ClassVar[bool] = False
+    step: ClassVar[bool] = False
+
+    @classmethod
+    def again(cls, state: State) -> Self:
+        """Find them the way the last ones were found."""
+        if state.automatic is None:
+            return cls()
+        return cls(state.automatic.mode, state.automatic.options)
+
+    def apply(self, session: Session) -> None:
+        session.seek(session.state.browsing.plane, self.mode, self.options, self.final)
+        if self.final:
+            session.notice = Notice("Looking for all objects ...")
+
+
+@dataclass(frozen=True, slots=True)
+class FitAll(Action):
+    """Find the settings that give the committed objects of the present plane best, then all objects with those.
+
+    Raises LabelError without any object in the plane.
+    """
+
+    mode: str = "auto"
+    options: tuple[Setting, ...] = ()
+    journaled: ClassVar[bool] = False
+    step: ClassVar[bool] = False
+
+    def apply(self, session: Session) -> None:
+        plane = session.state.browsing.plane
+        if not session.labels.volume[plane].any():
+            raise LabelError("There is no object to fit the settings to.", "Commit a few objects of the image first.")
+        session.fit(plane, self.mode, self.options)
+        session.notice = Notice("Fitting the settings to your objects ...")
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested(Action):
+    """All objects that were found for ``ticket``, and how: candidates in place of those that are there.
+
+    What lies mostly on committed objects is left out. Ignored when no longer awaited.
+    """
+
+    ticket: int
+    candidates: tuple[Candidate, ...]
+    automatic: Automatic
+    about: str = ""
+
+    def apply(self, session: Session) -> bool:
+        if not session.found(self.ticket):
+            return False
+        session.work = None
+        state = session.state
+        new = [one for one in self.candidates if one.mask.area and _inside(one.mask, session)]
+        free = tuple(one for one in new if _free(one.mask, session) >= _FREE)
+        browsing = state.browsing
+        idle = not (state.prompts or state.proposals)
+        if free and idle and not state.candidates:
+            # What comes next is a choice among them.
+            browsing = replace(browsing, tool=Tool.CHOOSE)
+        session.edit(replace(state, candidates=free, automatic=self.automatic, browsing=browsing))
+        session.notice = Notice(_told(len(free), len(new) - len(free), self.about), error=not free)
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class Sketched(Action):
+    """What settings that are still being changed would give: shown, and never kept."""
+
+    ticket: int
+    candidates: tuple[Candidate, ...]
+    journaled: ClassVar[bool] = False
+    step: ClassVar[bool] = False
+
+    def apply(self, session: Session) -> bool:
+        free = tuple(
+            one for one in self.candidates
+            if one.mask.area and _inside(one.mask, session) and _free(one.mask, session) >= _FREE
+        )  # fmt: skip
+        if not session.sketch(self.ticket, free):
+            return False
+        session.work = None
+        session.notice = Notice(f"{len(free)} objects with these settings.")
+        return True
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen(Action):
+    """What an automatic segmentation had to choose from: predicted scores in 0..1, and areas in pixels."""
+
+    scores: tuple[float, ...]
+    areas: tuple[int, ...]
+    journaled: ClassVar[bool] = False
+    step: ClassVar[bool] = False
+
+    def apply(self, session: Session) -> None:
+        session.spread = Spread(np.array(self.scores, np.float32), np.array(self.areas, np.int64))
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptCandidates(Action):
+    """Keep candidates as objects: by their ``places`` in the list, those ``inside`` a closed line, or else all.
+
+    Committed objects are never changed, and of candidates that overlap the first one gets the pixels. A candidate
+    that is mostly covered by others stays one. Raises PromptError when none can be kept.
+    """
+
+    places: tuple[int, ...] = ()
+    inside: Vertices = ()
+    plane: int = 0
+    lasting: ClassVar[bool] = True
+
+    def apply(self, session: Session) -> None:
+        state = session.state
+        chosen = _chosen(session, self.places, self.inside, self.plane)
+        masks = [state.candidates[i].mask for i in chosen]
+        where = masks[0].box
+        for mask in masks[1:]:
+            where = where.union(mask.box)
+        after = session.labels.volume[where.slices].copy()
+        label, kept, notes = state.next_id, set(), []
+        for place, mask in zip(chosen, masks, strict=True):
+            part = after[_within(mask.box, where)]
+            free = mask.bitmap & (part == 0)
+            if np.count_nonzero(free) < max(1.0, _FREE * mask.area):
+                continue
+            part[free] = label
+            score = round(float(state.candidates[place].score), 4)
+            notes.append(Note(label, session.infos.get(label), ObjectInfo(score=score)))
+            kept.add(place)
+            label += 1
+        if not kept:
+            raise PromptError(
+                "What was chosen is covered by committed objects.", "Delete or undo those first, or reject it."
+            )
+        session.write(session.labels.change(where, after), *notes)
+        rest = tuple(one for i, one in enumerate(state.candidates) if i not in kept)
+        session.edit(replace(state, candidates=rest, next_id=label))
+        left = len(chosen) - len(kept)
+        what = f"{len(kept)} objects are" if len(kept) > 1 else f"Object {label - 1} is"
+        covered = f" {left} that others cover stay{'s' if left == 1 else ''} a candidate." if left else ""
+        session.notice = Notice(f"{what} accepted.{covered} Ctrl-Z takes it back.")
+
+
+@dataclass(frozen=True, slots=True)
+class RejectCandidates(Action):
+    """Take candidates away: by their ``places``, those ``inside`` a closed line, or else all. Raises PromptError."""
+
+    places: tuple[int, ...] = ()
+    inside: Vertices = ()
+    plane: int = 0
+
+    def apply(self, session: Session) -> None:
+        state = session.state
+        gone = set(_chosen(session, self.places, self.inside, self.plane))
+        rest = tuple(one for i, one in enumerate(state.candidates) if i not in gone)
+        session.edit(replace(state, candidates=rest))
+        what = f"{len(gone)} candidates are" if len(gone) > 1 else "1 candidate is"
+        session.notice = Notice(f"{what} rejected, {len(rest)} {'are' if len(rest) != 1 else 'is'} left.")
+
+
+def _chosen(session: Session, places: Sequence[int], inside: Vertices, plane: int) -> list[int]:
+    """Return the places of the candidates that are meant. Raises PromptError when there are none."""
+    candidates = session.state.candidates
+    if session.sketching:
+        raise PromptError("The candidates are still changing.", "Wait a moment, then choose again.")
+    if not candidates:
+        raise PromptError("There are no candidates.", "Find all objects first, with U.")
+    if inside:
+        area = rasterise(Polygon(plane, inside), session.shape)
+        meant = [i for i, one in enumerate(candidates) if _share(one.mask, area) >= 0.5]
+        if not meant:
+            raise PromptError("There is no candidate inside.", "Draw around the middle of one or several.")
+        return meant
+    meant = [i for i in dict.fromkeys(places) if 0 <= i < len(candidates)]
+    if places and not meant:
+        raise PromptError(f"There is no candidate {places[0]}.", f"There are {len(candidates)}.")
+    return meant or list(range(len(candidates)))
+
+
+def _share(mask: Mask, area: Mask) -> float:
+    """Return the share of a mask that lies in another."""
+    return float(np.count_nonzero(area.dense_in(mask.box) & mask.bitmap)) / mask.area
+
+
+def _free(mask: Mask, session: Session) -> float:
+    """Return the share of a mask that no object has."""
+    there = session.labels.volume[mask.box.slices]
+    return float(np.count_nonzero(mask.bitmap & (there == 0))) / mask.area
+
+
+def _inside(mask: Mask, session: Session) -> bool:
+    stops = zip(mask.box.stop, session.shape, strict=True)
+    return min(mask.start) >= 0 and all(stop <= size for stop, size in stops)
+
+
+def _within(box: Box, where: Box) -> tuple[slice, ...]:
+    """Return a box as a part of another that holds it."""
+    pairs = zip(box.start, box.stop, where.start, strict=True)
+    return tuple(slice(a - start, b - start) for a, b, start in pairs)
+
+
+def _told(count: int, covered: int, about: str) -> str:
+    known = f" {covered} lie on committed objects and are left out." if covered else ""
+    said = f"{about} " if about else ""
+    if not count:
+        hint = "Lower the thresholds or the least size, or choose another mode in the panel Automatic."
+        return f"{said}No {'further ' if covered else ''}objects are found.{known} {hint}"
+    what = f"{count} objects are found" if count > 1 else "1 object is found"
+    how = "Click on one to keep it, right-click to reject it, or draw around several; Shift-A keeps all."
+    return f"{said}{what}.{known} {how}"

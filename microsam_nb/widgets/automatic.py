@@ -1,0 +1,233 @@
+"""The panel of automatic segmentation: how objects are found, what limits them, and what becomes of them."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ipywidgets as widgets
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import Option
+from ..session import Automatic, Change, FindAll, FitAll, Session, Setting, Spread
+from ..view import Command
+from ..view.histogram import Histogram
+from .buttons import command_button, plain_button, visible
+from .hands import Bound, Hands
+from .histogram_plot import HistogramPlot
+from .panels import title
+from .settings_form import SettingsForm
+
+#: Seconds without a change after which what is found is kept.
+_SETTLED = 0.5
+_BINS = 40
+#: The setting that is the least score, by mode.
+_SCORES = {"amg": "pred_iou", "ais": "min_score", "apg": "min_score"}
+
+
+class AutomaticPanel:
+    """Finds all objects, and shows at once what other settings would give.
+
+    ``modes``: what is written on the menu, and the mode; ``describe``: the options of a mode, in their order.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        hands: Hands,
+        modes: Sequence[tuple[str, str]],
+        describe: Callable[[str], Sequence[Option]],
+    ) -> None:
+        self._session, self._hands, self._describe = session, hands, describe
+        self._values: dict[str, Any] = {}
+        self._mode, self._chosen = "", "auto"
+        self._timer: threading.Timer | None = None
+        self._spread: Spread | None = None
+        self._closed = False
+        self._forms: dict[str, SettingsForm] = {}
+        self.mode = widgets.Dropdown(
+            options=list(modes), value="auto", description="Method", tooltip="How objects are found",
+            style={"description_width": "60px"}, layout={"width": "auto"},
+        )  # fmt: skip
+        self.mode.add_class("msam-mode")
+        self._bound = Bound(self.mode, hands, self._choose)
+        self.find = plain_button("msam-find-all", "bullseye", "Find all objects [U]", self._find, "Find all objects")
+        self.count = widgets.HTML("")
+        self.count.add_class("msam-count")
+        self.accept = command_button(
+            Command.ACCEPT_ALL, "check", "Keep all candidates as objects", hands.act, "Accept all"
+        )
+        self.reject = command_button(Command.REJECT_ALL, "times", "Reject all candidates", hands.act, "Reject all")
+        self.choose = command_button(
+            Command.CHOOSE, "check-circle-o", "Click on a candidate to keep it, right-click to reject it, draw around "
+            "several", hands.act, "Choose",
+        )  # fmt: skip
+        self.fit = plain_button(
+            "msam-fit", "sliders", "Find the settings that give your committed objects best", self._fit,
+            "Fit to my objects",
+        )  # fmt: skip
+        self.scores = HistogramPlot(hands, self._score_range)
+        self.sizes = HistogramPlot(hands, self._size_range)
+        self._histograms = (_empty(), _empty())
+        self._plots = widgets.VBox(
+            [_caption("Scores: drag the lower edge"), self.scores.figure,
+             _caption("Diameters in pixels: drag the edges"), self.sizes.figure]
+        )  # fmt: skip
+        self._form = widgets.VBox()
+        self._results = widgets.VBox([self._plots, self._form])
+        row = widgets.Box([self.accept, self.choose, self.reject, self.fit])
+        row.add_class("msam-group")
+        self.box = widgets.VBox(
+            [title("Automatic", "all objects at once"), self.mode, self.find, self.count, row, self._results]
+        )
+
+    def show(self, change: Change) -> None:
+        if change.candidates:
+            self._show_settings()
+            self._show_spread()
+        session = self._session
+        if change.candidates or change.labels is not None or change.work:
+            count = len(session.suggested)
+            self.count.value = f"{count} candidate{'s' if count != 1 else ''}" if count else ""
+            for button in (self.accept, self.reject, self.choose):
+                button.disabled = not count
+            self.fit.disabled = session.labels.count() == 0
+
+    def close(self) -> None:
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.scores.close()
+        self.sizes.close()
+        for form in self._forms.values():
+            for field in form.fields.values():
+                field.close()
+            form.box.close()
+
+    # On the screen's thread.
+
+    def _show_settings(self) -> None:
+        known: Automatic | None = self._session.state.automatic
+        visible(self._results, known is not None)
+        if known is None or self._session.sketching:
+            return
+        if known.mode != self._mode:
+            self._mode = known.mode
+            if known.mode not in self._forms:
+                self._forms[known.mode] = SettingsForm(self._describe(known.mode), self._hands, self._changed)
+            form = self._forms[known.mode]
+            self._form.children = (form.box,)
+        if self._timer is None:
+            self._values = {one.name: one.value for one in known.options}
+            self._forms[known.mode].show(self._values)
+        self._bound.show(self._chosen if self._chosen == "auto" else known.mode)
+
+    def _show_spread(self) -> None:
+        spread = self._session.spread
+        visible(self._plots, spread is not None and len(spread.areas) > 0)
+        if spread is None or not len(spread.areas) or not self._values:
+            return
+        if spread is not self._spread:
+            self._spread = spread
+            diameters = np.sqrt(spread.areas * 4 / math.pi)
+            reach = max(1.0, float(np.percentile(diameters, 99.5)) * 1.05)
+            self._histograms = (
+                _histogram(spread.scores.astype(np.float64), 0.0, 1.0), _histogram(diameters, 0.0, reach)
+            )  # fmt: skip
+        scores, sizes = self._histograms
+        self.scores.show(scores, float(self._values.get(_SCORES[self._mode], 0.0)), 1.0)
+        least, most = float(self._values["min_size"]), float(self._values["max_size"])
+        end = float(sizes.edges[-1])
+        self.sizes.show(sizes, _diameter(least), min(_diameter(most), end) if most else end)
+
+    def _choose(self, mode: str) -> None:
+        self._chosen = mode
+        self._search(mode, ())
+
+    def _changed(self, name: str, value: Any) -> None:
+        """Show what a setting gives; keep it when the hand rests."""
+        if self._values.get(name) == value or not self._mode:
+            return
+        self._values[name] = value
+        if self._forms[self._mode].options[name].costly:
+            self._search(self._mode, self._options())
+            return
+        self._search(self._mode, self._options(), final=False)
+        self._settle()
+
+    def _score_range(self, found: tuple[float, float] | None) -> None:
+        if found is None:
+            self._show_spread()
+            return
+        self._change({_SCORES[self._mode]: round(min(max(found[0], 0.0), 1.0), 3)})
+
+    def _size_range(self, found: tuple[float, float] | None) -> None:
+        if found is None:
+            self._show_spread()
+            return
+        low, high = (round(math.pi / 4 * max(0.0, one) ** 2) for one in found)
+        end = float(self._histograms[1].edges[-1])
+        self._change({"min_size": low, "max_size": 0 if found[1] >= end * 0.99 else max(1, high)})
+
+    def _change(self, values: dict[str, Any]) -> None:
+        if not self._mode:
+            return
+        self._values.update(values)
+        self._forms[self._mode].show(values)
+        self._search(self._mode, self._options(), final=False)
+        self._settle()
+
+    def _settle(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = threading.Timer(_SETTLED, lambda: self._hands.post(self._keep))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _keep(self) -> None:
+        self._timer = None
+        if not self._closed:
+            self._search(self._mode, self._options())
+
+    def _search(self, mode: str, options: tuple[Setting, ...], *, final: bool = True) -> None:
+        self._hands.handle(FindAll(mode, options, final))
+
+    def _options(self) -> tuple[Setting, ...]:
+        return tuple(Setting(name, value) for name, value in self._values.items())
+
+    # Buttons: these callbacks only queue.
+
+    def _find(self) -> None:
+        def find() -> None:
+            same = self._chosen in ("auto", self._mode) and bool(self._mode)
+            self._search(self._mode if same else self._chosen, self._options() if same else ())
+
+        self._hands.post(find)
+
+    def _fit(self) -> None:
+        def fit() -> None:
+            self._hands.handle(FitAll(self._mode or self._chosen, self._options()))
+
+        self._hands.post(fit)
+
+
+def _diameter(area: float) -> float:
+    return math.sqrt(max(0.0, area) * 4 / math.pi)
+
+
+def _histogram(values: NDArray[np.float64], low: float, high: float) -> Histogram:
+    counts, edges = np.histogram(values, _BINS, (low, high))
+    return Histogram(counts.astype(np.int64), edges.astype(np.float64))
+
+
+def _empty() -> Histogram:
+    return Histogram(np.zeros(1, np.int64), np.array([0.0, 1.0]))
+
+
+def _caption(text: str) -> widgets.HTML:
+    out = widgets.HTML(text)
+    out.add_class("msam-hint")
+    return out
