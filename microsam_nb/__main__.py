@@ -1,13 +1,14 @@
-"""The command line: python -m microsam_nb lab | info | embed | prompt | train-embedded."""
+"""The command line: python -m microsam_nb lab | info | embed | segment | prompt | train-embedded."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     info.set_defaults(run=_info)
 
     _add_embed(commands)
+    _add_segment(commands)
     _add_prompt(commands)
 
     train = commands.add_parser("train-embedded", help="train the embedded model from scratch")
@@ -143,6 +145,174 @@ def _add_embed(commands: Any) -> None:
     embed.add_argument("--batch", type=int, metavar="N", help="encode N together (default: 1 on a CPU, 8 on a GPU)")
     embed.add_argument("-q", "--quiet", action="store_true", help="no progress bar, only errors")
     embed.set_defaults(run=_embed)
+
+
+def _add_segment(commands: Any) -> None:
+    segment = commands.add_parser(
+        "segment",
+        help="find all objects of images and volumes, and write them as labels",
+        description="Find all objects of images, volumes and movies. Images that have a result are skipped; one that "
+        "was begun is gone on with. The planes of a volume (axes zyx) are joined to 3D objects, the frames of a movie "
+        "are not.",
+        epilog="Exit codes: 0 everything is segmented, 1 some images failed, 2 the command is wrong, 130 interrupted. "
+        "Settings that are not given are those that suit the model.",
+    )
+    segment.add_argument("images", nargs="+", metavar="INPUT", help="image, zarr folder, folder of images, or pattern")
+    segment.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="LABELS_OR_FOLDER",
+        help="for one image NAME.tif or NAME.zarr (for what does not fit the memory); otherwise a folder in which "
+        "every image gets its own STEM.tif",
+    )
+    segment.add_argument("--zarr", action="store_true", help="in a folder, write STEM.zarr instead of STEM.tif")
+    segment.add_argument("--mode", default="auto", help="auto, amg, ais or apg (default: auto, what suits the model)")
+    segment.add_argument(
+        "-m", "--model", default="nano", help="a name from 'info', or a checkpoint file (default: nano)"
+    )
+    segment.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    segment.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: auto)")
+    segment.add_argument(
+        "-e", "--embeddings", metavar="STORE_OR_FOLDER",
+        help="use, and complete, the stores that 'embed' made; what the model finds is kept there as well",
+    )  # fmt: skip
+    segment.add_argument("--tile", nargs=2, type=int, metavar=("H", "W"), help="cut planes into tiles of H x W pixels")
+    segment.add_argument("--halo", nargs=2, type=int, metavar=("H", "W"), help="pixels seen around a tile")
+    segment.add_argument("--batch", type=int, metavar="N", help="answer N prompts together (amg, apg)")
+    segment.add_argument("--axes", default="", help="yx, yxc, zyx, tyx, zyxc or tyxc, where the guess is wrong")
+    segment.add_argument("--key", default="", help="which array of a zarr group (default: the only one, or the finest)")
+    segment.add_argument("--overwrite", action="store_true", help="also images that have a result")
+    segment.add_argument("--no-stitch", action="store_true", help="leave the planes of a volume as they are")
+    segment.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no table, only errors")
+    from .engine.automatic.settings import KINDS
+
+    known: dict[str, Any] = {}
+    for mode, kind in KINDS.items():
+        group = segment.add_argument_group(f"settings of {mode}")
+        for one in kind.describe():
+            if one.name not in known:
+                _add_option(group, one)
+            known[one.name] = one
+    from .engine.automatic.stitch import StitchSettings
+
+    group = segment.add_argument_group("joining the planes of volumes")
+    for one in StitchSettings.describe():
+        _add_option(group, one, "stitch_")
+    segment.set_defaults(run=_segment, settings=tuple(known))
+
+
+def _add_option(group: Any, one: Any, prefix: str = "") -> None:
+    """Add an option of the command line for a setting; left out it is None."""
+    from enum import Enum
+
+    flag, unit = f"--{one.name.replace('_', '-')}", f" in {one.unit}" if one.unit else ""
+    about = f"{one.help} (from {one.low:g} to {one.high:g}{unit})" if one.kind in (int, float) else one.help
+    about = about.replace("%", "%%")
+    if one.kind is bool:
+        group.add_argument(flag, dest=prefix + one.name, action=argparse.BooleanOptionalAction, help=about)
+    elif issubclass(one.kind, Enum):
+        choices = [str(member.value) for member in one.kind]
+        group.add_argument(flag, dest=prefix + one.name, choices=choices, help=about)
+    else:
+        group.add_argument(flag, dest=prefix + one.name, type=one.kind, metavar="N", help=about)
+
+
+def _segment(options: argparse.Namespace) -> int:
+    from .annotators.segment_files import Job, Segmented, segment_file
+    from .core import SettingsError
+    from .engine.automatic.stitch import StitchSettings
+    from .engine.load import load_model
+    from .files.inputs import find_images, name_results
+
+    if options.batch is not None and options.batch < 1:
+        raise SettingsError(f"{options.batch} prompts cannot be answered together.", "Give --batch 1 or more.")
+    if options.halo and not options.tile:
+        raise SettingsError("There is a halo without tiles.", "Give --tile as well, or leave --halo out.")
+    options.auto_tile = False
+    tiling = _tiling(options)
+    joined = {
+        one.name: value
+        for one in StitchSettings.describe()
+        if (value := getattr(options, f"stitch_{one.name}")) is not None
+    }
+    stitching = None if options.no_stitch else StitchSettings(**joined)
+    paths = find_images(options.images)
+    output = Path(options.output)
+    ending = ".zarr" if options.zarr else ".tif"
+    single = output.suffix.lower() in (".tif", ".tiff", ".zarr")
+    if single and len(paths) > 1:
+        raise SettingsError(f"{output} is one file for {len(paths)} images.", "Name a folder with -o.")
+    if not single and output.suffix.lower() in (".png", ".jpg", ".jpeg", ".npy", ".h5"):
+        raise SettingsError(f"Labels cannot be written as {output.suffix}.", "Use .tif, .zarr, or a folder.")
+    names = name_results(paths)
+    places = [output] if single else [output / f"{name}{ending}" for name in names]
+    for path, place in zip(paths, places, strict=True):
+        if place.exists() and path.exists() and place.resolve() == path.resolve():
+            raise FileError(f"{place} is the image itself.", "Choose another name or folder for the labels.")
+    stores = [options.embeddings] if single or not options.embeddings else None
+    if stores is None:
+        stores = [f"{options.embeddings.rstrip('/')}/{name}.zarr" for name in names]
+    stores = stores * (len(paths) if stores == [None] else 1)
+    chosen = {name: value for name in options.settings if (value := getattr(options, name)) is not None}
+    model = load_model(options.model, options.device, precision=options.precision)
+    job = Job(model, options.mode, chosen, stitching, tiling, options.batch, options.axes, options.key)
+    # What is wrong with the command is said before the first image.
+    mode, settings = str(options.mode), job.settings
+    if not single:
+        output.mkdir(parents=True, exist_ok=True)
+    rows: list[Segmented | tuple[Path, str]] = []
+    failed = 0
+    for path, place, store in zip(paths, places, stores, strict=True):
+        if place.exists() and not options.overwrite:
+            rows.append((path, "skipped: there is a result"))
+            continue
+        try:
+            with _bar(path.name, options.quiet) as told:
+                rows.append(segment_file(path, place, job, store, told))
+        except MicrosamError as error:
+            failed += 1
+            rows.append((path, "failed"))
+            print(f"microsam-nb: {path}: {error}", file=sys.stderr)  # noqa: T201
+        except KeyboardInterrupt:
+            print("\nStopped. Run the same command to go on.", file=sys.stderr)  # noqa: T201
+            return 130
+    if not options.quiet:
+        _print_table(rows, f"{model.spec.label}, {type(settings).__name__}, mode {mode}")
+    return 1 if failed else 0
+
+
+@contextlib.contextmanager
+def _bar(name: str, quiet: bool) -> Iterator[Callable[[Any], None]]:
+    """A progress bar that follows what is told."""
+    from tqdm import tqdm
+
+    bar = tqdm(desc=name, disable=True if quiet else None)
+
+    def told(step: Any) -> None:
+        if step.note:
+            print(f"microsam-nb: {name}: {step.note}", file=sys.stderr)  # noqa: T201
+        if bar.total != step.total or bar.unit != step.unit:
+            bar.reset(step.total or None)
+            bar.unit = step.unit
+        bar.update(step.done - bar.n)
+
+    with bar:
+        yield told
+
+
+def _print_table(rows: Sequence[Any], title: str) -> None:
+    """Print what became of every image."""
+    print(f"{title}\n\n{'image':<40}{'planes':>7}{'size':>14}{'objects':>9}{'seconds':>9}  labels")  # noqa: T201
+    for row in rows:
+        if isinstance(row, tuple):
+            print(f"{row[0].name[:39]:<40}{row[1]}")  # noqa: T201
+            continue
+        planes, height, width = row.shape
+        size = f"{height} x {width}"
+        print(  # noqa: T201
+            f"{row.path.name[:39]:<40}{planes:>7}{size:>14}{row.objects:>9}{row.seconds:>9.1f}  {row.output}"
+        )
 
 
 def _lab(options: argparse.Namespace) -> int:

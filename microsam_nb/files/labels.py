@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tifffile
@@ -10,6 +12,9 @@ from numpy.typing import NDArray
 
 from ..core import FileError
 from .replacing import check_writable, replacing
+
+#: Side of the tiles of large label images.
+_TILE = 512
 
 
 def write_labels(path: Path, labels: NDArray[np.uint32]) -> None:
@@ -23,6 +28,30 @@ def write_labels(path: Path, labels: NDArray[np.uint32]) -> None:
     with replacing(path) as part:
         # Without photometric, 3 or 4 planes would be stored as the channels of one colour picture.
         tifffile.imwrite(part, small, photometric="minisblack", compression="zlib", metadata={"axes": axes})
+
+
+def write_label_planes(path: Path, labels: Any) -> None:
+    """Write one plane of labels (y, x) of any size, such as a zarr array, as a tiled TIFF (uint32, BigTIFF).
+
+    Only a row of tiles is in memory. The file is written under a temporary name and renamed. Raises FileError.
+    """
+    _check_name(path)
+    height, width = labels.shape
+
+    def tiles() -> Iterator[NDArray[np.uint32]]:
+        for y in range(0, height, _TILE):
+            row = np.asarray(labels[y : y + _TILE], np.uint32)
+            for x in range(0, width, _TILE):
+                tile = np.zeros((_TILE, _TILE), np.uint32)
+                part = row[:, x : x + _TILE]
+                tile[: part.shape[0], : part.shape[1]] = part
+                yield tile
+
+    with replacing(path) as part:
+        tifffile.imwrite(
+            part, tiles(), shape=(height, width), dtype=np.uint32, tile=(_TILE, _TILE), bigtiff=True,
+            photometric="minisblack", compression="zlib", metadata={"axes": "YX"},
+        )  # fmt: skip
 
 
 def check_labels_path(path: Path) -> None:

@@ -66,16 +66,13 @@ class AutomaticPanel:
             "several", hands.act, "Choose",
         )  # fmt: skip
         self.fit = plain_button(
-            "msam-fit", "sliders", "Find the settings that give your committed objects best", self._fit,
+            "msam-fit-settings", "sliders", "Find the settings that give your committed objects best", self._fit,
             "Fit to my objects",
         )  # fmt: skip
         self.scores = HistogramPlot(hands, self._score_range)
         self.sizes = HistogramPlot(hands, self._size_range)
         self._histograms = (_empty(), _empty())
-        self._plots = widgets.VBox(
-            [_caption("Scores: drag the lower edge"), self.scores.figure,
-             _caption("Diameters in pixels: drag the edges"), self.sizes.figure]
-        )  # fmt: skip
+        self._plots = widgets.VBox()
         self._form = widgets.VBox()
         self._results = widgets.VBox([self._plots, self._form])
         row = widgets.Box([self.accept, self.choose, self.reject, self.fit])
@@ -139,9 +136,13 @@ class AutomaticPanel:
             )  # fmt: skip
         scores, sizes = self._histograms
         self.scores.show(scores, float(self._values.get(_SCORES[self._mode], 0.0)), 1.0)
-        least, most = float(self._values["min_size"]), float(self._values["max_size"])
-        end = float(sizes.edges[-1])
-        self.sizes.show(sizes, _diameter(least), min(_diameter(most), end) if most else end)
+        self.sizes.show(sizes, *self._shown_sizes())
+        if not self._plots.children:
+            # A range that is set while its plot is hidden would not be drawn.
+            self._plots.children = (
+                _caption("Scores: drag the lower edge"), self.scores.figure,
+                _caption("Diameters in pixels: drag the edges"), self.sizes.figure,
+            )  # fmt: skip
 
     def _choose(self, mode: str) -> None:
         self._chosen = mode
@@ -159,18 +160,33 @@ class AutomaticPanel:
         self._settle()
 
     def _score_range(self, found: tuple[float, float] | None) -> None:
-        if found is None:
+        name = _SCORES.get(self._mode, "")
+        old = float(self._values.get(name, 0.0)), 1.0
+        low = None if found is None else _dragged(found, old, self._histograms[0])[0]
+        if low is None:
             self._show_spread()
-            return
-        self._change({_SCORES[self._mode]: round(min(max(found[0], 0.0), 1.0), 3)})
+        else:
+            self._change({name: round(min(max(low, 0.0), 1.0), 3)})
 
     def _size_range(self, found: tuple[float, float] | None) -> None:
-        if found is None:
-            self._show_spread()
-            return
-        low, high = (round(math.pi / 4 * max(0.0, one) ** 2) for one in found)
         end = float(self._histograms[1].edges[-1])
-        self._change({"min_size": low, "max_size": 0 if found[1] >= end * 0.99 else max(1, high)})
+        old = self._shown_sizes()
+        low, high = (None, None) if found is None else _dragged(found, old, self._histograms[1])
+        new: dict[str, Any] = {}
+        if low is not None:
+            new["min_size"] = round(math.pi / 4 * max(0.0, low) ** 2)
+        if high is not None:
+            new["max_size"] = 0 if high >= end * 0.99 else max(1, round(math.pi / 4 * high**2))
+        if new:
+            self._change(new)
+        else:
+            self._show_spread()
+
+    def _shown_sizes(self) -> tuple[float, float]:
+        """Return the least and the largest diameter, as they are drawn."""
+        least, most = float(self._values.get("min_size", 0)), float(self._values.get("max_size", 0))
+        end = float(self._histograms[1].edges[-1])
+        return min(_diameter(least), end), min(_diameter(most), end) if most else end
 
     def _change(self, values: dict[str, Any]) -> None:
         if not self._mode:
@@ -212,6 +228,16 @@ class AutomaticPanel:
             self._hands.handle(FitAll(self._mode or self._chosen, self._options()))
 
         self._hands.post(fit)
+
+
+def _dragged(
+    found: tuple[float, float], old: tuple[float, float], histogram: Histogram
+) -> tuple[float | None, float | None]:
+    """Return the ends of a range that were dragged, None for those that stayed where they are drawn."""
+    # The browser gives back what it was given, rounded to pixels of the plot.
+    reach = float(histogram.edges[-1] - histogram.edges[0]) / 100
+    low, high = (None if abs(new - known) < reach else new for new, known in zip(found, old, strict=True))
+    return low, high
 
 
 def _diameter(area: float) -> float:

@@ -88,33 +88,39 @@ def test_find_choose_correct_and_save_all_objects(open_notebook, lab):
     # All others; one of the new objects is corrected, and committed again under its number.
     screen.canvas.focus()
     screen.press("Shift+a")
-    left, committed = found(screen)
+    _, committed = found(screen)
     assert committed > after_lasso[1]
     kept = labels(book)
     assert np.array_equal(kept[before > 0], before[before > 0]), "committed objects were changed"
     screen.shot("automatic-accepted")
-    label, y, x = book.kernel(
-        "l = max(annotator.session.labels, key=annotator.session.labels.area)\n"
-        "m = annotator.session.labels.mask(l)\n"
-        "ys, xs = np.nonzero(m.bitmap[0])\n"
-        "[l, int(ys[len(ys) // 2]) + m.start[1] + 0.5, int(xs[len(ys) // 2]) + m.start[2] + 0.5]"
+    label, y, x, v, u = book.kernel(
+        "from scipy import ndimage\n"
+        "volume = annotator.labels\n"
+        "around = np.argwhere(ndimage.binary_erosion(volume == 0, iterations=4))\n"
+        "l = max(annotator.session.labels)\n"
+        "inside = np.argwhere(ndimage.binary_erosion(volume == l, iterations=1))\n"
+        "y, x = inside[len(inside) // 2].tolist()\n"
+        "v, u = around[np.argmin(((around - (y, x)) ** 2).sum(1))].tolist()\n"
+        "[l, y + 0.5, x + 0.5, v + 0.5, u + 0.5]"
     )
     screen.press("v")
     screen.click(y, x)
     screen.press("i")
     screen.press("w")
-    area = int((kept == label).sum())
-    screen.drag("stroke", (y, x), (min(250.0, y + 25), x))
+    screen.drag("stroke", (y, x), (v, u))
     screen.press("c")
     screen.wait()
     corrected = labels(book)
-    assert (corrected == label).sum() != area or left
+    assert corrected[int(v), int(u)] == label
+    assert (corrected == label).sum() > (kept == label).sum()
     screen.press("Control+z")
+    assert labels(book)[int(v), int(u)] == 0
+    screen.press("Control+Shift+z")
     screen.press("Control+s")
     screen.says("saved")
     screen.wait()
     saved = [tifffile.imread(path) for path in Path(lab.work).glob("*_labels.tif")]
-    assert any(np.array_equal(one, labels(book)) for one in saved)
+    assert any(np.array_equal(one, corrected) for one in saved)
     assert all(one.max() > 10 for one in saved)
 
 
@@ -129,7 +135,7 @@ def test_settings_are_fitted_to_a_few_objects(open_notebook):
     screen.canvas.focus()
     for index in (0, 3, 6):
         screen.click(*middle_of_candidate(screen, index))
-    book.page.locator("button.msam-fit").first.click()
+    book.page.locator("button.msam-fit-settings").first.click()
     screen.says("Fitted: mean IoU with your objects")
     screen.shot("automatic-fitted")
     assert found(screen)[1] == 3
@@ -152,6 +158,7 @@ def test_a_search_can_be_stopped_and_another_method_chosen(open_notebook):
     assert found(screen) == [0, 0]
     book.page.locator("button.msam-find-all").first.click()
     screen.says("objects are found")
+    found(screen)
     assert book.kernel("annotator.session.state.automatic.mode") == "amg"
     assert found(screen)[0] > 10
     screen.shot("automatic-grid-found")

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import zarr
@@ -23,9 +25,14 @@ from zarr.codecs import ZstdCodec
 
 from ...core import StoreError
 from ..store.key import EmbeddingKey
-from ..store.place import Place, cannot_write, find_place
+from ..store.place import OURS, Place, cannot_write, find_place
 from .answers import Answers
+from .distances import typical_size
+from .peer_state import find_amg_state, read_amg_state, read_is_state
 from .proposals import Proposals
+
+_Result = TypeVar("_Result")
+_log = logging.getLogger("microsam_nb")
 
 _GROUP, _ABOUT, _DONE, _FORMAT = "automatic", "microsam_nb", "done", 1
 #: Memory for results of expensive stages, in bytes; older ones are read again, or computed again without a place.
@@ -44,16 +51,27 @@ class PlaneMaps:
 class Kept:
     """The results of one store's planes; see the module. Safe to share between threads."""
 
-    def __init__(self, key: EmbeddingKey, place: Place | None = None, budget: int = BUDGET) -> None:
-        self._key, self._place, self._budget = key, place, budget
+    def __init__(
+        self, key: EmbeddingKey, place: Place | None = None, budget: int = BUDGET, peer: Path | None = None
+    ) -> None:
+        self._key, self._place, self._budget, self._peer = key, place, budget, peer
         self._recent: OrderedDict[tuple[str, int, str], Any] = OrderedDict()
+        self._refused: set[int] = set()
         self._lock = threading.Lock()
         self._group = None if place is None else _open(place, key)
 
     @classmethod
     def at(cls, where: str | os.PathLike[str] | None, key: EmbeddingKey) -> Kept:
-        """Keep results in a folder, as that of an embedding store, or with None in memory only. Raises StoreError."""
-        return cls(key, None if where is None else find_place(where, writing=True))
+        """Keep results in a folder, as that of an embedding store, or with None in memory only. Raises StoreError.
+
+        In a cache of micro-sam nothing is written; the states of its automatic segmentation are read, where there are
+        some that belong to the image.
+        """
+        if where is None:
+            return cls(key)
+        if _is_peer(Path(where)):
+            return cls(key, peer=Path(where))
+        return cls(key, find_place(where, writing=True))
 
     def maps(self, plane: int, zoom: float) -> PlaneMaps | None:
         """Return the distance maps of a plane at a zoom, if they are known."""
@@ -64,7 +82,13 @@ class Kept:
                 raise ValueError(f"maps of shape {maps.shape}")
             return PlaneMaps(maps, None if about["size"] is None else float(about["size"]))
 
-        found: PlaneMaps | None = self._get("maps", plane, {"zoom": round(zoom, 6)}, read)
+        about = {"zoom": round(zoom, 6)}
+        found: PlaneMaps | None = self._get("maps", plane, about, read)
+        if found is None and self._peer is not None:
+            maps = self._from_peer(lambda folder, index: _peer_maps(folder, self._key.shape[1:], index), plane)
+            if maps is not None:
+                found = PlaneMaps(maps.astype(np.float16), typical_size([maps]))
+                self._remember(("maps", plane, _name(about)), found)
         return found
 
     def put_maps(self, plane: int, zoom: float, found: PlaneMaps) -> None:
@@ -78,6 +102,12 @@ class Kept:
             return float(known["floor"]), Proposals.from_arrays(_arrays(group), plane)
 
         found: tuple[float, Proposals] | None = self._get("grid", plane, about, read)
+        if found is None and self._peer is not None and about.get("points_per_side") == 32:
+            every = self._from_peer(lambda folder, index: _peer_grid(folder, self._key.shape[1:], index, plane), plane)
+            if every is not None:
+                # It has kept every mask.
+                found = 0.0, every
+                self._remember(("grid", plane, _name(about)), found)
         return found[1] if found is not None and found[0] <= floor else None
 
     def put_grid(self, plane: int, about: Mapping[str, Any], floor: float, found: Proposals) -> None:
@@ -97,6 +127,17 @@ class Kept:
         """Keep the answers to automatic prompts in a plane."""
         arrays = found.to_arrays(self._key.shape[1:], plane)
         self._put("answers", plane, {"zoom": round(zoom, 6)}, found, arrays, {})
+
+    def _from_peer(self, read: Callable[[Path, int | None], _Result | None], plane: int) -> _Result | None:
+        """Return what micro-sam has kept of a plane, None without any; what is refused is said once."""
+        assert self._peer is not None
+        try:
+            return read(self._peer, plane if self._key.stacked else None)
+        except StoreError as error:
+            if plane not in self._refused:
+                self._refused.add(plane)
+                _log.warning("%s It is computed again.", error)
+            return None
 
     def _get(self, kind: str, plane: int, about: Mapping[str, Any], read: Any) -> Any:
         name = _name(about)
@@ -140,6 +181,25 @@ class Kept:
             used = sum(map(_bytes, self._recent.values()))
             while used > self._budget and len(self._recent) > 1:
                 used -= _bytes(self._recent.popitem(last=False)[1])
+
+
+def _is_peer(folder: Path) -> bool:
+    """Whether a folder is a cache of embeddings that micro-sam made."""
+    try:
+        attributes = zarr.open_group(folder, mode="r", use_consolidated=False).attrs
+    except Exception:  # noqa: BLE001 - what cannot be opened will be said by whoever writes
+        return False
+    return "input_size" in attributes and OURS not in attributes
+
+
+def _peer_maps(folder: Path, size: tuple[int, int], index: int | None) -> NDArray[np.float32] | None:
+    path = folder / "is_state.h5"
+    return read_is_state(path, size, index) if path.is_file() else None
+
+
+def _peer_grid(folder: Path, size: tuple[int, int], index: int | None, plane: int) -> Proposals | None:
+    path = find_amg_state(folder, index)
+    return None if path is None else read_amg_state(path, size, plane)
 
 
 def _open(place: Place, key: EmbeddingKey) -> zarr.Group:

@@ -39,7 +39,7 @@ def settings_for(model: Model, mode: Mode | str = Mode.AUTO) -> AutomaticSetting
 
 #: Chosen on the validation split.
 NANO: dict[Mode, AutomaticSettings] = {
-    Mode.AMG: GridSettings(pred_iou=0.8, stability=0.8, min_size=25),
+    Mode.AMG: GridSettings(pred_iou=0.5, stability=0.7, box_nms=0.4, crop_nms=0.4, min_size=25),
     Mode.AIS: DistanceSettings(),
     Mode.APG: PromptSettings(min_score=0.75),
 }
