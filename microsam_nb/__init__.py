@@ -1,6 +1,7 @@
 """Segment Anything for Microscopy in a notebook.
 
-``annotate_2d(image)`` opens an annotator. Everything is loaded when it is first used.
+``annotate_2d(image)`` opens an annotator, ``segment(image)`` finds all objects without one. Everything is loaded
+when it is first used.
 """
 
 from __future__ import annotations
@@ -12,11 +13,18 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .annotators.annotate_2d import annotate_2d
+    from .engine.automatic.run import segment
+    from .engine.automatic.tuning import tune
     from .engine.load import load_model
 
-_DOORS = {"annotate_2d": ".annotators.annotate_2d", "load_model": ".engine.load"}
+_DOORS = {
+    "annotate_2d": ".annotators.annotate_2d",
+    "load_model": ".engine.load",
+    "segment": ".engine.automatic.run",
+    "tune": ".engine.automatic.tuning",
+}
 
-__all__ = ["__version__", "annotate_2d", "load_model"]
+__all__ = ["__version__", "annotate_2d", "load_model", "segment", "tune"]
 
 
 def __getattr__(name: str) -> Any:

@@ -16,7 +16,7 @@ from ..engine.automatic.settings import AutomaticSettings, mode_of, settings_wit
 from ..engine.automatic.tuning import tuning
 from ..engine.models import Model
 from ..engine.store import EmbeddingStore
-from ..session import Action, Automatic, Chosen, Fit, SegmentAll, Setting, Sketched, Suggested, Work, Working
+from ..session import Action, Automatic, Fit, SegmentAll, Setting, Sketched, Suggested, Surveyed, Work, Working
 from .compute import compute
 
 #: Seconds between two reports of progress.
@@ -42,7 +42,7 @@ class AutomaticService:
         yield from self._prepare(segmenter, request.plane, settings)
         if request.final:
             scores, areas = compute.call(lambda: segmenter.spread(request.plane, settings))
-            yield Chosen(tuple(scores.tolist()), tuple(areas.tolist()))
+            yield Surveyed(tuple(scores.tolist()), tuple(areas.tolist()))
         found = compute.call(lambda: segmenter.candidates(request.plane, settings))
         if request.final:
             yield Suggested(request.ticket, tuple(found), _automatic(settings))
@@ -62,7 +62,7 @@ class AutomaticService:
         (result,) = results
         best = result.settings
         scores, areas = compute.call(lambda: segmenter.spread(request.plane, best))
-        yield Chosen(tuple(scores.tolist()), tuple(areas.tolist()))
+        yield Surveyed(tuple(scores.tolist()), tuple(areas.tolist()))
         found = compute.call(lambda: segmenter.candidates(request.plane, best))
         about = f"Fitted: mean IoU with your objects {result.best.score:.2f}, before {result.start.score:.2f}."
         yield Suggested(request.ticket, tuple(found), _automatic(best), about)

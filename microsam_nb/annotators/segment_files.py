@@ -33,6 +33,8 @@ from ..files.volumes import open_image
 
 #: Memory for embeddings of images that are gone through once, in bytes.
 _BUDGET = 128 << 20
+#: Pixels of a plane from which on it is gone through block by block, which needs less memory, where that is possible.
+_WIDE = 16 << 20
 #: Side of the chunks of labels on disk.
 _CHUNK = 1024
 
@@ -96,7 +98,8 @@ def segment_file(
     if tiling is None and not job.model.is_nano:
         tiling = choose_tiling(image.shape, job.model)
     store = open_store(embeddings, job.model, image, tiling, budget=_BUDGET)
-    if image.large:
+    wide = image.shape[1] * image.shape[2] > _WIDE and image.shape[0] == 1 and type(settings) is DistanceSettings
+    if image.large or wide:
         objects = _large(image, store, output, job, settings, told)
     elif image.shape[0] > 1:
         objects = _volume(image, store, output, job, settings, embeddings, told)

@@ -16,8 +16,8 @@ from ..session import Automatic, Change, FindAll, FitAll, Session, Setting, Spre
 from ..view import Command
 from ..view.histogram import Histogram
 from .buttons import command_button, plain_button, visible
+from .closing import close_tree
 from .hands import Bound, Hands
-from .histogram_plot import HistogramPlot
 from .panels import title
 from .settings_form import SettingsForm
 
@@ -41,6 +41,8 @@ class AutomaticPanel:
         modes: Sequence[tuple[str, str]],
         describe: Callable[[str], Sequence[Option]],
     ) -> None:
+        from .histogram_plot import HistogramPlot
+
         self._session, self._hands, self._describe = session, hands, describe
         self._values: dict[str, Any] = {}
         self._mode, self._chosen = "", "auto"
@@ -97,12 +99,12 @@ class AutomaticPanel:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
-        self.scores.close()
-        self.sizes.close()
+        for plot in (self.scores, self.sizes):
+            plot.close()
+            # Before the first result it is no child of the box, nor are the forms of other methods.
+            close_tree(plot.figure)
         for form in self._forms.values():
-            for field in form.fields.values():
-                field.close()
-            form.box.close()
+            close_tree(form.box)
 
     # On the screen's thread.
 

@@ -32,9 +32,11 @@ from microsam_nb.core import (
 )
 from microsam_nb.core.raster import stroke
 from microsam_nb.session import (
+    AcceptCandidates,
     AddBox,
     AddPoint,
     AddPrompt,
+    Automatic,
     Cancel,
     Channel,
     Clear,
@@ -45,6 +47,7 @@ from microsam_nb.session import (
     Erase,
     Failed,
     Fill,
+    FindAll,
     Glimpsed,
     Improve,
     LayerName,
@@ -54,6 +57,7 @@ from microsam_nb.session import (
     Predict,
     Predicted,
     Redo,
+    RejectCandidates,
     RemovePrompt,
     ReplacePrompt,
     Segment,
@@ -66,12 +70,14 @@ from microsam_nb.session import (
     SetLive,
     SetOverlap,
     SetPolarity,
+    Setting,
     SetTool,
     SetView,
     ShowAsModel,
     Split,
     State,
     Suggest,
+    Suggested,
     TakeCandidate,
     Tool,
     Undo,
@@ -481,6 +487,44 @@ class Annotating(RuleBasedStateMachine):
             after = self.here.state
             assert after.proposals == (before.candidates[index],)
             assert len(after.candidates) == len(before.candidates) - 1
+
+    @rule(places=numbers)
+    def accept(self, places):
+        before = self.here
+        volume, rest, label = before.labels.copy(), [], before.state.next_id
+        chosen = [i for i in dict.fromkeys(places) if i < len(before.state.candidates)]
+        chosen = chosen if places else list(range(len(before.state.candidates)))
+        kept = set()
+        for i in chosen:
+            mask = before.state.candidates[i].mask.dense(SHAPE)
+            free = mask & (volume == 0)
+            if 2 * free.sum() >= mask.sum():
+                volume[free], label = label, label + 1
+                kept.add(i)
+        rest = tuple(one for i, one in enumerate(before.state.candidates) if i not in kept)
+        assert self.step(AcceptCandidates(places)) == bool(kept)
+        if kept:
+            assert np.array_equal(self.here.labels, volume)
+            assert self.here.state.candidates == rest
+            assert self.here.state.next_id == label
+
+    @rule(places=numbers)
+    def reject(self, places):
+        before = self.here.state.candidates
+        gone = [i for i in places if i < len(before)] if places else range(len(before))
+        if self.step(RejectCandidates(places)):
+            assert self.here.state.candidates == tuple(one for i, one in enumerate(before) if i not in gone)
+
+    @rule(found=answers, plane=planes)
+    def find_all(self, found, plane):
+        """Nothing that was found is kept before it is asked for, and then once."""
+        before = self.here.labels
+        (request,) = self.session.handle(FindAll("ais")).requests
+        new = Suggested(request.ticket, found, Automatic("ais", (Setting("min_size", 2.0),)))
+        assert self.step(new)
+        free = [one for one in found if one.mask.area]
+        free = [one for one in free if 2 * (one.mask.dense(SHAPE) & (before == 0)).sum() >= one.mask.area]
+        assert self.here.state.candidates == tuple(free)
 
     # Walking and looking.
 

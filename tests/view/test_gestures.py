@@ -5,6 +5,7 @@ import pytest
 
 from microsam_nb.core import BoxPrompt, Candidate, Ellipse, Mask, MaskPrompt, Point, Polygon, PromptError, Scribble
 from microsam_nb.session import (
+    AcceptCandidates,
     AddBox,
     AddPoint,
     AddPrompt,
@@ -16,6 +17,7 @@ from microsam_nb.session import (
     Layers,
     Merge,
     Paint,
+    RejectCandidates,
     RemovePrompt,
     ReplacePrompt,
     Select,
@@ -255,3 +257,20 @@ def test_another_tool_leaves_the_polygon():
     made.send(Press("down", Tool.POINT, 200, 200))
     made.send(Press("up", Tool.POINT, 200, 200))
     assert made.send(Press("Enter", Tool.POLYGON)) is None
+
+
+def test_the_choose_tool_keeps_and_rejects_candidates():
+    near = Candidate(Mask((0, 10, 10), np.ones((1, 4, 4), bool)), 0.5, "ais")
+    wide = Candidate(Mask((0, 0, 0), np.ones((1, 30, 30), bool)), 0.9, "ais")
+    state = replace(State(candidates=(wide, near)), browsing=Browsing(tool=Tool.CHOOSE))
+
+    def nothing(*_):
+        return 0
+
+    assert action_for(Click(11, 11), state, nothing) == AcceptCandidates((1,)), "the smaller one is meant"
+    assert action_for(Click(11, 11, button=2), state, nothing) == RejectCandidates((1,))
+    assert action_for(Click(25, 25), state, nothing) == AcceptCandidates((0,))
+    assert action_for(Click(50, 50), state, nothing) is None
+    line = ((0.0, 0.0), (0.0, 20.0), (20.0, 20.0))
+    assert action_for(Stroke(line), state, nothing) == AcceptCandidates((), line, 0)
+    assert action_for(Stroke(line, button=2), state, nothing) == RejectCandidates((), line, 0)

@@ -20,7 +20,7 @@ from .browsing import (
 )
 from .committing import Commit
 from .editing import Redo, Undo
-from .finding import AcceptCandidates, Chosen, FindAll, FitAll, RejectCandidates, Sketched, Suggested
+from .finding import AcceptCandidates, FindAll, FitAll, RejectCandidates, Sketched, Suggested, Surveyed
 from .former import OnlyBox
 from .objects import Delete, Describe, LoadLabels, Merge, Split
 from .painting import Erase, Fill, Paint
@@ -45,7 +45,7 @@ __all__ = [
     "AddPoint",
     "AddPrompt",
     "Cancel",
-    "Chosen",
+    "Surveyed",
     "Clear",
     "Commit",
     "Delete",

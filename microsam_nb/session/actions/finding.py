@@ -118,8 +118,8 @@ class Sketched(Action):
         return True
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Chosen(Action):
+@dataclass(frozen=True, slots=True)
+class Surveyed(Action):
     """What an automatic segmentation had to choose from: predicted scores in 0..1, and areas in pixels."""
 
     scores: tuple[float, ...]
