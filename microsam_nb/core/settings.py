@@ -12,9 +12,6 @@ from typing import Any, Self
 
 from .errors import SettingsError
 
-#: What stands for a switch in a text.
-_WORDS = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
-
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -77,18 +74,13 @@ class Settings:
 
     @classmethod
     def parse(cls, pairs: Iterable[str]) -> Self:
-        """Make settings from texts such as "steps=3000"; numbers, yes and no. Raises SettingsError."""
-        known = {one.name: one for one in cls.describe() if one.kind in (int, float, bool)}
+        """Make settings from texts such as "steps=3000"; numbers only. Raises SettingsError."""
+        known = {one.name: one for one in cls.describe() if one.kind in (int, float)}
         values: dict[str, Any] = {}
         for pair in pairs:
             name, _, text = pair.partition("=")
             if name not in known:
                 raise SettingsError(f"There is no setting {name!r}.", f"Use one of: {', '.join(known)}.")
-            if known[name].kind is bool:
-                if text.lower() not in _WORDS:
-                    raise SettingsError(f"{pair!r} is neither yes nor no.", f"Write {name}=yes or {name}=no.")
-                values[name] = _WORDS[text.lower()]
-                continue
             try:
                 values[name] = known[name].kind(text)
             except ValueError as error:

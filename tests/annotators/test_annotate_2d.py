@@ -16,8 +16,8 @@ import tifffile
 
 from microsam_nb import annotate_2d
 from microsam_nb.annotators import base
-from microsam_nb.annotators.annotate_2d import model_choices
-from microsam_nb.annotators.base import Annotator
+from microsam_nb.annotators.annotate_2d import _MODES, _options, model_choices
+from microsam_nb.annotators.base import Annotator, Methods
 from microsam_nb.annotators.settings import AnnotatorSettings
 from microsam_nb.core import FileError, Image, ImageError, LabelError, ModelError, Overlap, ProjectError, SettingsError
 from microsam_nb.session import AddPoint, Commit, Delete, Describe, LayerName, LoadModel, Predict, Select, SetLive, Tool
@@ -41,7 +41,7 @@ def opened():
 @pytest.fixture
 def annotator(drawn_image, disks, opened):
     """An annotator on drawn discs with the fake engine and without project."""
-    one = Annotator(drawn_image, disks(drawn_image.shape, radius=5), None)
+    one = Annotator(drawn_image, disks(drawn_image.shape, radius=5), None, methods=Methods(_MODES, _options))
     opened(one)
     one.wait()
     return one
@@ -104,6 +104,12 @@ def press(annotator, command):
     """Use the control of a command, wherever it is: a button, or in the panel of layers."""
     if command in annotator._toolbar.buttons:
         annotator._toolbar.buttons[command].click()
+        return
+    if command in (Command.ACCEPT_ALL, Command.REJECT_ALL):
+        annotator._panels.switches["Automatic"].click()
+        annotator.wait()
+        panel = annotator._panels.made["Automatic"]
+        (panel.accept if command is Command.ACCEPT_ALL else panel.reject).click()
         return
     if not annotator._panels.is_open("Layers"):
         annotator._panels.switches["Layers"].click()
