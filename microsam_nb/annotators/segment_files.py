@@ -97,7 +97,7 @@ def segment_file(
     tiling = job.tiling
     if tiling is None and not job.model.is_nano:
         tiling = choose_tiling(image.shape, job.model)
-    store = open_store(embeddings, job.model, image, tiling, budget=_BUDGET)
+    store = open_store(embeddings, job.model, image, tiling, budget=_BUDGET, keep=False)
     wide = image.shape[1] * image.shape[2] > _WIDE and image.shape[0] == 1 and type(settings) is DistanceSettings
     if image.large or wide:
         objects = _large(image, store, output, job, settings, told)

@@ -16,6 +16,7 @@ from .status import Status
 from .still import Still
 from .style import style_sheet
 from .toolbar import Toolbar
+from .tuning_plot import plot_tuning
 
 __all__ = [
     "AutomaticPanel",
@@ -36,5 +37,6 @@ __all__ = [
     "Toolbar",
     "close_tree",
     "gesture_of",
+    "plot_tuning",
     "style_sheet",
 ]

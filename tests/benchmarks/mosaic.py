@@ -47,7 +47,8 @@ def main() -> None:
         peak = watch(run, seconds)
         progress = options.folder / "labels.zarr.part" / "progress.json"
         block = json.loads(progress.read_text())["state"].get("block", {}) if progress.exists() else {}
-        ended = "finished" if run.returncode == 0 else f"killed: {block.get('done')} of {block.get('total')} blocks done"
+        came = f"{block.get('done')} of {block.get('total')} blocks"
+        ended = "finished" if run.returncode == 0 else f"killed, {came} done"
         print(f"{time.perf_counter() - start:.0f} s, peak {peak / 2**20:.0f} MB, {ended}", flush=True)
         if run.returncode == 0:
             break

@@ -59,7 +59,6 @@ def main() -> None:
         print("| " + " | ".join([*cells, *(f"{one:.3f}" for one in scores)]) + " |", flush=True)
 
 
-
 def joined(planes):
     return [stitch(planes, settings) for settings in JOINED.values()]
 

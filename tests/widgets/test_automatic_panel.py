@@ -170,3 +170,18 @@ def test_undo_brings_the_settings_back(panel):
     panel.desk.session.handle(Undo())
     assert panel._forms["ais"].fields["foreground"].value == 0.5
     assert panel.count.value == "3 candidates"
+
+
+def test_a_search_for_settings_is_plotted():
+    from microsam_nb.engine.automatic.tuning import Trial, Tuning
+    from microsam_nb.widgets import close_tree, plot_tuning
+
+    trials = tuple(
+        Trial(DistanceSettings(foreground=f, min_score=m), f * (1 - m)) for f in (0.3, 0.5) for m in (0.0, 0.5)
+    )
+    found = Tuning(("foreground", "min_score"), trials, trials[0], 2)
+    box = plot_tuning(found)
+    assert [one.marks[0].x.tolist() for one in box.children] == [[0.3, 0.5], [0.0, 0.5]]
+    assert box.children[0].marks[0].y.tolist() == [0.3, 0.5]
+    assert box.children[1].axes[0].label == "min score"
+    close_tree(box)

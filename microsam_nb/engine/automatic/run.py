@@ -22,6 +22,9 @@ from .settings import AutomaticSettings, Mode, settings_with
 from .stitch import StitchSettings
 from .volumes import join_planes, segment_planes
 
+#: Memory for embeddings of planes and tiles in work, in bytes.
+_BUDGET = 256 << 20
+
 
 def segment(
     image: Image | NDArray[np.generic],
@@ -48,7 +51,8 @@ def segment(
     chosen = settings_with(settings if settings is not None else settings_for(loaded, mode), options)
     if store is None:
         tiles = tiling if tiling is not None or loaded.is_nano else choose_tiling(whole.shape, loaded)
-        store = open_store(None, loaded, whole, tiles)
+        # Of a volume every plane is needed once.
+        store = open_store(None, loaded, whole, tiles, keep=whole.shape[0] == 1, budget=_BUDGET)
     # What the model finds in the planes of a volume is needed once.
     segmenter = Segmenter(loaded, store, Kept(store.key, budget=1) if whole.shape[0] > 1 else None)
     out = np.zeros(whole.shape, np.uint32)

@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...core import LabelError
+from ..store.shelf import Item
 from .gaps import close_gaps
 from .segmenter import Progress, Segmenter
 from .settings import AutomaticSettings
 from .stitch import Stitching, StitchSettings
+
+#: Planes that a GPU encodes together.
+_TOGETHER = 8
 
 
 class Planes(Protocol):
@@ -39,15 +43,28 @@ def segment_planes(
         raise LabelError(f"Labels of shape {tuple(out.shape)} do not fit {shape}.", "Give labels of the image's shape.")
     done = set() if done is None else done
     yield Progress(len(done), shape[0], "planes")
+    encoded = 0
     for plane in range(shape[0]):
         if plane in done:
             continue
+        if plane >= encoded:
+            encoded = _encode_ahead(segmenter, plane)
         for step in segmenter.prepare(plane, settings):
             if step.note:
                 yield Progress(len(done), shape[0], "planes", step.note)
         out[plane] = segmenter.labels(plane, settings)
         done.add(plane)
         yield Progress(len(done), shape[0], "planes")
+
+
+def _encode_ahead(segmenter: Segmenter, plane: int) -> int:
+    """Encode the next planes together, where that is quicker; return the first that is not encoded."""
+    model, store = segmenter.model, segmenter.store
+    if model.is_nano or model.device.type == "cpu" or store.tiling is not None:
+        return plane + 1
+    end = min(store.shape[0], plane + _TOGETHER)
+    store.fill([Item(one) for one in range(plane, end)])
+    return end
 
 
 def join_planes(planes: Planes, settings: StitchSettings, out: Planes | None = None) -> Iterator[Progress]:

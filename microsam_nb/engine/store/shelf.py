@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ...core import StoreError
+
 Features = NDArray[np.floating[Any]]
 
 
@@ -43,6 +45,28 @@ class Shelf(Protocol):
 
     def finish(self, signature: Callable[[], str]) -> None:
         """Mark the store as complete; ``signature`` reads the whole image for its hash. Raises StoreError."""
+
+
+class ForgettingShelf:
+    """Keeps nothing: what was used lately is remembered by the store, the rest is computed again."""
+
+    writable = False
+    complete = False
+
+    def refresh(self) -> None:
+        """There is nothing to notice."""
+
+    def has(self, item: Item) -> bool:
+        return False
+
+    def read(self, item: Item) -> Features:
+        raise StoreError(f"Plane {item.plane}, tile {item.tile} is not kept.", "Compute it again.")
+
+    def write(self, item: Item, features: Features) -> None:
+        """Nothing is kept."""
+
+    def finish(self, signature: Callable[[], str]) -> None:
+        """It is never complete."""
 
 
 class MemoryShelf:

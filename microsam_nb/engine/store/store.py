@@ -20,7 +20,7 @@ from .layout import ZarrShelf
 from .opening import open_shelf
 from .place import find_place
 from .recent import Recent
-from .shelf import Item, MemoryShelf, Shelf
+from .shelf import ForgettingShelf, Item, MemoryShelf, Shelf
 from .source import Source
 
 #: Memory for embeddings used lately, in bytes; 256 planes of vit_b.
@@ -225,12 +225,14 @@ def open_store(
     half: bool = False,
     budget: int = BUDGET,
     verify: bool = False,
+    keep: bool = True,
 ) -> EmbeddingStore:
     """Open the embeddings of ``image`` by ``model``, or begin them, without computing any.
 
     ``where`` is a folder, a .zip file, an address such as "s3://bucket/name", or None for memory. Without model and
     image a store is only read. ``half`` stores new features as float16, half the size, but not for micro-sam.
-    ``budget`` bounds the memory for recently used embeddings, in bytes. A cache of micro-sam is read, never changed.
+    ``budget`` bounds the memory for recently used embeddings, in bytes; with ``keep`` False a store in memory keeps no
+    others, for images that are gone through once. A cache of micro-sam is read, never changed.
 
     The image is recognised by a sample of its pixels; ``verify`` compares all of them with a complete store. Raises
     StoreError when the store belongs to another image, model, tiling or contrast, or cannot be read.
@@ -244,7 +246,7 @@ def open_store(
         return EmbeddingStore(shelf.key, shelf, None, budget)
     key, source = EmbeddingKey.of(image, model, tiling), Source(model, image, tiling)
     if where is None:
-        return EmbeddingStore(key, MemoryShelf(half), source, budget)
+        return EmbeddingStore(key, MemoryShelf(half) if keep else ForgettingShelf(), source, budget)
     shelf = open_shelf(find_place(where, writing=True), key, model, half)
     store = EmbeddingStore(key, shelf, source, budget)
     size = math.prod(image.pixels.shape) * image.pixels.dtype.itemsize
