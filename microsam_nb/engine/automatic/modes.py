@@ -41,7 +41,7 @@ def settings_for(model: Model, mode: Mode | str = Mode.AUTO) -> AutomaticSetting
 NANO: dict[Mode, AutomaticSettings] = {
     Mode.AMG: GridSettings(pred_iou=0.5, stability=0.7, box_nms=0.4, crop_nms=0.4, min_size=25),
     Mode.AIS: DistanceSettings(),
-    Mode.APG: PromptSettings(min_score=0.75),
+    Mode.APG: PromptSettings(min_score=0.5),
 }
 
 

@@ -7,6 +7,7 @@ Every answer is kept by its prompt, so that moving a threshold asks only what wa
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from .answers import Answers, Asked, Found, proposals_of
 from .batches import Batches
 from .distances import Smooth, flooded
 from .proposals import Proposals
-from .select import suppress_masks
+from .select import common, suppress_masks
 from .settings import PromptOf, PromptSettings
 from .views import View, views
 
@@ -151,10 +152,38 @@ def _chosen(
     return [choose(model, own, [one], size) for own, one in zip(gathered, answers, strict=True)]
 
 
-def proposals(answers: Answers, wanted: Sequence[Asked], size: tuple[int, int], plane: int) -> Proposals:
-    """Return the answers to some prompts, each once."""
-    found = [answers.found[one] for one in dict.fromkeys(wanted)]
-    return proposals_of([one for one in found if one.mask.area], size, plane)
+def proposals(
+    answers: Answers,
+    wanted: Sequence[Asked],
+    size: tuple[int, int],
+    plane: int,
+    settings: PromptSettings,
+    foreground: NDArray[np.floating],
+) -> Proposals:
+    """Return the answers to some prompts, each once.
+
+    What was asked with a region has a second opinion: the score counts times the mean of ``foreground`` (y, x) in the
+    region, and the region stays where the answer is not trusted, or is another object.
+    """
+    found = []
+    for one in dict.fromkeys(wanted):
+        answered = answers.found[one]
+        if one.region is None:
+            if answered.mask.area:
+                found.append(answered)
+            continue
+        _, rows, columns = one.region.box.slices
+        sure = float(foreground[rows, columns][one.region.bitmap[0]].mean(dtype=np.float64))
+        trusted = answered.score >= settings.trust and _alike(answered.mask, one.region)
+        mask = answered.mask if trusted else one.region
+        found.append(replace(answered, mask=mask, score=answered.score * sure))
+    return proposals_of(found, size, plane)
+
+
+def _alike(one: Mask, other: Mask) -> bool:
+    """Whether two masks have an IoU above one half."""
+    shared = common(one, other)
+    return 2 * shared > one.area + other.area - shared
 
 
 def choose_masks(found: Proposals, settings: PromptSettings) -> Proposals:

@@ -126,11 +126,7 @@ class Segmenter:
         if isinstance(settings, GridSettings):
             return choose(_needed(self._grid(plane, settings), plane), settings)
         assert isinstance(settings, PromptSettings)
-        wanted = self._expected(plane, settings)
-        answers = self.kept.answers(plane, self._zoom(settings))
-        if any(one not in answers.found for one in wanted):
-            raise _unprepared(plane)
-        return choose_masks(proposals(answers, wanted, self.store.shape[1:], plane), settings)
+        return choose_masks(self._answered(plane, settings), settings)
 
     def spread(self, plane: int, settings: AutomaticSettings) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Return scores in 0..1 and areas in pixels, both (n,), of what limits of score and size choose from.
@@ -140,8 +136,7 @@ class Segmenter:
         if isinstance(settings, GridSettings):
             whole = _needed(self._grid(plane, settings), plane)
         elif isinstance(settings, PromptSettings):
-            wanted = self._expected(plane, settings)
-            whole = proposals(self.kept.answers(plane, self._zoom(settings)), wanted, self.store.shape[1:], plane)
+            whole = self._answered(plane, settings)
         else:
             maps = _needed(self._maps(plane, settings), plane)
             parts = self._smoothed(plane, maps, settings)
@@ -151,6 +146,14 @@ class Segmenter:
             there = areas > 0
             return (sums[there] / areas[there]).clip(0, 1).astype(np.float32), areas[there]
         return whole.scores.clip(0, 1), whole.areas
+
+    def _answered(self, plane: int, settings: PromptSettings) -> Proposals:
+        wanted = self._expected(plane, settings)
+        answers = self.kept.answers(plane, self._zoom(settings))
+        if any(one not in answers.found for one in wanted):
+            raise _unprepared(plane)
+        foreground = _needed(self._maps(plane, settings), plane).maps[0]
+        return proposals(answers, wanted, self.store.shape[1:], plane, settings, foreground)
 
     @property
     def zoom(self) -> float | None:

@@ -91,6 +91,12 @@ class PromptSettings(DistanceSettings):
         PromptOf.REGION,
         "Told of an object: its deepest point, the box that it fills, both, or the region that the distances give it.",
     )
+    trust: float = option(
+        0.8,
+        "An answer to a region takes its place where the predicted quality is at least this.",
+        low=0.0,
+        high=1.0,
+    )
     multimask: bool = option(False, "Of a lone point, take the best of several answers instead of the single one.")
     refine: bool = option(False, "Ask once more, with the box of the first answer.")
     nms: float = option(0.9, "Of masks that overlap more than this, one is kept.", low=0.0, high=1.0)
