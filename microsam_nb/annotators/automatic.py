@@ -45,7 +45,7 @@ class AutomaticService:
             yield Surveyed(tuple(scores.tolist()), tuple(areas.tolist()))
         found = compute.call(lambda: segmenter.candidates(request.plane, settings))
         if request.final:
-            yield Suggested(request.ticket, tuple(found), _automatic(settings))
+            yield Suggested(request.ticket, tuple(found), _automatic(settings, model))
         else:
             yield Sketched(request.ticket, tuple(found))
 
@@ -65,7 +65,7 @@ class AutomaticService:
         yield Surveyed(tuple(scores.tolist()), tuple(areas.tolist()))
         found = compute.call(lambda: segmenter.candidates(request.plane, best))
         about = f"Fitted: mean IoU with your objects {result.best.score:.2f}, before {result.start.score:.2f}."
-        yield Suggested(request.ticket, tuple(found), _automatic(best), about)
+        yield Suggested(request.ticket, tuple(found), _automatic(best, model), about)
 
     def _prepare(self, segmenter: Segmenter, plane: int, settings: AutomaticSettings) -> Iterator[Action]:
         about = (segmenter, plane, mode_of(settings), tuple(settings.costly().items()))
@@ -143,9 +143,9 @@ def _settings(model: Model, mode: str, options: tuple[Setting, ...]) -> Automati
     return settings_with(own, {one.name: one.value for one in options if one.name in known})
 
 
-def _automatic(settings: AutomaticSettings) -> Automatic:
+def _automatic(settings: AutomaticSettings, model: Model) -> Automatic:
     options = tuple(Setting(one.name, _plain(getattr(settings, one.name))) for one in settings.describe())
-    return Automatic(str(mode_of(settings)), options)
+    return Automatic(str(mode_of(settings)), options, model.spec.label)
 
 
 def _plain(value: Any) -> float | bool | str:

@@ -356,7 +356,7 @@ class Controls:
             self._queue.commit()
         elif command is Command.FIND:
             self._guard(self._extra.get(command, bool))
-            self._handle(FindAll.again(self.session.state))
+            self._handle(FindAll.again(self.session.state, self.session.model))
         elif command in (Command.NEXT, Command.PREVIOUS):
             self._go(1 if command is Command.NEXT else -1)
         elif command is Command.CLOSER:

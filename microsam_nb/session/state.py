@@ -105,10 +105,11 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Automatic:
-    """How the candidates were found: the mode ("amg", "ais" or "apg") and all its settings."""
+    """How the candidates were found: the mode ("amg", "ais" or "apg"), all its settings, and by which model."""
 
     mode: str
     options: tuple[Setting, ...] = ()
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -220,7 +220,8 @@ class AutomaticPanel:
 
     def _find(self) -> None:
         def find() -> None:
-            same = self._chosen in ("auto", self._mode) and bool(self._mode)
+            known = self._session.state.automatic
+            same = known is not None and known.model == self._session.model and self._chosen in ("auto", self._mode)
             self._search(self._mode if same else self._chosen, self._options() if same else ())
 
         self._hands.post(find)

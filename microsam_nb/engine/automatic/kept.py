@@ -179,8 +179,11 @@ class Kept:
             self._recent[key] = found
             self._recent.move_to_end(key)
             used = sum(map(_bytes, self._recent.values()))
-            while used > self._budget and len(self._recent) > 1:
-                used -= _bytes(self._recent.popitem(last=False)[1])
+            # What else is known of the same plane is needed together with it.
+            for old in [one for one in self._recent if one[1] != key[1]]:
+                if used <= self._budget:
+                    break
+                used -= _bytes(self._recent.pop(old))
 
 
 def _is_peer(folder: Path) -> bool:

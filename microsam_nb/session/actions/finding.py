@@ -36,11 +36,12 @@ class FindAll(Action):
     step: ClassVar[bool] = False
 
     @classmethod
-    def again(cls, state: State) -> Self:
-        """Find them the way the last ones were found."""
-        if state.automatic is None:
+    def again(cls, state: State, model: str = "") -> Self:
+        """Find them the way the last ones were found; another ``model`` has settings of its own."""
+        known = state.automatic
+        if known is None:
             return cls()
-        return cls(state.automatic.mode, state.automatic.options)
+        return cls(known.mode, known.options if model in ("", known.model) else ())
 
     def apply(self, session: Session) -> None:
         session.seek(session.state.browsing.plane, self.mode, self.options, self.final)
