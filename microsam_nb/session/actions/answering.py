@@ -89,8 +89,9 @@ class Embedded(Action):
 
     def apply(self, session: Session) -> None:
         session.work = None
-        if session.state.candidates:
-            # What there is to do with those has been said.
+        complaint = session.notice.error and session.notice.text != session.recovered
+        if session.state.candidates or complaint:
+            # What there is to do has been said.
             return
         count, session.returned = session.returned, 0
         kept = (
