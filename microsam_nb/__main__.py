@@ -221,6 +221,8 @@ def _add_option(group: Any, one: Any, prefix: str = "") -> None:
 def _segment(options: argparse.Namespace) -> int:
     from .annotators.segment_files import Job, Segmented, segment_file
     from .core import SettingsError
+    from .engine.automatic.maps import check_decoder
+    from .engine.automatic.settings import needs_decoder
     from .engine.automatic.stitch import StitchSettings
     from .engine.load import load_model
     from .files.inputs import find_images, name_results
@@ -259,6 +261,8 @@ def _segment(options: argparse.Namespace) -> int:
     job = Job(model, options.mode, chosen, stitching, tiling, options.batch, options.axes, options.key)
     # What is wrong with the command is said before the first image.
     mode, settings = str(options.mode), job.settings
+    if needs_decoder(settings):
+        check_decoder(model)
     if not single:
         output.mkdir(parents=True, exist_ok=True)
     rows: list[Segmented | tuple[Path, str]] = []

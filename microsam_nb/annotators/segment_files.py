@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,10 @@ from zarr.codecs import ZstdCodec
 from ..core import FileError, Image, SettingsError
 from ..engine.automatic.kept import Kept
 from ..engine.automatic.large import Block, segment_large
-from ..engine.automatic.maps import Scale
+from ..engine.automatic.maps import Scale, check_decoder
 from ..engine.automatic.modes import settings_for
 from ..engine.automatic.segmenter import Progress, Segmenter
-from ..engine.automatic.settings import AutomaticSettings, DistanceSettings, Mode, mode_of, settings_with
+from ..engine.automatic.settings import AutomaticSettings, DistanceSettings, Mode, mode_of, needs_decoder, settings_with
 from ..engine.automatic.stitch import StitchSettings
 from ..engine.automatic.volumes import join_planes, segment_planes
 from ..engine.models import Model
@@ -87,8 +89,8 @@ def segment_file(
     appears as a whole. ``embeddings``: a store that is used and completed. Raises MicrosamError.
     """
     if output.suffix == ".zarr":
-        if output.exists() and not (output / "zarr.json").is_file():
-            raise FileError(f"{output} is there, and no zarr array.", "Choose another name.")
+        if output.exists() and not _is_array(output):
+            raise FileError(f"{output} is there, and holds no labels.", "Choose another name.")
     else:
         check_labels_path(output)
     start = time.perf_counter()
@@ -97,6 +99,8 @@ def segment_file(
     tiling = job.tiling
     if tiling is None and not job.model.is_nano:
         tiling = choose_tiling(image.shape, job.model)
+    if needs_decoder(settings):
+        check_decoder(job.model)
     store = open_store(embeddings, job.model, image, tiling, budget=_BUDGET, keep=False)
     wide = image.shape[1] * image.shape[2] > _WIDE and image.shape[0] == 1 and type(settings) is DistanceSettings
     if image.large or wide:
@@ -110,10 +114,11 @@ def segment_file(
         labels = segmenter.labels(0, settings)
         objects = int(labels.max(initial=0))
         if output.suffix == ".zarr":
-            part = _part(output)
-            made = _array(part, image.shape if image.axes[0] in "zt" else image.shape[1:])
-            made[...] = labels
-            _finish_zarr(part, output)
+            part, stacked = output.with_name(f"{output.name}.part"), image.axes[0] in "zt"
+            with _writing(part):
+                made = _array(part, image.shape if stacked else image.shape[1:])
+                made[...] = labels[None] if stacked else labels
+                _finish_zarr(part, output)
         else:
             write_labels(output, labels[None] if image.axes[0] in "zt" else labels)
     return Segmented(path, output, image.shape, objects, time.perf_counter() - start, str(mode_of(settings)))
@@ -129,7 +134,7 @@ def _volume(
     told: Callable[[Progress], object],
 ) -> int:
     """Segment planes into a folder beside the output, then join them."""
-    with _work(output, image, store, job, settings) as work:
+    with _writing(output), _work(output, image, store, job, settings) as work:
         planes = work.labels(image.shape)
         done = {int(plane) for plane in work.state.get("planes", [])}
         # What the model found in a plane is needed once; what has to be kept for longer lies beside the embeddings.
@@ -174,7 +179,7 @@ def _large(
         )
     if image.shape[0] > 1:
         raise SettingsError("Volumes of such large planes are not possible.", "Segment the planes as single images.")
-    with _work(output, image, store, job, settings) as work:
+    with _writing(output), _work(output, image, store, job, settings) as work:
         labels = work.labels(image.shape[1:])
         known = work.state.get("block")
         begun = None if known is None else Block(**{**known, "scale": Scale(**known["scale"])})
@@ -233,8 +238,11 @@ class _work:
     def labels(self, shape: tuple[int, ...]) -> Any:
         """Return the labels, zeros at first."""
         where = self.folder / "labels"
-        if (where / "zarr.json").is_file():
+        if _is_array(where):
             return zarr.open_array(where, mode="r+")
+        # What was done has gone with the labels that are missing.
+        self.state = {}
+        self.save()
         return _array(where, shape)
 
     def save(self, **state: Any) -> None:
@@ -245,7 +253,8 @@ class _work:
         new.replace(self.folder / "progress.json")
 
     def done(self) -> None:
-        """Remove the folder."""
+        """Remove the folder, first of all what says that something is done."""
+        (self.folder / "progress.json").unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
@@ -257,8 +266,27 @@ def _array(where: Path, shape: tuple[int, ...]) -> Any:
     )  # fmt: skip
 
 
-def _part(output: Path) -> Path:
-    return output.with_name(f"{output.name}.part")
+def _is_array(folder: Path) -> bool:
+    """Whether a folder holds a zarr array of labels."""
+    try:
+        return bool(zarr.open_array(folder, mode="r").dtype.kind in "ui")
+    except Exception:  # noqa: BLE001 - whatever it is, it holds no labels
+        return False
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    """Say what is wrong with the disk or the folder."""
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        raise FileError(
+            f"{output} cannot be written ({error.strerror or error}).",
+            "Free some space and run it again: what is done is kept."
+            if full
+            else "Choose a folder that you may write to.",
+        ) from error
 
 
 def _finish_zarr(made: Path, output: Path) -> None:

@@ -51,7 +51,9 @@ class Peer:
         }
 
     def models(self):
-        return get_predictor_and_decoder("vit_b", self.folder / "vit_b_crafted.pt", device="cpu")
+        predictor, decoder = get_predictor_and_decoder("vit_b", self.folder / "vit_b_crafted.pt", device="cpu")
+        # micro-sam leaves it in training mode, where an image is normalised by its own statistics.
+        return predictor, decoder.eval()
 
     def once(self, made):
         """Return what is prepared before the first run."""

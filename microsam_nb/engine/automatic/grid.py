@@ -66,8 +66,9 @@ def find_by_grid(
         def answer(some: Sequence[Point], view: View = view, embedding: Embedding = embedding) -> Proposals:
             return _answer(model, view, embedding, np.array(some), store.shape[1:], plane, floor)
 
+        end = done + len(points)
         for found in batches.run([*map(tuple, points.tolist())], answer):
-            done = min(total, done + batches.size)
+            done = min(end, done + batches.size)
             yield done, total, found
     if not total:
         yield 0, 0, Proposals.none(store.shape[1:], plane)

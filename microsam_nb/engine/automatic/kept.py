@@ -71,7 +71,9 @@ class Kept:
             return cls(key)
         if _is_peer(Path(where)):
             return cls(key, peer=Path(where))
-        return cls(key, find_place(where, writing=True))
+        place = find_place(where, writing=True)
+        # A packed store is only read: its results stay in memory.
+        return cls(key, place if place.writable else None)
 
     def maps(self, plane: int, zoom: float) -> PlaneMaps | None:
         """Return the distance maps of a plane at a zoom, if they are known."""
@@ -102,7 +104,7 @@ class Kept:
             return float(known["floor"]), Proposals.from_arrays(_arrays(group), plane)
 
         found: tuple[float, Proposals] | None = self._get("grid", plane, about, read)
-        if found is None and self._peer is not None and about.get("points_per_side") == 32:
+        if found is None and self._peer is not None and _as_peer(about):
             every = self._from_peer(lambda folder, index: _peer_grid(folder, self._key.shape[1:], index, plane), plane)
             if every is not None:
                 # It has kept every mask.
@@ -193,6 +195,11 @@ def _is_peer(folder: Path) -> bool:
     except Exception:  # noqa: BLE001 - what cannot be opened will be said by whoever writes
         return False
     return "input_size" in attributes and OURS not in attributes
+
+
+def _as_peer(about: Mapping[str, Any]) -> bool:
+    """Whether a grid is the one that micro-sam has by default: its state does not say which."""
+    return about.get("points_per_side") == 32 and not about.get("crop_layers")
 
 
 def _peer_maps(folder: Path, size: tuple[int, int], index: int | None) -> NDArray[np.float32] | None:

@@ -20,7 +20,7 @@ from ..models import Model
 from ..store import EmbeddingStore
 from ..tiling import Tiling, Window
 from .distances import flooded, kept, smooth
-from .maps import Scale, check_decoder, find_scale, plane_maps
+from .maps import Scale, check_decoder, find_scale, fitting, plane_maps
 from .settings import DistanceSettings
 from .volumes import Planes
 
@@ -64,7 +64,9 @@ def segment_large(
         raise LabelError(f"Labels of shape {tuple(out.shape)} do not fit {size}.", "Give labels of the plane's shape.")
     if begun is None:
         scale = Scale(1.0, None)
-        for scale in find_scale(model, store, plane):  # noqa: B007 - the last one counts
+        if settings.diameter > 0:
+            scale = Scale(fitting(model, settings.diameter) if model.is_nano else 1.0, settings.diameter)
+        for scale in () if settings.diameter > 0 else find_scale(model, store, plane):  # noqa: B007 - the last one counts
             pass
         begun = Block(0, 0, 0, scale, block)
     scale, block = begun.scale, begun.block

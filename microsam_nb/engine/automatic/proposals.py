@@ -117,6 +117,8 @@ class Proposals:
         areas = np.asarray(found["areas"], np.int64)
         scores, stability = (np.asarray(found[name], np.float32) for name in ("scores", "stability"))
         windows = np.asarray(found["windows"], np.int32).reshape(-1, 4)
+        if any(one.ndim != 1 for one in (areas, scores, stability)):
+            raise ValueError("scores and areas are no plain lists")
         if not len(boxes) == len(areas) == len(scores) == len(stability) == len(windows):
             raise ValueError("the lists of masks, scores and windows differ in length")
         bits = tuple(np.split(whole, ends[:-1])) if len(ends) else ()

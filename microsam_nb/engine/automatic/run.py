@@ -53,6 +53,7 @@ def segment(
         tiles = tiling if tiling is not None or loaded.is_nano else choose_tiling(whole.shape, loaded)
         # Of a volume every plane is needed once.
         store = open_store(None, loaded, whole, tiles, keep=whole.shape[0] == 1, budget=_BUDGET)
+    store.check(loaded, whole)
     # What the model finds in the planes of a volume is needed once.
     segmenter = Segmenter(loaded, store, Kept(store.key, budget=1) if whole.shape[0] > 1 else None)
     out = np.zeros(whole.shape, np.uint32)

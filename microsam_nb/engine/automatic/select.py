@@ -89,7 +89,7 @@ def painted(masks: Sequence[Mask], shape: tuple[int, int], *, larger_first: bool
     # Painted over by whoever comes later.
     order = np.argsort(areas if larger_first else -areas, kind="stable")
     labels = np.zeros(shape, np.uint32)
-    for i in order:
+    for i in order[areas[order] > 0]:
         _, y, x = masks[i].start
         bitmap = masks[i].bitmap[0]
         labels[y : y + bitmap.shape[0], x : x + bitmap.shape[1]][bitmap] = i + 1

@@ -136,6 +136,11 @@ def mode_of(settings: Settings) -> Mode:
     )
 
 
+def needs_decoder(settings: AutomaticSettings) -> bool:
+    """Whether settings are of a mode that needs an instance decoder."""
+    return mode_of(settings) is not Mode.AMG
+
+
 def settings_with(settings: AutomaticSettings, options: Mapping[str, Any]) -> AutomaticSettings:
     """Return settings of which some are changed; numbers and words may come from a form or a command line.
 

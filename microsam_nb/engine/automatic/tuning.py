@@ -82,14 +82,18 @@ class Tuning:
         return out
 
     def __str__(self) -> str:
-        values = ", ".join(f"{name}={getattr(self.settings, name):g}" for name in self.names)
+        values = ", ".join(f"{name}={_shown(getattr(self.settings, name))}" for name in self.names)
         return f"{values}: {self.metric} {self.best.score:.3f} instead of {self.start.score:.3f}, {self.images} images"
 
     def _repr_html_(self) -> str:
         head = "".join(f"<th>{name}</th>" for name in (*self.names, self.metric))
-        lines = ["".join(f"<td>{value:.3g}</td>" for value in row.values()) for row in self.rows()[:20]]
+        lines = ["".join(f"<td>{_shown(value)}</td>" for value in row.values()) for row in self.rows()[:20]]
         body = "".join(f"<tr>{line}</tr>" for line in lines)
         return f"<p>{self}</p><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def tune(
