@@ -221,8 +221,9 @@ def _add_option(group: Any, one: Any, prefix: str = "") -> None:
 def _segment(options: argparse.Namespace) -> int:
     from .annotators.segment_files import Job, Segmented, segment_file
     from .core import SettingsError
+    from .engine.automatic.batches import is_out_of_memory
     from .engine.automatic.maps import check_decoder
-    from .engine.automatic.settings import needs_decoder
+    from .engine.automatic.settings import mode_of, needs_decoder
     from .engine.automatic.stitch import StitchSettings
     from .engine.load import load_model
     from .files.inputs import find_images, name_results
@@ -238,6 +239,8 @@ def _segment(options: argparse.Namespace) -> int:
         for one in StitchSettings.describe()
         if (value := getattr(options, f"stitch_{one.name}")) is not None
     }
+    if options.no_stitch and joined:
+        raise SettingsError(f"--no-stitch leaves {', '.join(joined)} without use.", "Leave one of them out.")
     stitching = None if options.no_stitch else StitchSettings(**joined)
     paths = find_images(options.images)
     output = Path(options.output)
@@ -252,15 +255,17 @@ def _segment(options: argparse.Namespace) -> int:
     for path, place in zip(paths, places, strict=True):
         if place.exists() and path.exists() and place.resolve() == path.resolve():
             raise FileError(f"{place} is the image itself.", "Choose another name or folder for the labels.")
-    stores = [options.embeddings] if single or not options.embeddings else None
-    if stores is None:
-        stores = [f"{options.embeddings.rstrip('/')}/{name}.zarr" for name in names]
-    stores = stores * (len(paths) if stores == [None] else 1)
+    given = options.embeddings.rstrip("/") if options.embeddings else ""
+    stores: list[str | None] = [f"{given}/{name}.zarr" if given else None for name in names]
+    if given.endswith((".zarr", ".zip")):
+        if len(paths) > 1:
+            raise SettingsError(f"{given} is one store for {len(paths)} images.", "Name a folder of stores with -e.")
+        stores = [given]
     chosen = {name: value for name in options.settings if (value := getattr(options, name)) is not None}
     model = load_model(options.model, options.device, precision=options.precision)
     job = Job(model, options.mode, chosen, stitching, tiling, options.batch, options.axes, options.key)
     # What is wrong with the command is said before the first image.
-    mode, settings = str(options.mode), job.settings
+    settings = job.settings
     if needs_decoder(settings):
         check_decoder(model)
     if not single:
@@ -278,11 +283,18 @@ def _segment(options: argparse.Namespace) -> int:
             failed += 1
             rows.append((path, "failed"))
             print(f"microsam-nb: {path}: {error}", file=sys.stderr)  # noqa: T201
+        except (MemoryError, RuntimeError) as error:
+            # One image that is too large, or a library that gives up, must not keep the others from being done.
+            failed += 1
+            rows.append((path, "failed"))
+            why = "The memory does not suffice. Use --tile, a smaller model, or -o NAME.zarr for a volume."
+            said = why if is_out_of_memory(error) else f"{error.__class__.__name__}: {error}"
+            print(f"microsam-nb: {path}: {said}", file=sys.stderr)  # noqa: T201
         except KeyboardInterrupt:
             print("\nStopped. Run the same command to go on.", file=sys.stderr)  # noqa: T201
             return 130
     if not options.quiet:
-        _print_table(rows, f"{model.spec.label}, {type(settings).__name__}, mode {mode}")
+        _print_table(rows, f"{model.spec.label}, mode {mode_of(settings)}")
     return 1 if failed else 0
 
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from ..core import SettingsError, StoreError
 from ..engine.automatic import Kept, Progress, Segmenter, Tuning
+from ..engine.automatic.grid import FLOOR
 from ..engine.automatic.modes import mode_for, settings_for
-from ..engine.automatic.settings import AutomaticSettings, mode_of, settings_with
+from ..engine.automatic.settings import AutomaticSettings, GridSettings, mode_of, settings_with
 from ..engine.automatic.tuning import tuning
 from ..engine.models import Model
 from ..engine.store import EmbeddingStore
@@ -42,7 +43,7 @@ class AutomaticService:
         yield from self._prepare(segmenter, request.plane, settings)
         if request.final:
             scores, areas = compute.call(lambda: segmenter.spread(request.plane, settings))
-            yield Surveyed(tuple(scores.tolist()), tuple(areas.tolist()))
+            yield Surveyed(request.ticket, str(mode_of(settings)), tuple(scores.tolist()), tuple(areas.tolist()))
         found = compute.call(lambda: segmenter.candidates(request.plane, settings))
         if request.final:
             yield Suggested(request.ticket, tuple(found), _automatic(settings, model))
@@ -62,13 +63,15 @@ class AutomaticService:
         (result,) = results
         best = result.settings
         scores, areas = compute.call(lambda: segmenter.spread(request.plane, best))
-        yield Surveyed(tuple(scores.tolist()), tuple(areas.tolist()))
+        yield Surveyed(request.ticket, str(mode_of(best)), tuple(scores.tolist()), tuple(areas.tolist()))
         found = compute.call(lambda: segmenter.candidates(request.plane, best))
         about = f"Fitted: mean IoU with your objects {result.best.score:.2f}, before {result.start.score:.2f}."
         yield Suggested(request.ticket, tuple(found), _automatic(best, model), about)
 
     def _prepare(self, segmenter: Segmenter, plane: int, settings: AutomaticSettings) -> Iterator[Action]:
-        about = (segmenter, plane, mode_of(settings), tuple(settings.costly().items()))
+        # Of a grid also how far down it is kept.
+        least = settings.pred_iou < FLOOR if isinstance(settings, GridSettings) else None
+        about = (segmenter, plane, mode_of(settings), tuple(settings.costly().items()), least)
         if self._begun is not None and self._begun[0] == about:
             steps = self._begun[1]
         else:
@@ -92,7 +95,7 @@ class AutomaticService:
             return Kept(store.key)
         place = self._folder / f"automatic-{model.spec.architecture}-{model.spec.hash[-8:]}.zarr"
         try:
-            return Kept.at(place, store.key)
+            return Kept.at(place, store.key, strict=False)
         except StoreError:
             # It can be computed again: a damaged or unwritable place must not keep anybody from annotating.
             return Kept(store.key)
@@ -124,15 +127,21 @@ def _paced(steps: Iterator[Any], what: str) -> Iterator[Action]:
     """Yield how far steps are, not more often than can be read; and after every step a chance to leave."""
     start = time.perf_counter()
     told = -_PAUSE
-    first: int | None = None
+    unit, first = "", 0
+    last: Work | None = None
     for step in steps:
-        passed = time.perf_counter() - start
-        first = step.done if first is None else first
+        now = time.perf_counter()
+        if step.unit != unit:
+            unit, first, start, told = step.unit, step.done, now, -_PAUSE
+        passed, made = now - start, step.done - first
         if passed - told < _PAUSE and not step.note:
+            # The one who runs this may leave it here.
+            yield Working(last)
             continue
-        told, made = passed, step.done - first
-        left = passed / made * (step.total - step.done) if made and step.total else None
-        yield Working(Work(f"{what}. {step.note}" if step.note else what, step.done, step.total, step.unit, left))
+        told = passed
+        left = passed / made * (step.total - step.done) if made > 0 and step.total else None
+        last = Work(f"{what}. {step.note}" if step.note else what, step.done, step.total, step.unit, left)
+        yield Working(last)
 
 
 def _settings(model: Model, mode: str, options: tuple[Setting, ...]) -> AutomaticSettings:

@@ -16,7 +16,7 @@ import numpy as np
 import zarr
 from zarr.codecs import ZstdCodec
 
-from ..core import FileError, Image, SettingsError
+from ..core import FileError, Image, SettingsError, StoreError
 from ..engine.automatic.kept import Kept
 from ..engine.automatic.large import Block, segment_large
 from ..engine.automatic.maps import Scale, check_decoder
@@ -97,12 +97,22 @@ def segment_file(
     settings = job.settings
     image = Image(open_image(path, job.key), job.axes, path.stem)
     tiling = job.tiling
-    if tiling is None and not job.model.is_nano:
+    if tiling is None and embeddings is not None and _exists(embeddings):
+        tiling = open_store(embeddings).tiling
+    elif tiling is None and not job.model.is_nano:
         tiling = choose_tiling(image.shape, job.model)
     if needs_decoder(settings):
         check_decoder(job.model)
-    store = open_store(embeddings, job.model, image, tiling, budget=_BUDGET, keep=False)
-    wide = image.shape[1] * image.shape[2] > _WIDE and image.shape[0] == 1 and type(settings) is DistanceSettings
+    stacked = image.axes[0] in "zt"
+    wide = (
+        not stacked
+        and image.shape[1] * image.shape[2] > _WIDE
+        and image.shape[0] == 1
+        and type(settings) is DistanceSettings
+    )
+    # A plane of its own is looked at twice by automatic prompts; the planes of a volume come one after the other.
+    keep = image.shape[0] == 1 and not (image.large or wide)
+    store = open_store(embeddings, job.model, image, tiling, budget=_BUDGET, keep=keep)
     if image.large or wide:
         objects = _large(image, store, output, job, settings, told)
     elif image.shape[0] > 1:
@@ -114,13 +124,13 @@ def segment_file(
         labels = segmenter.labels(0, settings)
         objects = int(labels.max(initial=0))
         if output.suffix == ".zarr":
-            part, stacked = output.with_name(f"{output.name}.part"), image.axes[0] in "zt"
+            part = output.with_name(f"{output.name}.part")
             with _writing(part):
                 made = _array(part, image.shape if stacked else image.shape[1:])
                 made[...] = labels[None] if stacked else labels
                 _finish_zarr(part, output)
         else:
-            write_labels(output, labels[None] if image.axes[0] in "zt" else labels)
+            write_labels(output, labels[None] if stacked else labels)
     return Segmented(path, output, image.shape, objects, time.perf_counter() - start, str(mode_of(settings)))
 
 
@@ -264,6 +274,17 @@ def _array(where: Path, shape: tuple[int, ...]) -> Any:
         where, shape=shape, chunks=chunks, dtype=np.uint32, fill_value=0, overwrite=True,
         compressors=[ZstdCodec(level=1)], dimension_names=["z", "y", "x"][-len(shape) :],
     )  # fmt: skip
+
+
+def _exists(store: str) -> bool:
+    """Whether there is a store already; of addresses that is found out by opening them."""
+    if "://" not in store:
+        return Path(store).exists()
+    try:
+        open_store(store)
+    except StoreError:
+        return False
+    return True
 
 
 def _is_array(folder: Path) -> bool:

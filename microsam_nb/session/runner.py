@@ -96,8 +96,13 @@ class Runner:
             else:
                 self._work = [one for one in self._work if _kind(one) is not _kind(request)]
                 self._work.append(request)
-                # Planes that are being prepared for another model, or another place, can wait.
-                self._leave |= isinstance(self._running, Embed) or _kind(self._running) is _kind(request)
+                running = self._running
+                # Planes that are being prepared for another model, or another place, can wait; so can all objects.
+                leaves = isinstance(running, Embed) or _kind(running) is _kind(request)
+                self._leave |= leaves or (running is not None and isinstance(request, LoadModel))
+                if isinstance(running, Embed) and isinstance(request, SegmentAll | Fit):
+                    # It is gone on with afterwards.
+                    self._work = [*(one for one in self._work if not isinstance(one, Embed)), running]
             self._wake.notify_all()
 
     def wait(self, timeout: float = 60.0) -> None:
@@ -197,8 +202,7 @@ class Runner:
             yield Failed(str(error), ticket)
         except Exception as error:  # noqa: BLE001 - as above
             _log.exception("A request failed.")
+            remedy = "Undo the last prompt and try again" if isinstance(request, Predict) else "Try again"
             yield Failed(
-                f"The model failed ({error.__class__.__name__}: {error}). Undo the last prompt and try again; "
-                "the log holds the details.",
-                ticket,
+                f"The model failed ({error.__class__.__name__}: {error}). {remedy}; the log holds the details.", ticket
             )

@@ -22,7 +22,7 @@ from .interrupts import uninterrupted
 from .journal import encode
 from .opening import replay
 from .project import Project
-from .requests import Embed, Fit, Predict, Request, SegmentAll, Setting
+from .requests import Embed, Fit, Predict, Request, SegmentAll, Setting, StopWork
 from .signal import Signal
 from .state import Change, Notice, Outcome, Spread, State, Work
 from .stored import Stamp, StoredLabels
@@ -226,12 +226,16 @@ class Session:
                 if label in self.infos and label not in self.labels:
                     self.write(Note(label, self.infos[label], None))
 
-    def edit(self, state: State, *writes: Write) -> None:
-        """Push a new state with all that was written; any answer still to come is no longer awaited."""
+    def edit(self, state: State, *writes: Write, asks: bool = True) -> None:
+        """Push a new state with all that was written; any answer still to come is no longer awaited.
+
+        ``asks`` False, where the prompts are as they were: an answer that is awaited still is.
+        """
         self.write(*writes)
         self._history.push(Step(state, tuple(self._written)))
         self._written.clear()
-        self._ask(by_itself=state.browsing.live)
+        if asks:
+            self._ask(by_itself=state.browsing.live)
 
     def amend(self, state: State) -> None:
         """Replace the present state: answers and looking around are not steps of their own."""
@@ -309,6 +313,13 @@ class Session:
         self.leave_search()
         return True
 
+    def survey(self, ticket: int, spread: Spread) -> bool:
+        """Take what the automatic segmentation ``ticket`` chooses from, if that is awaited; return whether it is."""
+        if ticket != self._seeking:
+            return False
+        self.spread = spread
+        return True
+
     def leave_search(self) -> None:
         """Await no automatic segmentation any longer, and show the candidates of the state."""
         self._seeking, self._sketched = None, None
@@ -342,6 +353,7 @@ class Session:
         self._history = History(State())
         self._awaiting, self._glimpsed, self._tickets = None, (), 0
         self.leave_search()
+        self.spread = None
         self.lenient = False
         self.touched.clear()
 
@@ -383,7 +395,11 @@ class Session:
 
     def _walk(self, move: Callable[[], tuple[Write, ...]]) -> None:
         browsing = self.state.browsing
-        self._sketched = None
+        if self._seeking is not None:
+            # What is found later would be a step of its own, and take away what can be redone.
+            self.want(StopWork())
+            self.work = None
+        self.leave_search()
         for one in move():
             self._do(one)
         self._history.amend(replace(self.state, browsing=browsing))

@@ -116,6 +116,7 @@ class Automatic:
 class Spread:
     """What an automatic segmentation had to choose from: ``scores`` in 0..1 and ``areas`` in pixels, both (n,)."""
 
+    mode: str
     scores: NDArray[np.float32]
     areas: NDArray[np.int64]
 

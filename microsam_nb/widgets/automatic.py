@@ -45,8 +45,11 @@ class AutomaticPanel:
 
         self._session, self._hands, self._describe = session, hands, describe
         self._values: dict[str, Any] = {}
+        #: What was changed since the last answer: all that counts for another model.
+        self._changed_since: dict[str, Any] = {}
         self._mode, self._chosen = "", "auto"
         self._timer: threading.Timer | None = None
+        self._known: Automatic | None = None
         self._spread: Spread | None = None
         self._closed = False
         self._forms: dict[str, SettingsForm] = {}
@@ -110,6 +113,10 @@ class AutomaticPanel:
 
     def _show_settings(self) -> None:
         known: Automatic | None = self._session.state.automatic
+        if known is not self._known:
+            # Another answer, an undo: what was being changed belongs to what was there before.
+            self._known = known
+            self._forget_timer()
         visible(self._results, known is not None)
         if known is None or self._session.sketching:
             return
@@ -121,13 +128,15 @@ class AutomaticPanel:
             self._form.children = (form.box,)
         if self._timer is None:
             self._values = {one.name: one.value for one in known.options}
+            self._changed_since = {}
             self._forms[known.mode].show(self._values)
         self._bound.show(self._chosen if self._chosen == "auto" else known.mode)
 
     def _show_spread(self) -> None:
         spread = self._session.spread
-        visible(self._plots, spread is not None and len(spread.areas) > 0)
-        if spread is None or not len(spread.areas) or not self._values:
+        there = spread is not None and len(spread.areas) > 0 and spread.mode == self._mode and bool(self._values)
+        visible(self._plots, there)
+        if spread is None or not there:
             return
         if spread is not self._spread:
             self._spread = spread
@@ -147,6 +156,7 @@ class AutomaticPanel:
             )  # fmt: skip
 
     def _choose(self, mode: str) -> None:
+        self._forget_timer()
         self._chosen = mode
         self._search(mode, ())
 
@@ -154,7 +164,7 @@ class AutomaticPanel:
         """Show what a setting gives; keep it when the hand rests."""
         if self._values.get(name) == value or not self._mode:
             return
-        self._values[name] = value
+        self._values[name] = self._changed_since[name] = value
         if self._forms[self._mode].options[name].costly:
             self._search(self._mode, self._options())
             return
@@ -194,40 +204,52 @@ class AutomaticPanel:
         if not self._mode:
             return
         self._values.update(values)
+        self._changed_since.update(values)
         self._forms[self._mode].show(values)
         self._search(self._mode, self._options(), final=False)
         self._settle()
 
-    def _settle(self) -> None:
+    def _forget_timer(self) -> None:
+        """What a hand left to be kept is no longer wanted."""
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = threading.Timer(_SETTLED, lambda: self._hands.post(self._keep))
-        self._timer.daemon = True
-        self._timer.start()
+            self._timer = None
 
-    def _keep(self) -> None:
-        self._timer = None
-        if not self._closed:
+    def _settle(self) -> None:
+        self._forget_timer()
+        timer = self._timer = threading.Timer(_SETTLED, lambda: self._hands.post(lambda: self._keep(timer)))
+        timer.daemon = True
+        timer.start()
+
+    def _keep(self, timer: threading.Timer) -> None:
+        # Another one may have begun, or something else been chosen, since it rang.
+        if timer is self._timer and not self._closed:
+            self._timer = None
             self._search(self._mode, self._options())
 
     def _search(self, mode: str, options: tuple[Setting, ...], *, final: bool = True) -> None:
         self._hands.handle(FindAll(mode, options, final))
 
     def _options(self) -> tuple[Setting, ...]:
+        """Return the settings to search with: those on screen, unless they were found with another model."""
+        known = self._session.state.automatic
+        if known is None or known.model != self._session.model:
+            return tuple(Setting(name, value) for name, value in self._changed_since.items())
         return tuple(Setting(name, value) for name, value in self._values.items())
 
     # Buttons: these callbacks only queue.
 
     def _find(self) -> None:
         def find() -> None:
-            known = self._session.state.automatic
-            same = known is not None and known.model == self._session.model and self._chosen in ("auto", self._mode)
+            self._forget_timer()
+            same = bool(self._mode) and self._chosen in ("auto", self._mode) and bool(self._options())
             self._search(self._mode if same else self._chosen, self._options() if same else ())
 
         self._hands.post(find)
 
     def _fit(self) -> None:
         def fit() -> None:
+            self._forget_timer()
             self._hands.handle(FitAll(self._mode or self._chosen, self._options()))
 
         self._hands.post(fit)

@@ -24,11 +24,13 @@ def plot_tuning(found: Searched) -> widgets.HBox:
     y = bqplot.LinearScale()
     figures = []
     for name, points in found.curves().items():
-        x = bqplot.LinearScale()
-        values, scores = [float(value) for value, _ in points], [score for _, score in points]
+        plain = all(isinstance(value, int | float) and not isinstance(value, bool) for value, _ in points)
+        x = bqplot.LinearScale() if plain else bqplot.OrdinalScale()
+        values = [float(value) if plain else str(value) for value, _ in points]
+        scores = [score for _, score in points]
         line = bqplot.Lines(x=values, y=scores, scales={"x": x, "y": y}, marker="circle", colors=["#4a90d9"])
         axes = [
-            bqplot.Axis(scale=x, label=name.replace("_", " "), tick_values=values),
+            bqplot.Axis(scale=x, label=name.replace("_", " ")),
             bqplot.Axis(scale=y, side="left", label=found.metric),
         ]
         figures.append(

@@ -214,5 +214,5 @@ def test_results_of_the_model_lie_in_the_project(annotating, tmp_path):
     (folder,) = tmp_path.glob("automatic-nano-*.zarr")
     assert list((folder / "automatic" / "maps").iterdir())
     assert session.state.automatic == Automatic("ais", session.state.automatic.options, "nano")
-    assert FindAll.again(session.state, "vit_b_lm (v4)") == FindAll("ais", ()), "another model, other settings"
+    assert FindAll.again(session.state, "vit_b_lm (v4)") == FindAll(), "another model, other settings"
     assert FindAll.again(session.state, "nano").options == session.state.automatic.options

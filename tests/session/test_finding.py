@@ -19,8 +19,10 @@ from microsam_nb.session import (
     Predicted,
     Redo,
     RejectCandidates,
+    Segment,
     SegmentAll,
     Session,
+    SetLive,
     Setting,
     SetTool,
     Sketched,
@@ -80,6 +82,7 @@ def test_the_same_search_again_has_the_same_settings(session):
     suggest(session, *some((0, 0)))
     assert FindAll.again(session.state) == FindAll("ais", AIS.options)
     assert FindAll.again(Session(SHAPE).state) == FindAll()
+    assert FindAll.again(session.state, "another model") == FindAll()
 
 
 def test_of_two_searches_only_the_newest_answer_counts(session):
@@ -242,7 +245,10 @@ def test_settings_are_fitted_to_the_objects_of_the_plane(session):
 
 
 def test_the_spread_of_scores_and_sizes_is_told(session):
-    assert session.handle(Surveyed((0.5, 0.9), (25, 400))).change.candidates
+    (request,) = session.handle(FindAll()).requests
+    assert not session.handle(Surveyed(request.ticket + 1, "ais", (0.5,), (25,))).change.candidates
+    assert session.spread is None, "of a search that nobody waits for"
+    assert session.handle(Surveyed(request.ticket, "ais", (0.5, 0.9), (25, 400))).change.candidates
     assert session.spread.areas.tolist() == [25, 400]
 
 
@@ -282,3 +288,24 @@ def test_ten_thousand_candidates_are_accepted_at_once():
     session.handle(Undo())
     assert session.labels.count() == 0
     assert len(session.state.candidates) == 10_000
+
+
+def test_undo_stops_a_search_that_would_take_redo_away(session):
+    suggest(session, *some((0, 0), (20, 20)))
+    session.handle(AcceptCandidates((0,)))
+    (search,) = session.handle(FindAll()).requests
+    assert StopWork() in session.handle(Undo()).requests
+    session.handle(Suggested(search.ticket, some((40, 40)), AIS))
+    assert len(session.state.candidates) == 2
+    session.handle(Redo())
+    assert session.labels.count() == 1
+
+
+def test_an_answer_that_is_awaited_comes_after_all_objects_were_found(session):
+    session.handle(SetLive(False))
+    session.handle(AddPoint(5, 5))
+    (search,) = session.handle(FindAll()).requests
+    (question,) = session.handle(Segment()).requests
+    session.handle(Suggested(search.ticket, some((40, 40)), AIS))
+    session.handle(Predicted(question.ticket, some((3, 3))))
+    assert len(session.state.proposals) == 1

@@ -456,7 +456,7 @@ ACTIONS = [
     FitAll("amg", (Setting("pred_iou", 0.5),)),
     Suggested(3, found(square(2, 3)), Automatic("ais", (Setting("min_size", 25.0),)), "Fitted."),
     Sketched(3, found(square(2, 3))),
-    Surveyed((0.5, 0.75), (25, 400)),
+    Surveyed(3, "ais", (0.5, 0.75), (25, 400)),
     AcceptCandidates((1, 2), ((1.5, 2), (3, 4), (5, 1)), 0),
     RejectCandidates(),
     Commit(Overlap.REPLACE),

@@ -52,8 +52,8 @@ def searches(panel):
 def answer(panel, count, automatic, scores=(), areas=()):
     """The engine answers the newest search."""
     session = panel.desk.session
-    session.handle(Surveyed(tuple(scores), tuple(areas)))
     ticket = session._tickets
+    session.handle(Surveyed(ticket, automatic.mode, tuple(scores), tuple(areas)))
     session.handle(Suggested(ticket, candidates(count), automatic))
 
 
@@ -185,3 +185,20 @@ def test_a_search_for_settings_is_plotted():
     assert box.children[0].marks[0].y.tolist() == [0.3, 0.5]
     assert box.children[1].axes[0].label == "min score"
     close_tree(box)
+
+
+def test_another_model_gets_only_what_was_changed_for_it(panel):
+    found(panel, foreground=0.7)
+    panel.desk.session.model = "another"
+    panel._forms["ais"].fields["min_score"].value = 0.4
+    assert searches(panel)[-1].options == (Setting("min_score", 0.4),)
+    panel.mode.value = "amg"
+    assert searches(panel)[-1] == FindAll("amg", ())
+
+
+def test_what_a_slider_left_behind_does_not_take_the_place_of_what_comes_after(panel):
+    found(panel)
+    panel._forms["ais"].fields["foreground"].value = 0.7
+    panel.mode.value = "amg"
+    time.sleep(0.8)
+    assert searches(panel)[-1] == FindAll("amg", ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,6 +71,13 @@ class Answers:
         """Memory in use."""
         regions = sum(one.region.bitmap.nbytes for one in self.found if one.region is not None)
         return regions + sum(one.mask.bitmap.nbytes + 500 for one in self.found.values())
+
+    def forget(self, needed: Sequence[Asked], spare: int) -> None:
+        """Let go of the oldest answers beyond those that are needed and some others."""
+        kept = set(needed)
+        rest = [one for one in self.found if one not in kept]
+        for one in rest[: max(0, len(rest) - spare)]:
+            del self.found[one]
 
     def to_arrays(self, size: tuple[int, int], plane: int) -> dict[str, NDArray[Any]]:
         """Return plain arrays for a file, of a plane of ``size``: what was asked, (n, 8), and the answers' own."""

@@ -52,17 +52,26 @@ class Kept:
     """The results of one store's planes; see the module. Safe to share between threads."""
 
     def __init__(
-        self, key: EmbeddingKey, place: Place | None = None, budget: int = BUDGET, peer: Path | None = None
+        self,
+        key: EmbeddingKey,
+        place: Place | None = None,
+        budget: int = BUDGET,
+        peer: Path | None = None,
+        strict: bool = True,
     ) -> None:
-        self._key, self._place, self._budget, self._peer = key, place, budget, peer
+        self._key, self._place, self._budget, self._peer, self._strict = key, place, budget, peer, strict
         self._recent: OrderedDict[tuple[str, int, str], Any] = OrderedDict()
+        #: Identity of the instance decoder, which the key of the embeddings does not know.
+        self.decoder = ""
         self._refused: set[int] = set()
         self._lock = threading.Lock()
         self._group = None if place is None else _open(place, key)
 
     @classmethod
-    def at(cls, where: str | os.PathLike[str] | None, key: EmbeddingKey) -> Kept:
+    def at(cls, where: str | os.PathLike[str] | None, key: EmbeddingKey, *, strict: bool = True) -> Kept:
         """Keep results in a folder, as that of an embedding store, or with None in memory only. Raises StoreError.
+
+        Not ``strict``: what cannot be written later, for example to a full disk, stays in memory, and the log says so.
 
         In a cache of micro-sam nothing is written; the states of its automatic segmentation are read, where there are
         some that belong to the image.
@@ -73,7 +82,7 @@ class Kept:
             return cls(key, peer=Path(where))
         place = find_place(where, writing=True)
         # A packed store is only read: its results stay in memory.
-        return cls(key, place if place.writable else None)
+        return cls(key, place if place.writable else None, strict=strict)
 
     def maps(self, plane: int, zoom: float) -> PlaneMaps | None:
         """Return the distance maps of a plane at a zoom, if they are known."""
@@ -84,7 +93,7 @@ class Kept:
                 raise ValueError(f"maps of shape {maps.shape}")
             return PlaneMaps(maps, None if about["size"] is None else float(about["size"]))
 
-        about = {"zoom": round(zoom, 6)}
+        about = self._seen(zoom)
         found: PlaneMaps | None = self._get("maps", plane, about, read)
         if found is None and self._peer is not None:
             maps = self._from_peer(lambda folder, index: _peer_maps(folder, self._key.shape[1:], index), plane)
@@ -95,7 +104,7 @@ class Kept:
 
     def put_maps(self, plane: int, zoom: float, found: PlaneMaps) -> None:
         """Keep the distance maps of a plane."""
-        self._put("maps", plane, {"zoom": round(zoom, 6)}, found, {"maps": found.maps}, {"size": found.size})
+        self._put("maps", plane, self._seen(zoom), found, {"maps": found.maps}, {"size": found.size})
 
     def grid(self, plane: int, about: Mapping[str, Any], floor: float) -> Proposals | None:
         """Return what a grid found in a plane, if it kept everything of a predicted IoU above ``floor``."""
@@ -122,13 +131,18 @@ class Kept:
         def read(group: zarr.Group, known: Mapping[str, Any]) -> Answers:
             return Answers.from_arrays(_arrays(group), plane)
 
-        found: Answers | None = self._get("answers", plane, {"zoom": round(zoom, 6)}, read)
+        found: Answers | None = self._get("answers", plane, self._seen(zoom), read)
         return Answers() if found is None else found
 
     def put_answers(self, plane: int, zoom: float, found: Answers) -> None:
         """Keep the answers to automatic prompts in a plane."""
         arrays = found.to_arrays(self._key.shape[1:], plane)
-        self._put("answers", plane, {"zoom": round(zoom, 6)}, found, arrays, {})
+        self._put("answers", plane, self._seen(zoom), found, arrays, {})
+
+    def _seen(self, zoom: float) -> dict[str, Any]:
+        """Return what distance maps depend on beside the embeddings."""
+        about: dict[str, Any] = {"zoom": round(zoom, 6)}
+        return about if not self.decoder else {**about, "decoder": self.decoder}
 
     def _from_peer(self, read: Callable[[Path, int | None], _Result | None], plane: int) -> _Result | None:
         """Return what micro-sam has kept of a plane, None without any; what is refused is said once."""
@@ -174,7 +188,9 @@ class Kept:
             # Written last: without it the rest does not count.
             group.attrs[_DONE] = {**about, **known}
         except Exception as error:  # file systems have no common base error
-            raise cannot_write(self._place.label, error) from error
+            if self._strict:
+                raise cannot_write(self._place.label, error) from error
+            _log.warning("%s It stays in memory.", cannot_write(self._place.label, error))
 
     def _remember(self, key: tuple[str, int, str], found: Any) -> None:
         with self._lock:

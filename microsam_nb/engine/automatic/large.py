@@ -113,7 +113,7 @@ def _block(
     before = np.where(before > objects, 0, before)
     table = np.zeros(count + 1, np.uint32)
     free = before == 0
-    # An object of which a neighbouring block has painted every pixel gets no number.
+    # An object of which a neighbouring block has painted half or more is the same, and gets no number.
     left = np.bincount(labels[free].ravel(), minlength=count + 1)
     own &= 2 * left > areas
     own[0] = False

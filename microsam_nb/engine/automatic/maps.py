@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+import xxhash
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
@@ -32,6 +34,7 @@ _TRIES = 4
 _PROBES = 20
 
 Maps = NDArray[np.float32]
+_identities: WeakKeyDictionary[torch.nn.Module, str] = WeakKeyDictionary()
 
 
 def check_decoder(model: Model) -> None:
@@ -42,6 +45,20 @@ def check_decoder(model: Model) -> None:
             f"The model {model.spec.name} has no instance decoder.",
             f"Use mode 'amg', which needs none, or a model that has one: {names}; or give decoder weights.",
         )
+
+
+def decoder_identity(model: Model) -> str:
+    """Return a hash of the weights of a model's instance decoder, "" without one; found once for each."""
+    if model.distances is None:
+        return ""
+    known = _identities.get(model.distances)
+    if known is None:
+        digest = xxhash.xxh64()
+        for name, value in sorted(model.distances.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        known = _identities[model.distances] = digest.hexdigest()
+    return known
 
 
 def look_at(model: Model, embedding: Embedding) -> Maps:
@@ -153,20 +170,27 @@ def find_scale(model: Model, store: EmbeddingStore, plane: int) -> Iterator[Scal
 def _fit_zoom(model: Model, pixels: Pixels) -> Iterator[Scale]:
     height, width = int(pixels.shape[0]), int(pixels.shape[1])
     zoom = _first_zoom(model, (height, width))
+    size: float | None = None
     yield Scale(zoom, None)
     for _ in range(_TRIES):
         every = list(windows(model, (height, width), zoom))
         some = [_window(model, pixels, *one) for one in _some(every)]
         maps = []
-        if len(some) == len(every):
-            maps.append(blended(model, some, Window(0, 0, height, width)))
-        else:
-            for one in some:
-                maps.append(look_at(model, one.load()))
-                yield Scale(zoom, None)
-        size = typical_size(maps)
-        if size is None:
+        region = Window(0, 0, height, width)
+        whole = len(some) == len(every)
+        shape = region.shape if whole else (0, 0)
+        total, weights = np.zeros((3, *shape), np.float32), np.zeros(shape, np.float32)
+        for one in some:
+            seen = look_at(model, one.load())
+            if whole:
+                _add(total, weights, one.outer, region, seen)
+            else:
+                maps.append(seen)
+            yield Scale(zoom, size)
+        found = typical_size(maps or [total / weights])
+        if found is None:
             return
+        size = found
         better = fitting(model, size)
         near = 0.75 < better / zoom < 1.33
         yield Scale(zoom if near else better, size)

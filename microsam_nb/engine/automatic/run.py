@@ -35,16 +35,18 @@ def segment(
     stitching: StitchSettings | None = None,
     tiling: Tiling | None = None,
     store: EmbeddingStore | None = None,
+    kept: Kept | None = None,
     progress: Callable[[Progress], object] | None = None,
     **options: Any,
 ) -> NDArray[np.uint32]:
     """Find all objects of an image or volume: labels uint32 (y, x), or (planes, y, x) where there is a plane axis.
 
-    ``mode``: "amg", "ais", "apg", or "auto" for what suits the model. ``settings`` instead, or single ``options`` such
-    as ``min_size=100`` on top of what suits the model. The planes of a volume are joined to 3D objects, as
-    ``stitching`` says; the frames of a movie are not. ``store``: embeddings that were made before, else ``tiling``
-    says how they are made; for None as suits the model and the image. ``progress`` is called with every step.
-    Raises SettingsError for settings that do not exist, and as ``Segmenter.prepare`` does.
+    ``mode``: "amg", "ais", "apg", or "auto" for what suits the model. ``settings`` instead, or single ``options``
+    such as ``min_size=100`` on top of what suits the model. The planes of a volume are joined to 3D objects, as
+    ``stitching`` says; the frames of a movie are not. ``store``: embeddings that were made before, and ``kept``: what
+    the model found before; else ``tiling`` says how they are made; for None as suits the model and the image.
+    ``progress`` is called with every step. Raises SettingsError for settings that do not exist, and as
+    ``Segmenter.prepare`` does.
     """
     whole = image if isinstance(image, Image) else Image(image)
     loaded = model if isinstance(model, Model) else load_model(model)
@@ -55,7 +57,9 @@ def segment(
         store = open_store(None, loaded, whole, tiles, keep=whole.shape[0] == 1, budget=_BUDGET)
     store.check(loaded, whole)
     # What the model finds in the planes of a volume is needed once.
-    segmenter = Segmenter(loaded, store, Kept(store.key, budget=1) if whole.shape[0] > 1 else None)
+    if kept is None and whole.shape[0] > 1:
+        kept = Kept(store.key, budget=1)
+    segmenter = Segmenter(loaded, store, kept)
     out = np.zeros(whole.shape, np.uint32)
     told = progress or (lambda _: None)
     for step in segment_planes(segmenter, chosen, out):

@@ -21,13 +21,15 @@ from .batches import Batches
 from .distances import Smooth, flooded, objects_of, selected, smooth, typical_size
 from .grid import FLOOR, candidates_of, choose, find_by_grid
 from .kept import Kept, PlaneMaps
-from .maps import Scale, check_decoder, find_scale, fitting, plane_maps
+from .maps import Scale, check_decoder, decoder_identity, find_scale, fitting, plane_maps
 from .prompts import ask, choose_masks, expected, proposals
 from .proposals import Proposals
 from .select import painted
 from .settings import AutomaticSettings, GridSettings, Mode, PromptSettings, mode_of
 
 _Found = TypeVar("_Found")
+#: Answers to automatic prompts that are kept beside those that are needed.
+_SPARE = 4000
 #: Planes of a volume in which the size of objects is measured.
 _MEASURED = 3
 
@@ -53,6 +55,7 @@ class Segmenter:
     def __init__(self, model: Model, store: EmbeddingStore, kept: Kept | None = None, batch: int | None = None) -> None:
         self.model, self.store = model, store
         self.kept = Kept(store.key) if kept is None else kept
+        self.kept.decoder = decoder_identity(model)
         self.batches = Batches(batch or together(model.device))
         self._measured: float | None = None
         self._smooth: tuple[tuple[object, ...], Smooth] | None = None
@@ -105,7 +108,10 @@ class Segmenter:
         if mode is Mode.AIS:
             maps = _needed(self._maps(plane, settings), plane)
             return objects_of(self.labels(plane, settings), maps.maps[0], plane)
-        return candidates_of(self.chosen(plane, settings), str(mode))
+        found = self.chosen(plane, settings)
+        # Of those that overlap the first gets the pixels, as in ``labels``.
+        order = np.argsort(found.areas if mode is Mode.AMG else -found.areas, kind="stable")
+        return candidates_of(found[order], str(mode))
 
     def labels(self, plane: int, settings: AutomaticSettings) -> NDArray[np.uint32]:
         """Return the objects of a plane that is prepared as labels uint32 (y, x), numbered from 1.
@@ -199,7 +205,8 @@ class Segmenter:
     def _prepare_grid(self, plane: int, settings: GridSettings) -> Iterator[Progress]:
         if self._grid(plane, settings) is not None:
             return
-        floor, parts = min(FLOOR, settings.pred_iou), []
+        # Whoever goes below the floor will go farther: everything is kept then.
+        floor, parts = (FLOOR if settings.pred_iou >= FLOOR else 0.0), []
         grid = find_by_grid(
             self.model, self.store, plane, settings, zoom=self._zoom(settings), floor=floor, batches=self.batches
         )
@@ -217,6 +224,8 @@ class Segmenter:
         steps = ask(self.model, self.store, plane, wanted, answers, zoom=zoom, batches=self.batches)
         for done, total in steps:
             yield Progress(done, total, "prompts", self._note())
+        # Of what was asked for other settings the rest would grow with every one that is tried.
+        answers.forget(wanted, _SPARE)
         self.kept.put_answers(plane, zoom, answers)
 
     def _maps(self, plane: int, settings: AutomaticSettings) -> PlaneMaps | None:
@@ -242,7 +251,7 @@ class Segmenter:
         with self._lock:
             if self._smooth is not None and self._smooth[0] == about:
                 return self._smooth[1]
-        made = smooth(maps.maps, s, maps.size)
+        made = smooth(maps.maps, s, s.diameter or maps.size)
         with self._lock:
             self._smooth = about, made
         return made

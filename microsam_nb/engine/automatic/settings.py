@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from typing import Any
 
-from ...core import Settings, SettingsError, option
+from ...core import Option, Settings, SettingsError, option
 
 
 @dataclass(frozen=True)
 class GridSettings(Settings):
     """Which masks of a grid of points become objects (AMG).
 
-    Names and defaults are those of segment-anything's automatic mask generator.
+    What they mean, and their defaults, are those of segment-anything's automatic mask generator.
     """
 
     diameter: float = option(
@@ -101,6 +101,18 @@ class PromptSettings(DistanceSettings):
     refine: bool = option(False, "Ask once more, with the box of the first answer.")
     nms: float = option(0.9, "Of masks that overlap more than this, one is kept.", low=0.0, high=1.0)
     over_smaller: bool = option(False, "Overlap is measured by the smaller of two masks, not by both together.")
+
+    @classmethod
+    def describe(cls) -> list[Option]:
+        """List every setting; what decides where objects are expected decides what is asked."""
+        return [replace(one, costly=True) if one.name in _EXPECTING else one for one in super().describe()]
+
+
+#: Settings of the distances on which the prompts depend.
+_EXPECTING = (
+    "foreground", "center_distance", "boundary_distance", "foreground_smoothing", "distance_smoothing",
+    "smoothing_share",
+)  # fmt: skip
 
 
 class Mode(StrEnum):

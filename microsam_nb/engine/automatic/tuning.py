@@ -13,11 +13,16 @@ from numpy.typing import NDArray
 from ...core import Image, LabelError, SettingsError
 from ..evaluation.matching import mean_segmentation_accuracy
 from ..models import Model
+from ..plan import choose_tiling
 from ..store import open_store
+from ..tiling import Tiling
+from .kept import Kept
 from .modes import settings_for
 from .segmenter import Progress, Segmenter
 from .settings import AutomaticSettings, Mode, mode_of
 
+#: Memory that each image may take, in bytes.
+_BUDGET = 128 << 20
 #: What is tried by default.
 GRIDS: dict[Mode, dict[str, tuple[float, ...]]] = {
     Mode.AMG: {
@@ -30,9 +35,9 @@ GRIDS: dict[Mode, dict[str, tuple[float, ...]]] = {
         "boundary_distance": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
     },
     Mode.APG: {
-        "foreground": (0.4, 0.5, 0.6),
-        "center_distance": (0.4, 0.5, 0.6, 0.7),
-        "boundary_distance": (0.4, 0.5, 0.6, 0.7),
+        "min_score": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+        "trust": (0.6, 0.7, 0.8, 0.9, 1.0),
+        "nms": (0.3, 0.5, 0.7, 0.9),
     },
 }
 
@@ -105,15 +110,17 @@ def tune(
     start: AutomaticSettings | None = None,
     grid: Mapping[str, Sequence[Any]] | None = None,
     partial: bool = False,
+    tiling: Tiling | None = None,
 ) -> Tuning:
     """Return the settings that segment some images best: every combination of ``grid`` is tried.
 
     ``labels``: (y, x) or (planes, y, x) for each image. The score is the mean segmentation accuracy (mSA) over all
     planes with objects or, with ``partial`` where not every object is annotated, the mean best IoU of those that are.
-    What the model computes is computed once. ``start``: the other settings, by default those of the model. Raises
-    SettingsError for a grid of unknown settings, and LabelError where labels do not fit, or hold no object.
+    What the model computes is computed once. ``tiling``: of planes, by default as ``segment`` does it. ``start``: the
+    other settings, by default those of the model. Raises SettingsError for a grid of unknown settings, and LabelError
+    where labels do not fit, or hold no object.
     """
-    segmenters = [Segmenter(model, open_store(None, model, _image(one))) for one in images]
+    segmenters = [_segmenter(model, _image(one), tiling) for one in images]
     first = settings_for(model, mode) if start is None else start
     found: Tuning | None = None
     for step in tuning(segmenters, labels, first, grid=grid, partial=partial):
@@ -142,8 +149,8 @@ def tuning(
     total, done = len(work) * (len(trials) + 1), 0
     for column, (segmenter, plane, truth) in enumerate(work):
         for row, settings in enumerate([start, *trials]):
-            # Later trials need nothing, or only what lower thresholds add.
-            yield from (one for one in segmenter.prepare(plane, settings) if one.note)
+            # Later trials need nothing more, unless the grid holds settings that need the model.
+            yield from segmenter.prepare(plane, settings)
             found = segmenter.labels(plane, settings)
             scores[row, column] = best_iou(truth, found) if partial else mean_segmentation_accuracy(truth, found)
             done += 1
@@ -186,6 +193,14 @@ def _planes(
                 yield segmenter, plane, truth
     if not count:
         raise LabelError("There is no object in the labels.", "Annotate some objects first.")
+
+
+def _segmenter(model: Model, image: Image, tiling: Tiling | None) -> Segmenter:
+    if tiling is None and not model.is_nano:
+        tiling = choose_tiling(image.shape, model)
+    # One image comes after the other: what was found in an earlier one is not needed any more.
+    store = open_store(None, model, image, tiling, keep=False, budget=_BUDGET)
+    return Segmenter(model, store, Kept(store.key, budget=_BUDGET))
 
 
 def _image(one: Image | NDArray[np.generic]) -> Image:

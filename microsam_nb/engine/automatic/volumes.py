@@ -50,7 +50,9 @@ def segment_planes(
         if plane >= encoded:
             encoded = _encode_ahead(segmenter, plane)
         for step in segmenter.prepare(plane, settings):
-            if step.note:
+            if shape[0] == 1:
+                yield step
+            elif step.note:
                 yield Progress(len(done), shape[0], "planes", step.note)
         out[plane] = segmenter.labels(plane, settings)
         done.add(plane)

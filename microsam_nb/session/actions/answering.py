@@ -89,11 +89,11 @@ class Embedded(Action):
 
     def apply(self, session: Session) -> None:
         session.work = None
+        count, session.returned = session.returned, 0
         complaint = session.notice.error and session.notice.text != session.recovered
         if session.state.candidates or complaint:
             # What there is to do has been said.
             return
-        count, session.returned = session.returned, 0
         kept = (
             f" {count} object{'s' if count > 1 else ''} from before {'are' if count > 1 else 'is'} back."
             if count

@@ -248,6 +248,7 @@ class UseModel(Action):
     journaled: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
+        session.leave_search()
         session.work = Work(f"Loading the model {self.name}")
         session.want(LoadModel(self.name))
 

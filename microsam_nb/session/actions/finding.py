@@ -39,9 +39,9 @@ class FindAll(Action):
     def again(cls, state: State, model: str = "") -> Self:
         """Find them the way the last ones were found; another ``model`` has settings of its own."""
         known = state.automatic
-        if known is None:
+        if known is None or model not in ("", known.model):
             return cls()
-        return cls(known.mode, known.options if model in ("", known.model) else ())
+        return cls(known.mode, known.options)
 
     def apply(self, session: Session) -> None:
         session.seek(session.state.browsing.plane, self.mode, self.options, self.final)
@@ -93,7 +93,7 @@ class Suggested(Action):
         if free and idle and not state.candidates:
             # What comes next is a choice among them.
             browsing = replace(browsing, tool=Tool.CHOOSE)
-        session.edit(replace(state, candidates=free, automatic=self.automatic, browsing=browsing))
+        session.edit(replace(state, candidates=free, automatic=self.automatic, browsing=browsing), asks=False)
         session.notice = Notice(_told(len(free), len(new) - len(free), self.about), error=not free)
         return True
 
@@ -123,13 +123,16 @@ class Sketched(Action):
 class Surveyed(Action):
     """What an automatic segmentation had to choose from: predicted scores in 0..1, and areas in pixels."""
 
+    ticket: int
+    mode: str
     scores: tuple[float, ...]
     areas: tuple[int, ...]
     journaled: ClassVar[bool] = False
     step: ClassVar[bool] = False
 
-    def apply(self, session: Session) -> None:
-        session.spread = Spread(np.array(self.scores, np.float32), np.array(self.areas, np.int64))
+    def apply(self, session: Session) -> bool:
+        spread = Spread(self.mode, np.array(self.scores, np.float32), np.array(self.areas, np.int64))
+        return session.survey(self.ticket, spread)
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,7 @@ class Suggest(Action):
         full = tuple(one for one in self.candidates if one.mask.area)
         if not all(_inside(one.mask, session) for one in full):
             raise PromptError("A candidate reaches outside the image.", "Use candidates made for this image.")
-        session.edit(replace(session.state, candidates=full))
+        session.edit(replace(session.state, candidates=full, automatic=None))
 
 
 @dataclass(frozen=True, slots=True)
