@@ -56,7 +56,7 @@ def decoder_identity(model: Model) -> str:
         digest = xxhash.xxh64()
         for name, value in sorted(model.distances.state_dict().items()):
             digest.update(name.encode())
-            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
         known = _identities[model.distances] = digest.hexdigest()
     return known
 
