@@ -99,7 +99,7 @@ def test_an_image_becomes_labels(tmp_path, cells, drawn, capsys):
     said = capsys.readouterr()
     assert said.err == "", "no bar where nobody watches"
     head, _, columns, row = said.out.splitlines()
-    assert head.startswith("nano, DistanceSettings, mode ")
+    assert head.startswith("nano, mode ais")
     assert columns.split() == ["image", "planes", "size", "objects", "seconds", "labels"]
     assert row.split()[:6] == ["cells.tif", "1", "96", "x", "96", "4"]
     assert row.endswith(str(out))

@@ -453,3 +453,16 @@ def test_a_cache_without_states_is_no_error(peer, key, caplog):
     assert known.grid(1, GridSettings().costly(), 0.5) is None
     assert not known.answers(1, 1.0).found
     assert caplog.messages == []
+
+
+def test_what_another_decoder_found_is_not_used(tmp_path, key):
+    known = Kept.at(tmp_path / "a.zarr", key)
+    known.belong_to("one")
+    known.put_maps(1, 1.0, some_maps())
+    again = Kept.at(tmp_path / "a.zarr", key)
+    again.belong_to("two")
+    assert again.maps(1, 1.0) is None
+    again.belong_to("one")
+    assert same_maps(again.maps(1, 1.0), some_maps())
+    again.belong_to("two")
+    assert again.maps(1, 1.0) is None

@@ -61,8 +61,8 @@ class Kept:
     ) -> None:
         self._key, self._place, self._budget, self._peer, self._strict = key, place, budget, peer, strict
         self._recent: OrderedDict[tuple[str, int, str], Any] = OrderedDict()
-        #: Identity of the instance decoder, which the key of the embeddings does not know.
-        self.decoder = ""
+        # Which the key of the embeddings does not know.
+        self._decoder = ""
         self._refused: set[int] = set()
         self._lock = threading.Lock()
         self._group = None if place is None else _open(place, key)
@@ -93,7 +93,7 @@ class Kept:
                 raise ValueError(f"maps of shape {maps.shape}")
             return PlaneMaps(maps, None if about["size"] is None else float(about["size"]))
 
-        about = self._seen(zoom)
+        about = {"zoom": round(zoom, 6)}
         found: PlaneMaps | None = self._get("maps", plane, about, read)
         if found is None and self._peer is not None:
             maps = self._from_peer(lambda folder, index: _peer_maps(folder, self._key.shape[1:], index), plane)
@@ -104,7 +104,7 @@ class Kept:
 
     def put_maps(self, plane: int, zoom: float, found: PlaneMaps) -> None:
         """Keep the distance maps of a plane."""
-        self._put("maps", plane, self._seen(zoom), found, {"maps": found.maps}, {"size": found.size})
+        self._put("maps", plane, {"zoom": round(zoom, 6)}, found, {"maps": found.maps}, {"size": found.size})
 
     def grid(self, plane: int, about: Mapping[str, Any], floor: float) -> Proposals | None:
         """Return what a grid found in a plane, if it kept everything of a predicted IoU above ``floor``."""
@@ -131,18 +131,20 @@ class Kept:
         def read(group: zarr.Group, known: Mapping[str, Any]) -> Answers:
             return Answers.from_arrays(_arrays(group), plane)
 
-        found: Answers | None = self._get("answers", plane, self._seen(zoom), read)
+        found: Answers | None = self._get("answers", plane, {"zoom": round(zoom, 6)}, read)
         return Answers() if found is None else found
 
     def put_answers(self, plane: int, zoom: float, found: Answers) -> None:
         """Keep the answers to automatic prompts in a plane."""
         arrays = found.to_arrays(self._key.shape[1:], plane)
-        self._put("answers", plane, self._seen(zoom), found, arrays, {})
+        self._put("answers", plane, {"zoom": round(zoom, 6)}, found, arrays, {})
 
-    def _seen(self, zoom: float) -> dict[str, Any]:
-        """Return what distance maps depend on beside the embeddings."""
-        about: dict[str, Any] = {"zoom": round(zoom, 6)}
-        return about if not self.decoder else {**about, "decoder": self.decoder}
+    def belong_to(self, decoder: str) -> None:
+        """Say which instance decoder asks, by its identity; what another one found is forgotten, and not read."""
+        with self._lock:
+            if self._decoder not in ("", decoder):
+                self._recent.clear()
+            self._decoder = decoder
 
     def _from_peer(self, read: Callable[[Path, int | None], _Result | None], plane: int) -> _Result | None:
         """Return what micro-sam has kept of a plane, None without any; what is refused is said once."""
@@ -167,6 +169,8 @@ class Kept:
         try:
             group = self._group[f"{kind}/{plane}-{name}"]
             known: Any = group.attrs[_DONE]
+            if kind != "grid" and known.get("decoder", "") not in ("", self._decoder):
+                return None
             found = read(group, known)
         except Exception:  # noqa: BLE001 - what is missing or damaged is computed again
             return None
@@ -186,7 +190,7 @@ class Kept:
             for key, array in arrays.items():
                 _write(group, key, np.asarray(array))
             # Written last: without it the rest does not count.
-            group.attrs[_DONE] = {**about, **known}
+            group.attrs[_DONE] = {**about, **known, "decoder": self._decoder}
         except Exception as error:  # file systems have no common base error
             if self._strict:
                 raise cannot_write(self._place.label, error) from error

@@ -55,7 +55,7 @@ class Segmenter:
     def __init__(self, model: Model, store: EmbeddingStore, kept: Kept | None = None, batch: int | None = None) -> None:
         self.model, self.store = model, store
         self.kept = Kept(store.key) if kept is None else kept
-        self.kept.decoder = decoder_identity(model)
+        self.kept.belong_to(decoder_identity(model))
         self.batches = Batches(batch or together(model.device))
         self._measured: float | None = None
         self._smooth: tuple[tuple[object, ...], Smooth] | None = None
