@@ -11,7 +11,7 @@ import numpy as np
 
 from ..core import SettingsError, StoreError
 from ..engine.automatic import Kept, Progress, Segmenter, Tuning
-from ..engine.automatic.grid import FLOOR
+from ..engine.automatic.grid import floor_of
 from ..engine.automatic.modes import mode_for, settings_for
 from ..engine.automatic.settings import AutomaticSettings, GridSettings, mode_of, settings_with
 from ..engine.automatic.tuning import tuning
@@ -70,7 +70,7 @@ class AutomaticService:
 
     def _prepare(self, segmenter: Segmenter, plane: int, settings: AutomaticSettings) -> Iterator[Action]:
         # Of a grid also how far down it is kept.
-        least = settings.pred_iou < FLOOR if isinstance(settings, GridSettings) else None
+        least = floor_of(settings.pred_iou) if isinstance(settings, GridSettings) else None
         about = (segmenter, plane, mode_of(settings), tuple(settings.costly().items()), least)
         if self._begun is not None and self._begun[0] == about:
             steps = self._begun[1]

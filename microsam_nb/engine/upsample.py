@@ -6,7 +6,9 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..core import Mask
 from .embedding import Embedding
@@ -24,7 +26,15 @@ def enlarge(logits: Tensor, embedding: Embedding, frame: int, above: float = 0.0
     if parts is None:
         return None
     down, right = parts
-    return right(down(logits, 0), 1), down.start, right.start
+    return _enlarged(logits, down, right), down.start, right.start
+
+
+def above(values: Tensor, threshold: float) -> NDArray[np.bool_]:
+    """Return where numbers are above a threshold. On a processor numpy compares many times faster than torch."""
+    if values.device.type == "cpu":
+        found: NDArray[np.bool_] = values.numpy() > threshold
+        return found
+    return np.asarray((values > threshold).cpu().numpy(), bool)
 
 
 def upsample(logits: Tensor, embedding: Embedding, frame: int, plane: int) -> Mask:
@@ -36,10 +46,12 @@ def upsample(logits: Tensor, embedding: Embedding, frame: int, plane: int) -> Ma
     if parts is None:
         return Mask((plane, 0, 0), np.zeros((0, 0, 0), bool))
     down, right = parts
+    if (right.stop - right.start) * (down.stop - down.start) <= _PART:
+        return Mask.crop(above(_enlarged(logits, down, right), 0.0), (plane, down.start, right.start))
     x = down(logits, 0)
     # A few rows at a time, which depend on nothing but themselves: as numbers a large object takes far more memory.
     step = max(1, _PART // (right.stop - right.start))
-    found = [(right(some, 1) > 0).cpu().numpy() for some in x.split(step)]
+    found = [above(right(some, 1), 0.0) for some in x.split(step)]
     return Mask.crop(np.concatenate(found), (plane, down.start, right.start))
 
 
@@ -55,25 +67,44 @@ def _parts(logits: Tensor, embedding: Embedding, frame: int, above: float) -> tu
     return down, right
 
 
+def _enlarged(logits: Tensor, down: _Enlargement, right: _Enlargement) -> Tensor:
+    """Enlarge both axes, at once as far as the frame: torch has a kernel for that, but not for parts of a scaling."""
+    if not (down.times and right.times):
+        return right(down(logits, 0), 1)
+    x = logits[down.needed[0] : down.needed[1], right.needed[0] : right.needed[1]]
+    times = float(down.times), float(right.times)
+    x = F.interpolate(x[None, None], scale_factor=times, mode="bilinear", align_corners=False)[0, 0]
+    return right.finish(down.finish(x, 0), 1)
+
+
 def _reach(flags: Tensor) -> tuple[int, int] | None:
     hits = torch.nonzero(flags)
     return (int(hits[0]), int(hits[-1])) if len(hits) else None
 
 
 class _Enlargement:
-    """Both scalings of one axis, low resolution to frame to plane, of what old pixels ``span`` (both ends) become."""
+    """Both scalings of one axis, low resolution to frame to plane, of what old pixels ``span`` (both ends) become.
+
+    They are made of the old pixels ``needed``. ``times``: how far the first scaling enlarges, 0 if not a whole number.
+    """
 
     def __init__(self, low: int, frame: int, scaled: int, full: int, span: tuple[int, int]) -> None:
         self._low, self._full = _Stretch(low, frame), _Stretch(scaled, full)
         # Linear interpolation reaches one source pixel beyond the object on each side.
         self.start, self.stop = self._full.covered(*self._low.covered(span[0] - 1, span[1] + 1))
         self._middle = self._full.needed(self.start, self.stop)
-        self._needed = self._low.needed(*self._middle)
+        self.needed = self._low.needed(*self._middle)
+        self.times = 0 if frame % low else frame // low
 
     def __call__(self, x: Tensor, axis: int) -> Tensor:
         """Return new pixels [start, stop) of an axis."""
-        first, end = self._needed
+        first, end = self.needed
         x = self._low.sample(x.narrow(axis, first, end - first), axis, first, *self._middle)
+        return self._full.sample(x, axis, self._middle[0], self.start, self.stop)
+
+    def finish(self, x: Tensor, axis: int) -> Tensor:
+        """Return new pixels [start, stop) of an axis of which the ``needed`` ones were enlarged to the frame."""
+        x = x.narrow(axis, self._middle[0] - self.needed[0] * self.times, self._middle[1] - self._middle[0])
         return self._full.sample(x, axis, self._middle[0], self.start, self.stop)
 
 

@@ -23,7 +23,7 @@ from ..models import Model
 from ..precision import inference
 from ..store import EmbeddingStore
 from ..tiling import Window
-from ..upsample import enlarge
+from ..upsample import above, enlarge
 from .batches import Batches
 from .proposals import Proposals
 from .select import suppress_boxes
@@ -36,6 +36,14 @@ FLOOR = 0.5
 _EDGE, _EDGE_SHARE = 20, 1 / 32
 #: nano looks at windows in which few objects are; this many times fewer points do.
 _FEWER = 5
+
+
+def floor_of(pred_iou: float) -> float:
+    """Return the predicted IoU down to which masks are kept, so that the threshold can be moved without the model.
+
+    That is some steps below the threshold: drawing what nobody will look at costs as much as the rest.
+    """
+    return max(0.0, math.floor(pred_iou * 5 - 1) / 5)
 
 
 def find_by_grid(
@@ -159,10 +167,10 @@ def _mask(logits: Tensor, embedding: Embedding, frame: int, window: Window, plan
     if found is None:
         return None, 0.0
     values, top, left = found
-    inside = (values > 0).cpu().numpy()
+    inside = above(values, 0.0)
     if not inside.any():
         return None, 0.0
-    stability = float((values > 1).sum()) / float((values > -1).sum())
+    stability = np.count_nonzero(above(values, 1.0)) / np.count_nonzero(above(values, -1.0))
     return Mask.crop(inside, (plane, top + window.y0, left + window.x0)), stability
 
 

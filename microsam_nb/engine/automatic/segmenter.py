@@ -19,7 +19,7 @@ from ..store import EmbeddingStore
 from .answers import Asked
 from .batches import Batches
 from .distances import Smooth, flooded, objects_of, selected, smooth, typical_size
-from .grid import FLOOR, candidates_of, choose, find_by_grid
+from .grid import candidates_of, choose, find_by_grid, floor_of
 from .kept import Kept, PlaneMaps
 from .maps import Scale, check_decoder, decoder_identity, find_scale, fitting, plane_maps
 from .prompts import ask, choose_masks, expected, proposals
@@ -205,8 +205,7 @@ class Segmenter:
     def _prepare_grid(self, plane: int, settings: GridSettings) -> Iterator[Progress]:
         if self._grid(plane, settings) is not None:
             return
-        # Whoever goes below the floor will go farther: everything is kept then.
-        floor, parts = (FLOOR if settings.pred_iou >= FLOOR else 0.0), []
+        floor, parts = floor_of(settings.pred_iou), []
         grid = find_by_grid(
             self.model, self.store, plane, settings, zoom=self._zoom(settings), floor=floor, batches=self.batches
         )

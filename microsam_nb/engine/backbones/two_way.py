@@ -141,7 +141,8 @@ def _write(attn: Attention, tokens: Tensor, values: Tensor, place: Tensor, image
     drawn = drawn + attn.out_proj.bias / attn.num_heads
     share = share.flatten(1, 2).transpose(1, 2)
     drawn = drawn.to(image.dtype).flatten(1, 2)
-    return torch.baddbmm(image.expand(len(tokens), -1, -1), share, drawn)
+    # Faster than baddbmm, which begins with a copy of the image.
+    return (share @ drawn).add_(image)
 
 
 def _upscale(decoder: MaskDecoder, kernels: Tensor, image: Tensor) -> Tensor:
