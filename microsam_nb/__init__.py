@@ -13,14 +13,14 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .annotators.annotate_2d import annotate_2d
-    from .engine.automatic.run import segment
+    from .annotators.segment_files import segment
     from .engine.automatic.tuning import tune
     from .engine.load import load_model
 
 _DOORS = {
     "annotate_2d": ".annotators.annotate_2d",
     "load_model": ".engine.load",
-    "segment": ".engine.automatic.run",
+    "segment": ".annotators.segment_files",
     "tune": ".engine.automatic.tuning",
 }
 

@@ -274,7 +274,7 @@ def _segment(options: argparse.Namespace) -> int:
     failed = 0
     for path, place, store in zip(paths, places, stores, strict=True):
         if place.exists() and not options.overwrite:
-            rows.append((path, "skipped: there is a result"))
+            rows.append((path, "skipped: there is a result; --overwrite makes it anew"))
             continue
         try:
             with _bar(path.name, options.quiet) as told:
@@ -308,7 +308,7 @@ def _bar(name: str, quiet: bool) -> Iterator[Callable[[Any], None]]:
     def told(step: Any) -> None:
         if step.note:
             print(f"microsam-nb: {name}: {step.note}", file=sys.stderr)  # noqa: T201
-        if bar.total != step.total or bar.unit != step.unit:
+        if bar.total != (step.total or None) or bar.unit != step.unit:
             bar.reset(step.total or None)
             bar.unit = step.unit
         bar.update(step.done - bar.n)

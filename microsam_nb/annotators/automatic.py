@@ -20,6 +20,8 @@ from ..engine.store import EmbeddingStore
 from ..session import Action, Automatic, Fit, SegmentAll, Setting, Sketched, Suggested, Surveyed, Work, Working
 from .compute import compute
 
+#: Searches that were left and can be gone on with.
+_LEFT = 3
 #: Seconds between two reports of progress.
 _PAUSE = 0.2
 
@@ -34,7 +36,8 @@ class AutomaticService:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
         self._segmenter: Segmenter | None = None
-        self._begun: tuple[object, Iterator[Progress]] | None = None
+        #: What was begun and left, the newest last.
+        self._begun: dict[object, Iterator[Progress]] = {}
 
     def segment(self, model: Model, store: EmbeddingStore, request: SegmentAll) -> Iterator[Action]:
         """Find all objects; yield how it goes, and candidates."""
@@ -72,21 +75,20 @@ class AutomaticService:
         # Of a grid also how far down it is kept.
         least = floor_of(settings.pred_iou) if isinstance(settings, GridSettings) else None
         about = (segmenter, plane, mode_of(settings), tuple(settings.costly().items()), least)
-        if self._begun is not None and self._begun[0] == about:
-            steps = self._begun[1]
-        else:
-            steps = _Open(iter(segmenter.prepare(plane, settings)))
-        # Kept while it runs: whoever leaves it for other settings of the cheap stage goes on with it.
-        self._begun = about, steps
+        # Kept while it runs: whoever leaves it for other settings, or another method, can go on with it.
+        steps = self._begun.pop(about, None) or _Open(iter(segmenter.prepare(plane, settings)))
+        self._begun[about] = steps
+        while len(self._begun) > _LEFT:
+            del self._begun[next(iter(self._begun))]
         yield from _paced(compute.steps(steps), "Finding all objects")
-        self._begun = None
+        self._begun.pop(about, None)
         # What was begun may have been for other thresholds.
         yield from _paced(compute.steps(iter(segmenter.prepare(plane, settings))), "Finding all objects")
 
     def _of(self, model: Model, store: EmbeddingStore) -> Segmenter:
         known = self._segmenter
         if known is None or known.model is not model or known.store is not store:
-            self._begun = None
+            self._begun.clear()
             known = self._segmenter = Segmenter(model, store, self._kept(model, store))
         return known
 

@@ -150,8 +150,10 @@ class Annotator:
         write_labels(where, labels)
         count = self.session.labels.count()
         what = f"{count} objects are" if count != 1 else "1 object is"
+        waiting = len(self.session.state.candidates)
+        left = f" {waiting} candidates are not among them: Shift-A keeps all." if waiting else ""
         working = " The object in hand is not among them: commit it with C." if self.session.state.proposals else ""
-        self.session.say(f"{what} saved in {where.absolute()}.{working}")
+        self.session.say(f"{what} saved in {where.absolute()}.{working}{left}", error=bool(waiting and not count))
         self._still.flush()
         return where
 

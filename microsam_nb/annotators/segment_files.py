@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -14,9 +15,11 @@ from typing import Any
 
 import numpy as np
 import zarr
+from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from ..core import FileError, Image, SettingsError, StoreError
+from ..engine.automatic import run
 from ..engine.automatic.kept import Kept
 from ..engine.automatic.large import Block, segment_large
 from ..engine.automatic.maps import Scale, check_decoder
@@ -74,6 +77,19 @@ class Segmented:
     objects: int
     seconds: float
     mode: str
+
+
+def segment(
+    image: Image | NDArray[np.generic] | str | os.PathLike[str], *given: Any, **more: Any
+) -> NDArray[np.uint32]:
+    """Find all objects of an image, a volume, or the file of one; see ``engine.automatic.segment`` for the rest.
+
+    Raises FileError for a file that cannot be read.
+    """
+    if isinstance(image, str | os.PathLike):
+        path = Path(image).expanduser()
+        image = Image(open_image(path), more.pop("axes", ""), path.stem)
+    return run.segment(image, *given, **more)
 
 
 def segment_file(

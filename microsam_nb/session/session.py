@@ -115,6 +115,11 @@ class Session:
             return self.state.candidates if self._sketched is None else self._sketched
 
     @property
+    def seeking(self) -> bool:
+        """Whether an automatic segmentation is awaited."""
+        return self._seeking is not None
+
+    @property
     def sketching(self) -> bool:
         """Whether settings are being changed, so that the candidates on screen are not those of the state."""
         return self._sketched is not None

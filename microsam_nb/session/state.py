@@ -8,7 +8,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Box, Candidate, Overlap, Prompt
+from ..core import Box, Candidate, Mask, Overlap, Prompt
 from .requests import Request, Setting
 
 
@@ -151,11 +151,13 @@ class State:
     ``answered`` is True when ``proposals`` are the model's answer to ``prompts`` (none: it found nothing), or what
     the user made of it. ``target`` is the committed object that is being improved, 0 for a new one. ``candidates``
     come from elsewhere, for example an automatic segmentation, and may overlap; ``automatic`` says how that was made.
+    ``rejected``: what was rejected of them, which is not suggested again.
     """
 
     prompts: tuple[Prompt, ...] = ()
     proposals: tuple[Candidate, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    rejected: tuple[Mask, ...] = ()
     answered: bool = True
     target: int = 0
     next_id: int = 1

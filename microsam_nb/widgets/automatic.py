@@ -87,7 +87,9 @@ class AutomaticPanel:
         )
 
     def show(self, change: Change) -> None:
-        if change.candidates:
+        stopped = change.work and not self._session.seeking and self._timer is None
+        if change.candidates or stopped:
+            # After a search that was stopped, what is shown is again what was found before.
             self._show_settings()
             self._show_spread()
         session = self._session
@@ -130,7 +132,8 @@ class AutomaticPanel:
             self._values = {one.name: one.value for one in known.options}
             self._changed_since = {}
             self._forms[known.mode].show(self._values)
-        self._bound.show(self._chosen if self._chosen == "auto" else known.mode)
+        self._chosen = known.mode
+        self._bound.show(known.mode)
 
     def _show_spread(self) -> None:
         spread = self._session.spread

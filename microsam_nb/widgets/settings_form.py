@@ -48,7 +48,7 @@ def _field(one: Option) -> widgets.Widget:
     about: dict[str, Any] = {
         "description": f"{words}{unit}", "tooltip": f"{one.help} Between {one.low:g} and {one.high:g}."
         if one.low is not None and one.high is not None else one.help,
-        "style": {"description_width": "165px"},
+        "style": {"description_width": "112px"},
     }  # fmt: skip
     if issubclass(one.kind, Enum):
         choices = [(str(member.value), str(member.value)) for member in one.kind]

@@ -69,7 +69,9 @@ _CSS = """
 .msam-automatic .bqplot .plotarea_background { fill: transparent !important; }
 .msam-automatic .widget-dropdown, .msam-automatic .widget-text { width: auto; margin: 1px 0; }
 .msam-form .msam-setting { width: auto; margin: 1px 0; flex: 0 0 auto; }
-.msam-form .widget-label { width: 165px !important; flex: 0 0 165px; font-size: 12px; }
+.msam-form .widget-label { width: 112px !important; flex: 0 0 112px; font-size: 12px; white-space: normal;
+  line-height: 1.1; }
+.msam-form .widget-readout { min-width: 36px !important; max-width: 40px; }
 .msam-count { font-weight: 600; min-height: 1.5em; }
 .msam-models .widget-select { width: auto; margin: 2px 0; }
 .msam-models .widget-text { width: auto; flex: 1 1 120px; margin: 0; }

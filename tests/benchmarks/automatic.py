@@ -1,6 +1,6 @@
 """Automatic segmentation beside micro-sam: a grid (AMG), distances (AIS) and prompts (APG), seconds and memory.
 
-usage: python tests/benchmarks/automatic.py --peer PYTHON [PACK] [--only NAME] [--repetitions 5]
+usage: python tests/benchmarks/automatic.py --peer PYTHON [PACK] [--only NAME] [--repetitions 5] [--threads N]
 
 PYTHON is an interpreter that has micro-sam. Both get the same checkpoint, image, embedding, maps and masks, and take
 turns; every task has a process of its own for each, whose largest resident set is its memory (libraries and model
@@ -42,7 +42,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import numpy as np
 import torch
-from contest import Contestant
+from contest import Contestant, limit_threads
 from scipy import ndimage
 from segment_anything import sam_model_registry
 from skimage.draw import disk, ellipse
@@ -93,9 +93,11 @@ def main() -> None:
     parser.add_argument("--peer", metavar="PYTHON")
     parser.add_argument("--only", choices=ROWS)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--threads", type=int, help="of each contestant; all cores by default")
     options = parser.parse_args()
     dtype = str(fast_dtype(torch.device("cpu"))).removeprefix("torch.")
-    print(f"micro-sam in float32, ours in {dtype}; {torch.get_num_threads()} threads\n")
+    limit_threads(options.threads)
+    print(f"micro-sam in float32, ours in {dtype}; {options.threads or torch.get_num_threads()} threads\n")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         make(folder, options.pack)

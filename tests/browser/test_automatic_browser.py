@@ -158,7 +158,7 @@ def test_a_search_can_be_stopped_and_another_method_chosen(open_notebook):
     assert found(screen) == [0, 0]
     book.page.locator("button.msam-find-all").first.click()
     # Hundreds of points: that takes a while.
-    book.page.locator(".msam-status", has_text="objects are found").first.wait_for(timeout=60_000)
+    book.page.locator(".msam-status", has_text="objects are found").first.wait_for(timeout=150_000)
     found(screen)
     assert book.kernel("annotator.session.state.automatic.mode") == "amg"
     assert found(screen)[0] > 10

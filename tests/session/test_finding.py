@@ -182,7 +182,7 @@ def test_committed_objects_are_never_overwritten(session):
     # One lies on it with a third of its pixels, one mostly, one not at all.
     suggest(session, *some((4, 0), (1, 1), (30, 30)))
     assert len(session.state.candidates) == 2, "what is mostly there is no candidate"
-    assert "1 lie on committed objects" in session.notice.text
+    assert "1 on committed objects is left out" in session.notice.text
     session.handle(AcceptCandidates())
     after = session.snapshot()
     assert np.array_equal(after[before > 0], before[before > 0])
@@ -241,7 +241,9 @@ def test_settings_are_fitted_to_the_objects_of_the_plane(session):
     assert isinstance(request, Fit)
     assert np.array_equal(request.labels, session.labels.volume[0])
     session.handle(Suggested(request.ticket, some((40, 40)), AIS, "Fitted: mean IoU with your objects 0.90."))
-    assert session.notice.text.startswith("Fitted: mean IoU with your objects 0.90. 1 object is found")
+    assert session.notice.text.startswith(
+        "Fitted: mean IoU with your objects 0.90. 1 object is found, typically 7 px wide."
+    )
 
 
 def test_the_spread_of_scores_and_sizes_is_told(session):
@@ -309,3 +311,20 @@ def test_an_answer_that_is_awaited_comes_after_all_objects_were_found(session):
     session.handle(Suggested(search.ticket, some((40, 40)), AIS))
     session.handle(Predicted(question.ticket, some((3, 3))))
     assert len(session.state.proposals) == 1
+
+
+def test_what_was_rejected_does_not_come_back_with_other_settings(session):
+    suggest(session, *some((0, 0), (20, 20), (40, 40)))
+    session.handle(RejectCandidates((1,)))
+    suggest(session, *some((0, 0), (21, 20), (40, 40), (20, 40)))
+    assert [one.mask.start[1:] for one in session.state.candidates] == [(0, 0), (40, 40), (20, 40)]
+    assert "1 that you have rejected is left out" in session.notice.text
+    session.handle(RejectCandidates())
+    suggest(session, *some((21, 20)))
+    assert len(session.state.candidates) == 1, "after all were rejected everything may come again"
+
+
+def test_the_sentence_names_the_tool_that_is_needed(session):
+    session.handle(AddPoint(5, 5))
+    suggest(session, *some((20, 20)))
+    assert "Take the choose tool (A)" in session.notice.text

@@ -512,7 +512,10 @@ class Annotating(RuleBasedStateMachine):
     def reject(self, places):
         before = self.here.state.candidates
         gone = [i for i in places if i < len(before)] if places else range(len(before))
+        known = self.here.state.rejected
         if self.step(RejectCandidates(places)):
+            new = tuple(before[i].mask for i in sorted(set(gone)))
+            assert self.here.state.rejected == ((*known, *new) if places else ())
             assert self.here.state.candidates == tuple(one for i, one in enumerate(before) if i not in gone)
 
     @rule(found=answers, plane=planes)
@@ -524,7 +527,10 @@ class Annotating(RuleBasedStateMachine):
         assert self.step(new)
         free = [one for one in found if one.mask.area]
         free = [one for one in free if 2 * (one.mask.dense(SHAPE) & (before == 0)).sum() >= one.mask.area]
-        assert self.here.state.candidates == tuple(free)
+        rejected = [mask.dense(SHAPE) for mask in self.here.state.rejected]
+        full = [one.mask.dense(SHAPE) for one in free]
+        again = [any(2 * (m & r).sum() > (m | r).sum() for r in rejected) for m in full]
+        assert self.here.state.candidates == tuple(one for one, no in zip(free, again, strict=True) if not no)
 
     # Walking and looking.
 

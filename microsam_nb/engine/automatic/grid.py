@@ -43,7 +43,7 @@ def floor_of(pred_iou: float) -> float:
 
     That is some steps below the threshold: drawing what nobody will look at costs as much as the rest.
     """
-    return max(0.0, math.floor(pred_iou * 5 - 1) / 5)
+    return max(0.0, math.floor(pred_iou * 10 - 1) / 10)
 
 
 def find_by_grid(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from ...core import Image, LabelError, SettingsError
 from ..evaluation.matching import mean_segmentation_accuracy
+from ..load import load_model
 from ..models import Model
 from ..plan import choose_tiling
 from ..store import open_store
@@ -19,7 +21,7 @@ from ..tiling import Tiling
 from .kept import Kept
 from .modes import settings_for
 from .segmenter import Progress, Segmenter
-from .settings import AutomaticSettings, Mode, mode_of
+from .settings import AutomaticSettings, GridSettings, Mode, mode_of
 
 #: Memory that each image may take, in bytes.
 _BUDGET = 128 << 20
@@ -102,7 +104,7 @@ def _shown(value: Any) -> str:
 
 
 def tune(
-    model: Model,
+    model: Model | str | os.PathLike[str],
     images: Sequence[Image | NDArray[np.generic]],
     labels: Sequence[NDArray[np.integer]],
     mode: Mode | str = Mode.AUTO,
@@ -120,6 +122,11 @@ def tune(
     other settings, by default those of the model. Raises SettingsError for a grid of unknown settings, and LabelError
     where labels do not fit, or hold no object.
     """
+    model = model if isinstance(model, Model) else load_model(model)
+    if isinstance(images, np.ndarray | Image):
+        raise SettingsError(
+            "Images come one by one, with labels for each.", "Give lists: tune(model, [image], [labels])."
+        )
     segmenters = [_segmenter(model, _image(one), tiling) for one in images]
     first = settings_for(model, mode) if start is None else start
     found: Tuning | None = None
@@ -148,6 +155,9 @@ def tuning(
     scores = np.zeros((len(trials) + 1, len(work)))
     total, done = len(work) * (len(trials) + 1), 0
     for column, (segmenter, plane, truth) in enumerate(work):
+        # A grid that is kept down to the lowest threshold serves all others.
+        for lowest in _lowest([start, *trials]):
+            yield from segmenter.prepare(plane, lowest)
         for row, settings in enumerate([start, *trials]):
             # Later trials need nothing more, unless the grid holds settings that need the model.
             yield from segmenter.prepare(plane, settings)
@@ -158,6 +168,14 @@ def tuning(
     first, *others = scores.mean(1).tolist()
     tried = tuple(Trial(settings, score) for settings, score in zip(trials, others, strict=True))
     yield Tuning(tuple(grid), tried, Trial(start, first), len(work), "mean IoU" if partial else "mSA")
+
+
+def _lowest(every: Sequence[AutomaticSettings]) -> list[AutomaticSettings]:
+    """Return the settings with the lowest threshold for every grid of points that is needed."""
+    out: dict[tuple[Any, ...], AutomaticSettings] = {}
+    for one in sorted((one for one in every if isinstance(one, GridSettings)), key=lambda one: one.pred_iou):
+        out.setdefault(tuple(one.costly().values()), one)
+    return list(out.values())
 
 
 def best_iou(truth: NDArray[np.integer], found: NDArray[np.integer]) -> float:

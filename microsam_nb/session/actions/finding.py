@@ -88,13 +88,16 @@ class Suggested(Action):
         state = session.state
         new = [one for one in self.candidates if one.mask.area and _inside(one.mask, session)]
         free = tuple(one for one in new if _free(one.mask, session) >= _FREE)
+        wanted = _not_rejected(free, state.rejected)
         browsing = state.browsing
         idle = not (state.prompts or state.proposals)
-        if free and idle and not state.candidates:
+        if wanted and idle and not state.candidates:
             # What comes next is a choice among them.
             browsing = replace(browsing, tool=Tool.CHOOSE)
-        session.edit(replace(state, candidates=free, automatic=self.automatic, browsing=browsing), asks=False)
-        session.notice = Notice(_told(len(free), len(new) - len(free), self.about), error=not free)
+        session.edit(replace(state, candidates=wanted, automatic=self.automatic, browsing=browsing), asks=False)
+        choosing = browsing.tool is Tool.CHOOSE
+        text = _told(wanted, len(new) - len(free), len(free) - len(wanted), self.about, choosing=choosing)
+        session.notice = Notice(text, error=not wanted)
         return True
 
 
@@ -112,10 +115,11 @@ class Sketched(Action):
             one for one in self.candidates
             if one.mask.area and _inside(one.mask, session) and _free(one.mask, session) >= _FREE
         )  # fmt: skip
-        if not session.sketch(self.ticket, free):
+        wanted = _not_rejected(free, session.state.rejected)
+        if not session.sketch(self.ticket, wanted):
             return False
         session.work = None
-        session.notice = Notice(f"{len(free)} objects with these settings.")
+        session.notice = Notice(f"{len(wanted)} objects with these settings.")
         return True
 
 
@@ -182,7 +186,11 @@ class AcceptCandidates(Action):
 
 @dataclass(frozen=True, slots=True)
 class RejectCandidates(Action):
-    """Take candidates away: by their ``places``, those ``inside`` a closed line, or else all. Raises PromptError."""
+    """Take candidates away: by their ``places``, those ``inside`` a closed line, or else all.
+
+    Single ones are not suggested again, whatever the settings; after all were rejected everything may come again.
+    Raises PromptError without any.
+    """
 
     places: tuple[int, ...] = ()
     inside: Vertices = ()
@@ -192,7 +200,9 @@ class RejectCandidates(Action):
         state = session.state
         gone = set(_chosen(session, self.places, self.inside, self.plane))
         rest = tuple(one for i, one in enumerate(state.candidates) if i not in gone)
-        session.edit(replace(state, candidates=rest))
+        single = bool(self.places or self.inside)
+        masks = tuple(one.mask for i, one in enumerate(state.candidates) if i in gone)
+        session.edit(replace(state, candidates=rest, rejected=(*state.rejected, *masks) if single else ()))
         what = f"{len(gone)} candidates are" if len(gone) > 1 else "1 candidate is"
         session.notice = Notice(f"{what} rejected, {len(rest)} {'are' if len(rest) != 1 else 'is'} left.")
 
@@ -238,12 +248,39 @@ def _within(box: Box, where: Box) -> tuple[slice, ...]:
     return tuple(slice(a - start, b - start) for a, b, start in pairs)
 
 
-def _told(count: int, covered: int, about: str) -> str:
-    known = f" {covered} lie on committed objects and are left out." if covered else ""
+def _not_rejected(found: tuple[Candidate, ...], rejected: tuple[Mask, ...]) -> tuple[Candidate, ...]:
+    """Return the candidates that have no IoU above one half with anything that was rejected."""
+    if not rejected:
+        return found
+    boxes = np.array([(*mask.box.start, *mask.box.stop) for mask in rejected])
+    out = []
+    for one in found:
+        start, stop = np.array(one.mask.box.start), np.array(one.mask.box.stop)
+        near = ((boxes[:, :3] < stop) & (boxes[:, 3:] > start)).all(1)
+        if not any(_alike(one.mask, rejected[i]) for i in np.flatnonzero(near)):
+            out.append(one)
+    return tuple(out)
+
+
+def _alike(one: Mask, other: Mask) -> bool:
+    shared = int(np.count_nonzero(other.dense_in(one.box) & one.bitmap))
+    return 2 * shared > one.area + other.area - shared
+
+
+def _told(found: tuple[Candidate, ...], covered: int, rejected: int, about: str, *, choosing: bool) -> str:
+    known = f" {covered} on committed objects {_are(covered)} left out." if covered else ""
+    known += f" {rejected} that you have rejected {_are(rejected)} left out." if rejected else ""
     said = f"{about} " if about else ""
-    if not count:
-        hint = "Lower the thresholds or the least size, or choose another mode in the panel Automatic."
-        return f"{said}No {'further ' if covered else ''}objects are found.{known} {hint}"
-    what = f"{count} objects are found" if count > 1 else "1 object is found"
-    how = "Click on one to keep it, right-click to reject it, or draw around several; Shift-A keeps all."
-    return f"{said}{what}.{known} {how}"
+    if not found:
+        hint = "Lower the thresholds or the least size, or choose another method in the panel Automatic."
+        return f"{said}No {'further ' if known else ''}objects are found.{known} {hint}"
+    widths = [np.sqrt(4 / np.pi * one.mask.area / one.mask.bitmap.shape[0]) for one in found]
+    what = f"{len(found)} objects are found" if len(found) > 1 else "1 object is found"
+    what = f"{what}, typically {float(np.median(widths)):.0f} px wide."
+    tool = "Click" if choosing else "Take the choose tool (A), then click"
+    how = f"{tool} on one to keep it, right-click to reject it, or draw around several; Shift-A keeps all."
+    return f"{said}{what}{known} {how}"
+
+
+def _are(count: int) -> str:
+    return "are" if count > 1 else "is"
