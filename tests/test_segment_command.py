@@ -173,7 +173,7 @@ def test_images_that_have_a_result_are_skipped(tmp_path, folder, capsys):
     assert run(folder, "-o", tmp_path / "out", *SIZE) == 0
     assert (tmp_path / "out" / "a.tif").read_bytes() == b"mine"
     rows = capsys.readouterr().out.splitlines()[3:]
-    assert rows[0].split(maxsplit=1) == ["a.tif", "skipped: there is a result"]
+    assert rows[0].split(maxsplit=1) == ["a.tif", "skipped: there is a result; --overwrite makes it anew"]
     assert rows[1].split()[5] == "4"
     assert run(folder, "-o", tmp_path / "out", "--overwrite", "-q", *SIZE) == 0
     assert tifffile.imread(tmp_path / "out" / "a.tif").max() == 4

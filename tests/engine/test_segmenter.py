@@ -161,7 +161,7 @@ def test_other_costly_settings_need_the_model(prepared):
 def test_a_lower_threshold_of_a_grid_than_was_kept_needs_the_model(nano, drawn_image):
     own, settings = Segmenter(nano, open_store(None, nano, drawn_image)), GridSettings(points_per_side=10)
     list(own.prepare(0, settings))
-    assert own.prepared(0, replace(settings, pred_iou=0.65))
+    assert own.prepared(0, replace(settings, pred_iou=0.75))
     low = replace(settings, pred_iou=0.2)
     assert not own.prepared(0, low)
     before = len(own.spread(0, settings)[0])

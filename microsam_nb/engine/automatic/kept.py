@@ -169,7 +169,7 @@ class Kept:
         try:
             group = self._group[f"{kind}/{plane}-{name}"]
             known: Any = group.attrs[_DONE]
-            if kind != "grid" and known.get("decoder", "") not in ("", self._decoder):
+            if kind != "grid" and self._decoder and known.get("decoder", "") not in ("", self._decoder):
                 return None
             found = read(group, known)
         except Exception:  # noqa: BLE001 - what is missing or damaged is computed again
