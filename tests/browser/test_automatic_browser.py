@@ -158,8 +158,9 @@ def test_a_search_can_be_stopped_and_another_method_chosen(open_notebook):
     assert found(screen) == [0, 0]
     book.page.locator("button.msam-find-all").first.click()
     # Hundreds of points: that takes a while.
-    book.page.locator(".msam-status", has_text="objects are found").first.wait_for(timeout=150_000)
+    book.page.locator(".msam-status", has_text="found, typically").first.wait_for(timeout=150_000)
     found(screen)
     assert book.kernel("annotator.session.state.automatic.mode") == "amg"
-    assert found(screen)[0] > 10
+    # By a grid nano finds little in this tissue.
+    assert found(screen)[0] >= 1
     screen.shot("automatic-grid-found")
