@@ -18,6 +18,7 @@ from micro_sam.instance_segmentation import (
     get_predictor_and_decoder,
 )
 from segment_anything.utils.amg import MaskData
+from work_peer import peak
 
 
 def main() -> None:
@@ -174,17 +175,6 @@ class Peer:
             whole[y0:y1, x0:x1] = torch.from_numpy(bits).bool()
             yield whole
             start = stop
-
-
-def peak() -> int:
-    """Return the largest resident set so far in bytes."""
-    try:
-        status = Path("/proc/self/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
-    except (OSError, IndexError):
-        import resource
-
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 if __name__ == "__main__":

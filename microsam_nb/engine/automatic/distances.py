@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...core import Candidate, Mask
-from .settings import DistanceSettings
+from .settings import DistanceSettings, GridSettings
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +80,7 @@ def selected(
 ) -> NDArray[np.int32]:
     """Return labels (y, x) without objects of a wrong size or score, numbered from 1."""
     areas = np.bincount(labels.ravel())
-    keep = kept(areas, settings)
+    keep = within_limits(areas, settings)
     if settings.min_score:
         sums = np.bincount(labels.ravel(), weights=foreground.ravel(), minlength=len(areas))
         keep &= sums >= settings.min_score * areas
@@ -90,9 +90,11 @@ def selected(
     return out
 
 
-def kept(areas: NDArray[np.integer], settings: DistanceSettings) -> NDArray[np.bool_]:
+def within_limits(areas: NDArray[np.integer], settings: DistanceSettings | GridSettings) -> NDArray[np.bool_]:
     """Return which areas in pixels are within the limits."""
-    out: NDArray[np.bool_] = (areas >= max(1, settings.min_size)) & (areas <= (settings.max_size or areas.max()))
+    out: NDArray[np.bool_] = (areas >= max(1, settings.min_size)) & (
+        areas <= (settings.max_size or areas.max(initial=0))
+    )
     return out
 
 

@@ -7,7 +7,7 @@ IoU decides before anything is drawn, and masks are kept as packed crops. The ch
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -25,10 +25,11 @@ from ..store import EmbeddingStore
 from ..tiling import Window
 from ..upsample import above, enlarge
 from .batches import Batches
+from .distances import within_limits
 from .proposals import Proposals
 from .select import suppress_boxes
 from .settings import GridSettings
-from .views import View, need_image, views
+from .views import View, closer, need_image, views
 
 #: Masks that the model believes in less are not kept, unless they are asked for.
 FLOOR = 0.5
@@ -116,11 +117,7 @@ def _crops(store: EmbeddingStore, plane: int, settings: GridSettings) -> Iterato
             for y0 in (i * (tall - overlap) for i in range(parts)):
                 own = Window(y0, x0, min(height, y0 + tall), min(width, x0 + wide))
                 if min(own.shape) > 0:
-                    yield View(own, own, _loading(store, plane, own)), _grid(own, count, count)
-
-
-def _loading(store: EmbeddingStore, plane: int, window: Window) -> Callable[[], Embedding]:
-    return lambda: store.window(plane, window)
+                    yield closer(store, plane, own, own), _grid(own, count, count)
 
 
 def _answer(
@@ -211,8 +208,7 @@ def choose(found: Proposals, settings: GridSettings) -> Proposals:
         found = found[suppress_boxes(found.boxes, rank, s.crop_nms)]
     if s.min_region:
         found = _tidied(found, s)
-    areas = found.areas
-    return found[(areas >= max(1, s.min_size)) & (areas <= (s.max_size or areas.max(initial=0)))]
+    return found[within_limits(found.areas, s)]
 
 
 def _tidied(found: Proposals, settings: GridSettings) -> Proposals:

@@ -19,7 +19,7 @@ from ...core import LabelError
 from ..models import Model
 from ..store import EmbeddingStore
 from ..tiling import Tiling, Window
-from .distances import flooded, kept, smooth
+from .distances import flooded, smooth, within_limits
 from .maps import Scale, check_decoder, find_scale, fitting, plane_maps
 from .settings import DistanceSettings
 from .volumes import Planes
@@ -104,7 +104,7 @@ def _block(
     own = _owned(seeds, count, inner, outer)
     labels = flooded(parts, seeds)
     areas = np.bincount(labels.ravel(), minlength=count + 1)
-    own &= kept(areas, settings)
+    own &= within_limits(areas, settings)
     if settings.min_score:
         sums = np.bincount(labels.ravel(), weights=maps[0].ravel(), minlength=count + 1)
         own &= sums >= settings.min_score * areas

@@ -24,7 +24,7 @@ from ..store import EmbeddingStore
 from ..tiling import Window
 from .answers import Answers, Asked, Found, proposals_of
 from .batches import Batches
-from .distances import Smooth, flooded
+from .distances import Smooth, flooded, within_limits
 from .proposals import Proposals
 from .select import common, suppress_masks
 from .settings import PromptOf, PromptSettings
@@ -189,9 +189,6 @@ def _alike(one: Mask, other: Mask) -> bool:
 def choose_masks(found: Proposals, settings: PromptSettings) -> Proposals:
     """Return the proposals that become objects, best first: the cheap stage. Quality counts times stability."""
     s = settings
-    areas: NDArray[np.int64] = found.areas
-    found = found[
-        (areas >= max(1, s.min_size)) & (areas <= (s.max_size or areas.max(initial=0))) & (found.scores >= s.min_score)
-    ]
+    found = found[within_limits(found.areas, s) & (found.scores >= s.min_score)]
     order = suppress_masks(found.masks, found.scores * found.stability, s.nms, over_smaller=s.over_smaller)
     return found[order]

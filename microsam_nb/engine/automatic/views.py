@@ -31,7 +31,7 @@ def views(model: Model, store: EmbeddingStore, plane: int, zoom: float) -> list[
     """
     size = store.shape[1:]
     if model.is_nano and store.has_image:
-        return [_closer(store, plane, own, outer) for own, outer in windows(model, size, zoom)]
+        return [closer(store, plane, own, outer) for own, outer in windows(model, size, zoom)]
     if store.tiling is None:
         whole = Window(0, 0, *size)
         return [View(whole, whole, lambda: readable(model, store.plane(plane)))]
@@ -63,7 +63,8 @@ def touching(some: list[View], region: Window) -> list[View]:
     ]  # fmt: skip
 
 
-def _closer(store: EmbeddingStore, plane: int, inner: Window, outer: Window) -> View:
+def closer(store: EmbeddingStore, plane: int, inner: Window, outer: Window) -> View:
+    """Return a view of a window that is encoded from the image."""
     return View(inner, outer, lambda: store.window(plane, outer))
 
 

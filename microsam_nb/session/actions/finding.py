@@ -13,6 +13,7 @@ from ...core.prompts import Vertices
 from ..requests import Setting
 from ..state import Automatic, Notice, Spread, State, Tool
 from .base import Action
+from .prompting import inside
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -86,7 +87,7 @@ class Suggested(Action):
             return False
         session.work = None
         state = session.state
-        new = [one for one in self.candidates if one.mask.area and _inside(one.mask, session)]
+        new = _possible(self.candidates, session)
         free = tuple(one for one in new if _free(one.mask, session) >= _FREE)
         wanted = _not_rejected(free, state.rejected)
         browsing = state.browsing
@@ -111,10 +112,7 @@ class Sketched(Action):
     step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> bool:
-        free = tuple(
-            one for one in self.candidates
-            if one.mask.area and _inside(one.mask, session) and _free(one.mask, session) >= _FREE
-        )  # fmt: skip
+        free = tuple(one for one in _possible(self.candidates, session) if _free(one.mask, session) >= _FREE)
         wanted = _not_rejected(free, session.state.rejected)
         if not session.sketch(self.ticket, wanted):
             return False
@@ -231,15 +229,15 @@ def _share(mask: Mask, area: Mask) -> float:
     return float(np.count_nonzero(area.dense_in(mask.box) & mask.bitmap)) / mask.area
 
 
+def _possible(candidates: Sequence[Candidate], session: Session) -> list[Candidate]:
+    """Return the candidates that have pixels, all of them in the image."""
+    return [one for one in candidates if one.mask.area and inside(one.mask, session)]
+
+
 def _free(mask: Mask, session: Session) -> float:
     """Return the share of a mask that no object has."""
     there = session.labels.volume[mask.box.slices]
     return float(np.count_nonzero(mask.bitmap & (there == 0))) / mask.area
-
-
-def _inside(mask: Mask, session: Session) -> bool:
-    stops = zip(mask.box.stop, session.shape, strict=True)
-    return min(mask.start) >= 0 and all(stop <= size for stop, size in stops)
 
 
 def _within(box: Box, where: Box) -> tuple[slice, ...]:

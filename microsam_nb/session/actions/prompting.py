@@ -153,7 +153,7 @@ class Suggest(Action):
 
     def apply(self, session: Session) -> None:
         full = tuple(one for one in self.candidates if one.mask.area)
-        if not all(_inside(one.mask, session) for one in full):
+        if not all(inside(one.mask, session) for one in full):
             raise PromptError("A candidate reaches outside the image.", "Use candidates made for this image.")
         session.edit(replace(session.state, candidates=full, automatic=None))
 
@@ -186,7 +186,7 @@ def checked(session: Session, prompt: Prompt) -> Prompt:
     return prompt.clip(session.shape) if isinstance(prompt, BoxPrompt) else prompt
 
 
-def _inside(mask: Mask, session: Session) -> bool:
+def inside(mask: Mask, session: Session) -> bool:
     stops = zip(mask.box.stop, session.shape, strict=True)
     return min(mask.start) >= 0 and all(stop <= size for stop, size in stops)
 
