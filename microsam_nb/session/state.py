@@ -38,6 +38,7 @@ class LayerName(StrEnum):
     IMAGE = "image"
     OBJECTS = "objects"
     CANDIDATES = "candidates"
+    NEIGHBOURS = "neighbours"
     PROPOSAL = "proposal"
     PROMPTS = "prompts"
 
@@ -52,11 +53,15 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Layers:
-    """How every layer is shown; ``contours``: objects as outlines instead of filled."""
+    """How every layer is shown; ``contours``: objects as outlines instead of filled.
+
+    ``neighbours``: outlines of the object in hand in the planes above and below, of volumes only.
+    """
 
     image: Layer = Layer()
     objects: Layer = Layer(opacity=0.45)
     candidates: Layer = Layer(opacity=0.35)
+    neighbours: Layer = Layer(opacity=0.5)
     proposal: Layer = Layer(opacity=0.5)
     prompts: Layer = Layer()
     contours: bool = False
