@@ -17,7 +17,7 @@ from .gestures import (
     gestures,
     handles,
 )
-from .keys import KEYS, TOOLS, Command, Key, command_for, help_rows, key_of
+from .keys import KEYS, TOOLS, VOLUME, Command, Key, command_for, help_rows, key_of, shortcuts
 from .paint import Patch, encode_entries, encode_image
 from .palette import colour_of, palette
 from .pictures import Look, Pictures
@@ -28,6 +28,7 @@ from .viewport import Viewport
 __all__ = [
     "KEYS",
     "TOOLS",
+    "VOLUME",
     "Click",
     "Command",
     "Corners",
@@ -58,5 +59,6 @@ __all__ = [
     "help_rows",
     "key_of",
     "palette",
+    "shortcuts",
     "snapshot",
 ]

@@ -1,4 +1,4 @@
-"""The keys, in one table; help is made from it."""
+"""The keys, in one table; help is made from it. Those of volumes do nothing where there is one plane."""
 
 from __future__ import annotations
 
@@ -28,6 +28,8 @@ class Command(StrEnum):
     HAND = "hand"
     TOGGLE = "toggle"
     SEGMENT = "segment"
+    SEGMENT_OBJECT = "segment-object"
+    STOP_HERE = "stop-here"
     COMMIT = "commit"
     CLEAR = "clear"
     REMOVE = "remove"
@@ -40,6 +42,10 @@ class Command(StrEnum):
     PREVIOUS = "previous"
     UNDO = "undo"
     REDO = "redo"
+    NEXT_PLANE = "next-plane"
+    PREVIOUS_PLANE = "previous-plane"
+    FIRST_PLANE = "first-plane"
+    LAST_PLANE = "last-plane"
     LIVE = "live"
     BATCHED = "batched"
     FIT = "fit"
@@ -52,6 +58,7 @@ class Command(StrEnum):
     SHOW_CANDIDATES = "show-candidates"
     SHOW_PROPOSAL = "show-proposal"
     SHOW_PROMPTS = "show-prompts"
+    SHOW_NEIGHBOURS = "show-neighbours"
     CONTOURS = "contours"
     FAINTER = "fainter"
     STRONGER = "stronger"
@@ -61,10 +68,24 @@ class Command(StrEnum):
     HELP = "help"
 
 
+#: What there is only where there are several planes.
+VOLUME = frozenset(
+    {
+        Command.NEXT_PLANE,
+        Command.PREVIOUS_PLANE,
+        Command.FIRST_PLANE,
+        Command.LAST_PLANE,
+        Command.SEGMENT_OBJECT,
+        Command.STOP_HERE,
+        Command.SHOW_NEIGHBOURS,
+    }
+)
+
 #: The tool that a command chooses.
 TOOLS = {Command(tool.value) if tool is not Tool.DELETE else Command.DELETE_TOOL: tool for tool in Tool}
 
 
+_WRITTEN = {"PageDown": "Page down", "PageUp": "Page up"}
 _LOOSE = frozenset("+-?[],.12345")
 _REPEATED = frozenset(
     {
@@ -72,6 +93,8 @@ _REPEATED = frozenset(
         Command.REDO,
         Command.NEXT,
         Command.PREVIOUS,
+        Command.NEXT_PLANE,
+        Command.PREVIOUS_PLANE,
         Command.CLOSER,
         Command.FARTHER,
         Command.LARGER,
@@ -103,9 +126,14 @@ class Key:
         return self.command in _REPEATED
 
     @property
+    def volume(self) -> bool:
+        """Whether the key means something only where there are several planes."""
+        return self.command in VOLUME
+
+    @property
     def text(self) -> str:
         """How the key is written on screen."""
-        name = self.name.upper() if len(self.name) == 1 else self.name
+        name = self.name.upper() if len(self.name) == 1 else _WRITTEN.get(self.name, self.name)
         return "-".join([*(["Ctrl"] if self.ctrl else []), *(["Shift"] if self.shift else []), name])
 
 
@@ -131,6 +159,8 @@ KEYS = (
     Key("h", Command.HAND, "Hand: drag to move the image"),
     Key("t", Command.TOGGLE, "Switch between positive and negative prompts"),
     Key("s", Command.SEGMENT, "Segment: ask the model now"),
+    Key("s", Command.SEGMENT_OBJECT, "Segment the object through all planes", shift=True),
+    Key("x", Command.STOP_HERE, "Stop here: the object ends before this plane", shift=True),
     Key("c", Command.COMMIT, "Commit: keep the object"),
     Key("c", Command.CLEAR, "Clear the prompts", shift=True),
     Key("Backspace", Command.REMOVE, "Remove the newest prompt"),
@@ -141,6 +171,12 @@ KEYS = (
     Key("Delete", Command.DELETE, "Delete the picked objects"),
     Key("n", Command.NEXT, "Go to the next object"),
     Key("n", Command.PREVIOUS, "Go to the object before", shift=True),
+    Key("z", Command.NEXT_PLANE, "Next plane"),
+    Key("PageDown", Command.NEXT_PLANE, "Next plane"),
+    Key("z", Command.PREVIOUS_PLANE, "Plane before", shift=True),
+    Key("PageUp", Command.PREVIOUS_PLANE, "Plane before"),
+    Key("Home", Command.FIRST_PLANE, "First plane"),
+    Key("End", Command.LAST_PLANE, "Last plane"),
     Key("z", Command.UNDO, "Undo", ctrl=True),
     Key("z", Command.REDO, "Redo", ctrl=True, shift=True),
     Key("y", Command.REDO, "Redo", ctrl=True),
@@ -156,6 +192,7 @@ KEYS = (
     Key("3", Command.SHOW_CANDIDATES, "Show or hide the candidates"),
     Key("4", Command.SHOW_PROPOSAL, "Show or hide the proposal"),
     Key("5", Command.SHOW_PROMPTS, "Show or hide the prompts"),
+    Key("j", Command.SHOW_NEIGHBOURS, "Show or hide the outlines of the object in the neighbouring planes"),
     Key("o", Command.CONTOURS, "Objects as outlines or filled"),
     Key(",", Command.FAINTER, "Objects more transparent"),
     Key(".", Command.STRONGER, "Objects more opaque"),
@@ -166,14 +203,22 @@ KEYS = (
 )
 
 
-def command_for(key: str, *, ctrl: bool = False, shift: bool = False) -> Command | None:
-    """Return the command of a key press, or None. Characters that need the shift key on some keyboards ignore it."""
+def command_for(key: str, *, ctrl: bool = False, shift: bool = False, volume: bool = False) -> Command | None:
+    """Return the command of a key press, or None; ``volume``: also those of several planes.
+
+    Characters that need the shift key on some keyboards ignore it.
+    """
     name = key.lower() if len(key) == 1 else key
     name = "+" if name == "=" else name
-    for one in KEYS:
+    for one in shortcuts(volume=volume):
         if one.name == name and one.ctrl == ctrl and (one.shift == shift or one.loose):
             return one.command
     return None
+
+
+def shortcuts(*, volume: bool) -> list[Key]:
+    """Return the keys of a single plane, or of a volume."""
+    return [one for one in KEYS if volume or not one.volume]
 
 
 def key_of(command: Command) -> str:
@@ -181,8 +226,8 @@ def key_of(command: Command) -> str:
     return next(k.text for k in KEYS if k.command is command)
 
 
-def help_rows() -> list[tuple[str, str]]:
-    """Return (keys, help) for every command, mouse first."""
+def help_rows(*, volume: bool = False) -> list[tuple[str, str]]:
+    """Return (keys, help) for every command, mouse first; ``volume``: also what there is with several planes."""
     mouse = [
         ("Left click", "Add a point of the chosen kind"),
         ("Right click", "Add a negative point: this is not part of the object; on a prompt: remove it"),
@@ -193,9 +238,10 @@ def help_rows() -> list[tuple[str, str]]:
         ("Middle drag, Space-drag", "Move the image, with any tool; on touch screens: two fingers"),
         ("Arrow keys", "Move the image"),
         ("Wheel, pinch", "Zoom at the pointer"),
+        *([("Shift-wheel, Alt-wheel", "Go through the planes")] if volume else []),
         ("Enter", "Close the polygon; Backspace takes its last corner, Escape leaves it"),
     ]
-    keys: dict[str, list[str]] = {}
-    for one in KEYS:
-        keys.setdefault(one.help, []).append(one.text)
-    return mouse + [(", ".join(texts), words) for words, texts in keys.items()]
+    table: dict[str, list[str]] = {}
+    for one in shortcuts(volume=volume):
+        table.setdefault(one.help, []).append(one.text)
+    return mouse + [(", ".join(texts), words) for words, texts in table.items()]

@@ -11,15 +11,18 @@
 //   outline {points}                                   polygon, lasso
 //   shift   {prompt, part, dy, dx}      removal {prompt}      a prompt as in the trait "prompts"
 //   key     {key, ctrl, shift}
+//   plane   {plane}                                    the wheel with Shift or Alt; only the newest counts
 //   pressed {}                                         right after a button's own message: when it is done, so is the button
 // All have screen and time (ms); gestures, keys and buttons a number, also tool, positive, plane, button, shift, ctrl, alt.
 //
 // From Python: view {answers, done, y, x, zoom, width, height, rows, columns, plane, closest, farthest} is what the next
 // picture shows; answers[screen] and done[screen] are the last view and the last gesture that it takes into account.
-// zoom is canvas pixels per image pixel. Traits: tool, positive, brush, prompts, shortcuts.
+// zoom is canvas pixels per image pixel. Traits: tool, positive, brush, prompts, shortcuts, planes.
 
 const REACH = 4; // CSS pixels between press and release of a click
 const PAUSE = 70; // ms between two view messages while the view moves
+const TURN = 30; // ms between two plane messages while the wheel turns
+const NOTCH = 40; // CSS pixels of a touch pad's wheel that are one plane; a mouse's wheel sends more at once
 const TWICE = 350; // ms between the clicks of a double click
 const OLD = 5000; // ms after which a preview goes although no picture has answered it
 const SLOW = 1500; // ms without an answer after which the user is told
@@ -501,9 +504,27 @@ function attach(model, target, view) {
     e.preventDefault();
     e.stopPropagation();
     if (!sight.base) return;
+    if ((e.shiftKey || e.altKey) && model.get("planes") > 1) { turn(e); return; }
     const unit = (e.deltaMode === 1 ? 20 : e.deltaMode === 2 ? 400 : 1) * (e.ctrlKey ? 5 : 1); // ctrl: two fingers on a touch pad
     sight.zoom(Math.exp(-Math.max(-240, Math.min(240, e.deltaY * unit)) * 0.002), place(e));
   }, { passive: false });
+
+  // Through the planes. What is sent is the plane to go to: of messages that wait in the kernel one is enough.
+  let aim = 0, aimed = 0, left = 0, turning = 0;
+  function turn(e) {
+    if (press || pinch) return;
+    const now = performance.now();
+    const delta = (e.deltaY || e.deltaX) * (e.deltaMode ? NOTCH : 1); // with Shift some browsers turn the wheel aside
+    if (now - aimed > 500) [aim, left] = [sight.base.plane, 0];
+    aimed = now;
+    left = Math.abs(delta) >= NOTCH ? Math.sign(delta) * NOTCH : left + delta;
+    const steps = Math.trunc(left / NOTCH);
+    if (!steps) return;
+    left -= steps * NOTCH;
+    aim = Math.max(0, Math.min(model.get("planes") - 1, aim + steps));
+    turning ||= setTimeout(() => { turning = 0; send({ kind: "plane", plane: aim }); }, TURN);
+  }
+  ends.push(() => clearTimeout(turning));
 
   // On a Mac ctrl-click is the right click; a pen's eraser end is its fifth button.
   const buttonOf = (e) => (e.button === 0 && e.ctrlKey && /Mac/.test(navigator.platform) ? 2 : e.button === 5 ? 0 : e.button);

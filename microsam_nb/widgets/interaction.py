@@ -11,7 +11,6 @@ import traitlets
 
 from ..session import State
 from ..view import (
-    KEYS,
     TOOLS,
     Click,
     Drag,
@@ -23,6 +22,7 @@ from ..view import (
     Stroke,
     Viewport,
     handles,
+    shortcuts,
 )
 
 
@@ -37,8 +37,10 @@ class Interaction(anywidget.AnyWidget):
     #: The prompts that can be moved and removed, as ``Handle.plain``.
     prompts = traitlets.List().tag(sync=True)
     shortcuts = traitlets.List().tag(sync=True)
+    #: How many planes the wheel goes through with Shift or Alt.
+    planes = traitlets.Int(1).tag(sync=True)
 
-    def __init__(self, target: widgets.DOMWidget) -> None:
+    def __init__(self, target: widgets.DOMWidget, planes: int = 1) -> None:
         table = [
             {
                 "name": key.name,
@@ -49,9 +51,9 @@ class Interaction(anywidget.AnyWidget):
                 "command": key.command.value,
                 "tool": TOOLS[key.command].value if key.command in TOOLS else "",
             }
-            for key in KEYS
+            for key in shortcuts(volume=planes > 1)
         ]
-        super().__init__(target=target, shortcuts=table)
+        super().__init__(target=target, shortcuts=table, planes=planes)
         self.layout.display = "none"
         self._told: dict[str, Any] = {}
 

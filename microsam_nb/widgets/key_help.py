@@ -11,9 +11,13 @@ from .buttons import plain_button, visible
 
 
 class KeyHelp:
-    """Lies over the image, so that nothing moves; it closes by its button, ``?`` or Escape."""
+    """Lies over the image, so that nothing moves; it closes by its button, ``?`` or Escape.
 
-    def __init__(self) -> None:
+    ``volume``: with the keys of several planes.
+    """
+
+    def __init__(self, *, volume: bool = False) -> None:
+        self._volume = volume
         # Made when it is asked for: most of the time it is not.
         self.table = widgets.HTML()
         close = plain_button("msam-close-help", "times", "Close the table of keys", lambda: visible(self.box, False))
@@ -27,7 +31,8 @@ class KeyHelp:
 
     def toggle(self) -> None:
         if not self.table.value:
-            self.table.value = f"<div class='msam-keys'>{''.join(_entry(*row) for row in help_rows())}</div>"
+            rows = "".join(_entry(*row) for row in help_rows(volume=self._volume))
+            self.table.value = f"<div class='msam-keys'>{rows}</div>"
         visible(self.box, not self.shown)
 
     def hide(self) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipywidgets as widgets
 
 from ..session import Change, Layer, LayerName, Session, SetLayer
-from ..view import Command, key_of
+from ..view import VOLUME, Command, key_of
 from .buttons import command_button, mark
 from .hands import Bound, Hands
 from .panels import title
@@ -14,6 +14,7 @@ from .panels import title
 _NAMES = {
     LayerName.PROMPTS: ("Prompts", Command.SHOW_PROMPTS),
     LayerName.PROPOSAL: ("Proposal", Command.SHOW_PROPOSAL),
+    LayerName.NEIGHBOURS: ("Neighbours", Command.SHOW_NEIGHBOURS),
     LayerName.CANDIDATES: ("Candidates", Command.SHOW_CANDIDATES),
     LayerName.OBJECTS: ("Objects", Command.SHOW_OBJECTS),
     LayerName.IMAGE: ("Image", Command.SHOW_IMAGE),
@@ -30,6 +31,8 @@ class LayersPanel:
         self._bound: dict[LayerName, tuple[Bound, Bound]] = {}
         lines = []
         for name, (text, command) in _NAMES.items():
+            if command in VOLUME and session.shape[0] == 1:
+                continue
             check = widgets.Checkbox(True, description=text, indent=False, tooltip=f"Show or hide [{key_of(command)}]")
             slider = widgets.FloatSlider(
                 1.0, min=0.0, max=1.0, step=0.05, readout_format=".0%", tooltip=f"How opaque: {text.lower()}"

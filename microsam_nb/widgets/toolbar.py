@@ -6,7 +6,7 @@ import ipywidgets as widgets
 
 from ..core import Overlap
 from ..session import Session, SetBrush, SetOverlap, Tool
-from ..view import TOOLS, Command
+from ..view import TOOLS, VOLUME, Command
 from .buttons import command_button, group, mark, visible
 from .hands import Bound, Hands
 
@@ -37,6 +37,8 @@ _GROUPS: dict[str, tuple[tuple[Command, str, str, str], ...]] = {
         (Command.FIND, "bullseye", "Find all objects of the image", "Find all"),
         (Command.TOGGLE, "plus", "Switch between positive and negative prompts", "Positive"),
         (Command.SEGMENT, "magic", "Segment: ask the model now", ""),
+        (Command.SEGMENT_OBJECT, "cubes", "Segment the object through all planes", ""),
+        (Command.STOP_HERE, "hand-stop-o", "Stop here: the object ends before this plane", ""),
         (Command.COMMIT, "check", "Commit: keep the object", "Commit"),
         (Command.REMOVE, "step-backward", "Remove the newest prompt", ""),
         (Command.CLEAR, "times", "Clear the prompts", ""),
@@ -79,13 +81,14 @@ class Toolbar:
     """Two rows: what a press on the image does, and what can be done with the object in hand, with its options.
 
     ``buttons`` has one for every command in the rows; ``more`` is put into the first, for the switches of the panels.
-    ``brushing`` is to be shown elsewhere.
+    ``brushing`` is to be shown elsewhere. ``volume``: with what there is only where there are several planes.
     """
 
-    def __init__(self, hands: Hands, more: widgets.Widget | None = None) -> None:
+    def __init__(self, hands: Hands, more: widgets.Widget | None = None, *, volume: bool = False) -> None:
         self.buttons: dict[Command, widgets.Button] = {}
         groups: dict[str, widgets.Box] = {}
-        for name, entries in _GROUPS.items():
+        for name, listed in _GROUPS.items():
+            entries = [one for one in listed if volume or one[0] not in VOLUME]
             made = [command_button(command, icon, words, hands.act, text) for command, icon, words, text in entries]
             self.buttons.update(zip((one[0] for one in entries), made, strict=True))
             groups[name] = group(name, made)
@@ -137,6 +140,9 @@ class Toolbar:
             Command.IMPROVE: bool(picked) and not working,
             Command.DELETE: bool(picked),
         }
+        if Command.STOP_HERE in b:
+            possible[Command.SEGMENT_OBJECT] = working
+            possible[Command.STOP_HERE] = working
         for command, can in possible.items():
             b[command].disabled = not can
         mark(b[Command.COMMIT], possible[Command.COMMIT], "primary")

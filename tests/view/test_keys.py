@@ -1,7 +1,7 @@
 import pytest
 
 from microsam_nb.session import Tool
-from microsam_nb.view import KEYS, TOOLS, Command, command_for, help_rows, key_of
+from microsam_nb.view import KEYS, TOOLS, VOLUME, Command, command_for, help_rows, key_of
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,21 @@ from microsam_nb.view import KEYS, TOOLS, Command, command_for, help_rows, key_o
         ("c", {"ctrl": True}, None),
         ("j", {}, None),
         ("Enter", {}, None),
+        ("z", {"shift": True}, None),
+        ("PageDown", {}, None),
+        ("x", {"shift": True}, None),
+        ("z", {"volume": True}, Command.NEXT_PLANE),
+        ("PageDown", {"volume": True}, Command.NEXT_PLANE),
+        ("Z", {"shift": True, "volume": True}, Command.PREVIOUS_PLANE),
+        ("PageUp", {"volume": True}, Command.PREVIOUS_PLANE),
+        ("Home", {"volume": True}, Command.FIRST_PLANE),
+        ("End", {"volume": True}, Command.LAST_PLANE),
+        ("S", {"shift": True, "volume": True}, Command.SEGMENT_OBJECT),
+        ("X", {"shift": True, "volume": True}, Command.STOP_HERE),
+        ("j", {"volume": True}, Command.SHOW_NEIGHBOURS),
+        ("z", {"ctrl": True, "volume": True}, Command.UNDO),
+        ("s", {"volume": True}, Command.SEGMENT),
+        ("x", {"volume": True}, Command.SPLIT),
     ],
 )
 def test_keys(key, modifiers, command):
@@ -33,8 +48,11 @@ def test_keys(key, modifiers, command):
 def test_every_key_is_told_and_unique():
     assert len({(k.name, k.ctrl, k.shift) for k in KEYS}) == len(KEYS)
     assert {k.command for k in KEYS} == set(Command)
-    told = " ".join(keys for keys, _ in help_rows())
+    told = " ".join(keys for keys, _ in help_rows(volume=True))
     assert all(k.text in told for k in KEYS)
+    plain = [words for _, words in help_rows()]
+    assert not {k.help for k in KEYS if k.command in VOLUME} & set(plain)
+    assert not any("plane" in words for words in plain)
     assert key_of(Command.CLEAR) == "Shift-C"
 
 
@@ -44,5 +62,5 @@ def test_every_tool_has_a_key():
 
 def test_keys_held_down_repeat_only_what_is_meant_to_go_on():
     repeated = {k.command for k in KEYS if k.repeats}
-    assert {Command.UNDO, Command.LARGER, Command.CLOSER} <= repeated
-    assert not repeated & {Command.COMMIT, Command.TOGGLE, Command.DELETE, Command.SAVE, *TOOLS}
+    assert {Command.UNDO, Command.LARGER, Command.CLOSER, Command.NEXT_PLANE, Command.PREVIOUS_PLANE} <= repeated
+    assert not repeated & {Command.COMMIT, Command.TOGGLE, Command.DELETE, Command.SAVE, Command.STOP_HERE, *TOOLS}

@@ -5,7 +5,9 @@ from ipycanvas import MultiCanvas
 
 from microsam_nb.core import Point
 from microsam_nb.session import Browsing, State, Tool
-from microsam_nb.view import KEYS, Click, Drag, Handle, Outline, Removal, Shift, Stroke, Viewport
+from microsam_nb.view import (
+    KEYS, Click, Drag, Handle, Outline, Removal, Shift, Stroke, Viewport, shortcuts,
+)  # fmt: skip
 from microsam_nb.widgets import Interaction, close_tree, gesture_of
 
 VIEW = Viewport.fit(300, 200, (100, 120))
@@ -63,7 +65,7 @@ def test_a_broken_message_is_no_gesture(message):
 
 
 def test_the_table_of_keys_says_what_the_browser_needs(interaction):
-    assert len(interaction.shortcuts) == len(KEYS)
+    assert len(interaction.shortcuts) == len(shortcuts(volume=False)) < len(KEYS)
     by_name = {(k["name"], k["ctrl"], k["shift"]): k for k in interaction.shortcuts}
     assert by_name["w", False, False]["tool"] == "brush"
     assert by_name["d", False, False]["tool"] == "delete"
@@ -71,6 +73,19 @@ def test_the_table_of_keys_says_what_the_browser_needs(interaction):
     assert by_name["c", False, False] == {
         "name": "c", "ctrl": False, "shift": False, "loose": False, "repeats": False, "command": "commit", "tool": ""
     }  # fmt: skip
+
+
+def test_a_volume_has_more_keys_and_says_how_many_planes():
+    canvas = MultiCanvas(2)
+    one = Interaction(canvas, 7)
+    try:
+        assert one.planes == 7
+        by_name = {(k["name"], k["ctrl"], k["shift"]): k for k in one.shortcuts}
+        assert len(by_name) == len(KEYS)
+        assert by_name["PageDown", False, False]["repeats"]
+    finally:
+        close_tree(one)
+        close_tree(canvas)
 
 
 def test_the_next_picture_is_announced_once(interaction, sent):

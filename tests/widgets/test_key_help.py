@@ -6,6 +6,16 @@ from microsam_nb.view import help_rows
 from microsam_nb.widgets import KeyHelp, close_tree
 
 
+def test_help_of_a_volume_lists_its_keys():
+    one = KeyHelp(volume=True)
+    try:
+        one.toggle()
+        for _, words in help_rows(volume=True):
+            assert html.escape(words) in one.table.value
+    finally:
+        close_tree(one.box)
+
+
 def test_help_lists_every_key_once_it_is_asked_for():
     one = KeyHelp()
     try:
@@ -15,6 +25,7 @@ def test_help_lists_every_key_once_it_is_asked_for():
         assert one.shown
         for _, words in help_rows():
             assert html.escape(words) in one.table.value
+        assert "planes" not in one.table.value
         one.toggle()
         assert not one.shown
         one.toggle()

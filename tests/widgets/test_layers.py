@@ -8,7 +8,7 @@ from microsam_nb.widgets.panels import EVERYTHING
 
 @pytest.fixture
 def panel(desk):
-    one = desk()
+    one = desk((3, 96, 96))
     made = one.panel = LayersPanel(one.session, one.hands)
     made.desk = one
     made.show(EVERYTHING)
@@ -33,6 +33,12 @@ def test_check_boxes_and_sliders_set_and_show_every_layer(panel, name):
     assert panel.checks[name].value is True
     assert panel.sliders[name].value == 0.8
     assert len(panel.desk.done) == sent, "what the session says is not sent back"
+
+
+def test_one_plane_has_no_neighbours(desk):
+    one = desk()
+    one.panel = LayersPanel(one.session, one.hands)
+    assert set(one.panel.checks) == set(LayerName) - {LayerName.NEIGHBOURS}
 
 
 def test_buttons(panel):

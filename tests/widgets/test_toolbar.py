@@ -15,7 +15,7 @@ from microsam_nb.session import (
     Working,
 )
 from microsam_nb.session.state import Work
-from microsam_nb.view import TOOLS, Command, key_of
+from microsam_nb.view import TOOLS, VOLUME, Command, key_of
 from microsam_nb.widgets import Toolbar, close_tree
 
 #: Commands whose controls are in the panel of layers.
@@ -45,7 +45,24 @@ def answer(session, area=9):
 
 
 def test_every_command_has_a_button_here_or_in_a_panel(bar):
-    assert set(bar.buttons) == set(Command) - LAYERS - {Command.ACCEPT_ALL, Command.REJECT_ALL}
+    assert set(bar.buttons) == set(Command) - LAYERS - VOLUME - {Command.ACCEPT_ALL, Command.REJECT_ALL}
+
+
+def test_a_volume_has_the_buttons_of_objects_in_several_planes(desk):
+    one = desk((3, 96, 96))
+    toolbar = Toolbar(one.hands, volume=True)
+    toolbar.close = lambda: close_tree(toolbar.brushing)
+    one.panel = toolbar
+    toolbar.show, show = lambda _: None, toolbar.show
+    more = (Command.SEGMENT_OBJECT, Command.STOP_HERE)
+    show(one.session)
+    assert all(toolbar.buttons[command].disabled for command in more)
+    one.session.handle(AddPoint(11, 11, plane=1))
+    show(one.session)
+    for command in more:
+        assert not toolbar.buttons[command].disabled
+        toolbar.buttons[command].click()
+    assert one.done == list(more)
 
 
 def test_buttons_say_what_they_do_and_their_key(bar):
