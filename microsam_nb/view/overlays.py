@@ -45,13 +45,13 @@ class Source:
 class Style:
     """How the objects of a layer look: filled or not, ``colour`` None for one each.
 
-    Their outlines: ``width`` in CSS pixels, dark rim, dashes.
+    Their outlines: ``width`` in CSS pixels, dark rim, length of ``dashes``, 0 for none.
     """
 
     colour: tuple[int, int, int] | None = None
     filled: bool = True
     rim: bool = True
-    dashed: bool = False
+    dashes: int = 0
     width: int = 2
 
     @property
@@ -61,15 +61,18 @@ class Style:
     def pen(self, density: float) -> Pen:
         """Return the pen for a raster about as fine as a screen of ``density`` device pixels per CSS pixel."""
         unit = max(1, round(density))
-        return Pen(self.width * unit, unit if self.rim else 0, 5 * unit if self.dashed else 0, 4 * unit)
+        return Pen(self.width * unit, unit if self.rim else 0, self.dashes * unit, 4 * unit)
 
 
 #: Committed objects, filled and as outlines.
 OBJECTS = Style(rim=False)
 CONTOURS = Style(filled=False, width=3)
-CANDIDATES = Style(dashed=True)
+CANDIDATES = Style(dashes=5)
 PROPOSALS = Style(PROPOSAL)
-MASKS = Style(POSITIVE, filled=False, dashed=True)
+MASKS = Style(POSITIVE, filled=False, dashes=5)
+#: The object in hand and picked ones in the plane before the one that is shown, and in the plane after it.
+BEFORE = Style((90, 190, 255), filled=False, dashes=8, width=1)
+AFTER = Style((255, 150, 40), filled=False, dashes=3, width=1)
 
 
 def objects(contours: bool) -> Style:
@@ -116,6 +119,32 @@ def mask_source(masks: Collection[Mask], plane: int) -> Source:
     start = extent.start[1:]
     painted = mask_ids(kept, plane, Raster(1, *start, height, width))
     return Source(lambda raster: label_ids(painted, raster, 0, start), extent)
+
+
+def neighbour_source(labels: Labels, plane: int, picked: Collection[int], masks: Collection[Mask]) -> Source | None:
+    """Return picked objects and masks as they are in a plane that is not shown; None where there are none.
+
+    Masks lie on top.
+    """
+    if not 0 <= plane < labels.shape[0]:
+        return None
+    boxes = [*(labels.box(label) for label in picked if label in labels), *(mask.box for mask in masks)]
+    boxes = [one for one in boxes if not one.empty and one.start[0] <= plane < one.stop[0]]
+    if not boxes:
+        return None
+    extent = boxes[0]
+    for box in boxes[1:]:
+        extent = extent.union(box)
+    wanted = np.array(sorted(picked), np.uint32)
+    kept = tuple(masks)
+
+    def ids(raster: Raster) -> NDArray[np.uint32]:
+        out = label_ids(labels.volume[plane], raster)
+        out[~np.isin(out, wanted)] = 0
+        above = mask_ids(kept, plane, raster)
+        return np.where(above > 0, above, out)
+
+    return Source(ids, extent)
 
 
 def mask_prompts(prompts: Iterable[Prompt]) -> tuple[Mask, ...]:

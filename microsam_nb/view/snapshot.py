@@ -16,6 +16,8 @@ from ..session import Session, State
 from .edges import Pen
 from .marks import Dot, Line, marks
 from .overlays import (
+    AFTER,
+    BEFORE,
     CANDIDATES,
     MASKS,
     PROPOSALS,
@@ -27,6 +29,7 @@ from .overlays import (
     label_source,
     mask_prompts,
     mask_source,
+    neighbour_source,
     objects,
 )
 from .paint import SHADE
@@ -96,9 +99,14 @@ def _overlays(session: Session, state: State) -> list[tuple[Source, Style, float
     found: list[tuple[Source, Style, float, Collection[int]]] = []
     if layers.objects.visible:
         found.append((labels, objects(layers.contours), layers.objects.opacity, session.selected))
+    proposals = [one.mask for one in state.proposals]
+    for style, step in ((BEFORE, -1), (AFTER, 1)):
+        beside = neighbour_source(session.labels, plane + step, session.selected, proposals)
+        if layers.neighbours.visible and beside is not None:
+            found.append((beside, style, layers.neighbours.opacity, ()))
     for layer, masks, style in (
         (layers.candidates, [one.mask for one in state.candidates], CANDIDATES),
-        (layers.proposal, [one.mask for one in state.proposals], PROPOSALS),
+        (layers.proposal, proposals, PROPOSALS),
         (layers.prompts, mask_prompts(state.prompts), MASKS),
     ):
         if layer.visible and masks:

@@ -14,7 +14,19 @@ from ..core import Box, Candidate, Image, Mask, MaskPrompt, MicrosamError, Promp
 from ..session import Change, Layers, Session
 from ..view import Look, Pictures, Viewport, snapshot
 from ..view.marks import marks
-from ..view.overlays import CANDIDATES, MASKS, PROPOSALS, Source, label_source, mask_source, objects
+from ..view.overlays import (
+    AFTER,
+    BEFORE,
+    CANDIDATES,
+    MASKS,
+    PROPOSALS,
+    Source,
+    Style,
+    label_source,
+    mask_source,
+    neighbour_source,
+    objects,
+)
 from .batch import batch, number
 from .closing import close_tree
 from .overlay import Overlay
@@ -64,6 +76,9 @@ class Screen:
         self.pictures = Pictures(image)
         self._picture = Picture(self.pictures, self._plane_size, self._lock, self._arrived, self._failed)
         self._objects, self._candidates, self._proposals, self._masks = (Overlay() for _ in range(4))
+        #: Of volumes: what lies in the planes before and after the one that is shown.
+        self._neighbours = (Overlay(), Overlay()) if image.shape[0] > 1 else ()
+        self._overlays = (self._objects, self._candidates, self._proposals, self._masks, *self._neighbours)
         self.canvas = MultiCanvas(4, width=width, height=height)
         self.canvas.on_client_ready(self._page_opened)
         self.canvas.layout.width = self.canvas.layout.height = "100%"
@@ -109,6 +124,7 @@ class Screen:
 
         Pixels are sent again only to a page that was opened since they were.
         """
+        self._picture.prepare(Look.of(self._session.state.browsing))
         with self._lock:
             now, old = self._scene(), None if everything else self._drawn
             empty, self._new_page = self._new_page and old is None, self._new_page and old is not None
@@ -127,8 +143,8 @@ class Screen:
 
     def close(self) -> None:
         self._picture.close()
-        overlays = (self._objects, self._candidates, self._proposals, self._masks)
-        sheets = [self._picture.overview, self._picture.detail, *(s for o in overlays for s in (o.fill, o.lines))]
+        sheets = [self._picture.overview, self._picture.detail]
+        sheets += [sheet for one in self._overlays for sheet in (one.fill, one.lines)]
         for one in (*(sheet.canvas for sheet in sheets), *(self.canvas[i] for i in range(4))):
             close_tree(one)
         close_tree(self.box)
@@ -152,7 +168,7 @@ class Screen:
 
     def _paint(self, now: _Scene, old: _Scene | None, change: Change, *, empty: bool) -> None:
         if empty:
-            for overlay in (self._objects, self._candidates, self._proposals, self._masks):
+            for overlay in self._overlays:
                 overlay.forget()
         before = self._drawn if old is None and not empty else old
         moved = old is None or now.view != old.view or now.density != old.density
@@ -160,7 +176,7 @@ class Screen:
         pictured = self._picture.look(now.look, now.view, everything=empty)
         if before is not None and now.look.plane != before.look.plane:
             moved = True
-            for overlay in (self._objects, self._candidates, self._proposals, self._masks):
+            for overlay in self._overlays:
                 overlay.empty()
         drawn = self._update(now, before, change.labels)
         if moved or pictured or old is None or now.layers.image != old.layers.image:
@@ -210,7 +226,23 @@ class Screen:
                 kept = self._sources[name] = given, plane, mask_source(masks, plane)
             boxes = [] if given is before else _changed(masks, _masks(before))
             drawn |= overlay.update(now.view, kept[2], style, now.density, boxes, ())
+        for overlay, style, step in zip(self._neighbours, (BEFORE, AFTER), (-1, 1), strict=False):
+            drawn |= self._update_neighbour(overlay, style, plane + step, now, old, written)
         return drawn
+
+    def _update_neighbour(
+        self, overlay: Overlay, style: Style, plane: int, now: _Scene, old: _Scene | None, written: Box | None
+    ) -> bool:
+        """Draw the outlines of a plane that is not shown; return whether anything changed."""
+        source = None
+        if now.layers.neighbours.visible:
+            masks = _masks(now.proposals)
+            source = neighbour_source(self._session.labels, plane, now.selected, masks)
+        stale = old is not None and (
+            now.proposals is not old.proposals or now.selected != old.selected or (written and now.selected)
+        )
+        drawn = overlay.empty() if stale or source is None else False
+        return drawn if source is None else overlay.update(now.view, source, style, now.density, [], []) or drawn
 
     def _boxes(self, labels: list[int]) -> list[Box]:
         found = []
@@ -230,6 +262,8 @@ class Screen:
         layer, layers = self._cleared(_OBJECTS, now.view), now.layers
         self._objects.show(layer, now.view, layers.objects.opacity)
         self._candidates.show(layer, now.view, layers.candidates.opacity)
+        for one in self._neighbours:
+            one.show(layer, now.view, layers.neighbours.opacity)
         self._proposals.show(layer, now.view, layers.proposal.opacity)
         self._masks.show(layer, now.view, layers.prompts.opacity)
 

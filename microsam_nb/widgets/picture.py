@@ -10,6 +10,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import numpy as np
 from ipycanvas import Canvas
@@ -22,6 +23,22 @@ from .batch import batch
 from .sheet import Sheet
 
 _log = logging.getLogger("microsam_nb")
+
+#: Seconds that the picture of another plane is waited for, so that it comes together with its objects.
+_TOGETHER = 0.1
+
+#: What of an overview is still to come.
+Parts = Iterator[tuple[Raster, NDArray[np.uint8]]]
+
+
+@dataclass(slots=True, eq=False)
+class _Ahead:
+    """The picture of a plane that is to be shown next: what has come of it, and what is still to come."""
+
+    look: Look
+    parts: Parts
+    patches: list[Patch] = field(default_factory=list)
+    done: bool = False
 
 
 class Picture:
@@ -44,8 +61,9 @@ class Picture:
         self._full = overview(shape)
         self._look: Look | None = None
         #: What of the overview is still to come; what has come, for pages that are opened later.
-        self._parts: Iterator[tuple[Raster, NDArray[np.uint8]]] | None = None
+        self._parts: Parts | None = None
         self._sent: list[Patch] = []
+        self._ahead: _Ahead | None = None
         #: The detail to show, and whether the sheet's is of another look.
         self._wanted: Raster | None = None
         self._stale = True
@@ -54,6 +72,15 @@ class Picture:
         self._busy = self._closed = False
         self._wake = threading.Condition(lock)
         self._thread: threading.Thread | None = None
+
+    def prepare(self, look: Look) -> None:
+        """Read the picture of another plane before it is drawn, if that takes but a moment; not within ``batch``."""
+        with self._wake:
+            if self._look is None or look.plane == self._look.plane or self._closed:
+                return
+            ahead = self._ahead = _Ahead(look, self._pictures.overview(look))
+            self._start()
+            self._wake.wait_for(lambda: self._closed or ahead.done, _TOGETHER)
 
     def look(self, look: Look, view: Viewport, *, everything: bool) -> bool:
         """Say what is to be seen; return whether what can be shown has changed already. Only within ``batch``."""
@@ -75,6 +102,11 @@ class Picture:
             self._stale = True
         if self.overview.raster is None:
             self.overview.hold(self._full)
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead.look == look and not self._sent:
+            self._parts, self._sent = None if ahead.done else ahead.parts, ahead.patches
+            for patch in ahead.patches:
+                self.overview.put(patch)
         # In between, what is held will do and may be wanted again.
         if self._near(view):
             self._wanted = plan(view, None if self._stale else self.detail.raster)
@@ -127,7 +159,11 @@ class Picture:
         return self._full.step > 1 and view.zoom * self._full.step > DETAIL
 
     def _job(self) -> bool:
-        return self._parts is not None or self._lacking() is not None
+        return self._ahead_of() is not None or self._parts is not None or self._lacking() is not None
+
+    def _ahead_of(self) -> _Ahead | None:
+        """Return the picture that is waited for, if any."""
+        return self._ahead if self._ahead is not None and not self._ahead.done else None
 
     def _lacking(self) -> Raster | None:
         """Return the detail to read, if any."""
@@ -143,18 +179,24 @@ class Picture:
                 if self._closed:
                     return
                 self._busy = True
-                look, parts, wanted = self._look, self._parts, self._lacking()
+                look, parts, wanted, ahead = self._look, self._parts, self._lacking(), self._ahead_of()
                 held = None if self._stale else self.detail.raster
                 missing = [] if wanted is None else [wanted] if held is None else self.detail.missing(wanted)
             assert look is not None
             try:
                 # What the user looks at comes first; the overview goes on in between.
-                if wanted is not None:
+                if ahead is not None:
+                    self._fetch_part(ahead.look, ahead.parts)
+                elif wanted is not None:
                     self._fetch_detail(look, wanted, held, missing)
                 elif parts is not None:
                     self._fetch_part(look, parts)
             except Exception as error:  # noqa: BLE001 - the thread must live; the failure is shown
                 with self._wake:
+                    if ahead is not None:
+                        # When it is drawn it is asked for again, and fails where that is told.
+                        ahead.done, self._ahead = True, None
+                        continue
                     if wanted is not None and self._wanted == wanted:
                         self._wanted = None
                     elif self._parts is parts and not self._lost:
@@ -199,6 +241,12 @@ class Picture:
             raster, pixels = found
             patch = encode_image(pixels, raster.top, raster.left, lossless=self._full.area <= LOSSLESS)
         with self._wake:
+            if self._ahead is not None and parts is self._ahead.parts:
+                if patch is None:
+                    self._ahead.done = True
+                else:
+                    self._ahead.patches.append(patch)
+                return
             if self._closed or parts is not self._parts:
                 return
             if patch is None:

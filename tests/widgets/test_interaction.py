@@ -6,7 +6,16 @@ from ipycanvas import MultiCanvas
 from microsam_nb.core import Point
 from microsam_nb.session import Browsing, State, Tool
 from microsam_nb.view import (
-    KEYS, Click, Drag, Handle, Outline, Removal, Shift, Stroke, Viewport, shortcuts,
+    KEYS,
+    Click,
+    Drag,
+    Handle,
+    Outline,
+    Removal,
+    Shift,
+    Stroke,
+    Viewport,
+    shortcuts,
 )  # fmt: skip
 from microsam_nb.widgets import Interaction, close_tree, gesture_of
 

@@ -32,6 +32,7 @@ from microsam_nb.session import (
     Commit,
     Delete,
     LayerName,
+    LoadLabels,
     Predicted,
     Select,
     Session,
@@ -45,6 +46,8 @@ from microsam_nb.session import (
 from microsam_nb.view import colour_of
 from microsam_nb.view import raster as rasters
 from microsam_nb.view.overlays import (
+    AFTER,
+    BEFORE,
     CANDIDATES,
     MASKS,
     PROPOSALS,
@@ -332,6 +335,94 @@ def test_another_plane_brings_its_own_things(rig):
     assert np.array_equal(one.layer(IMAGE)[::8, ::8, 0], one.image.shown(1))
     one.state(browsing=replace(one.session.state.browsing, plane=0))
     assert one.layer(OBJECTS)[12, 12].tolist() == [*colour_of(1), 255]
+
+
+def test_the_picture_of_another_plane_comes_together_with_its_objects(rig):
+    pixels = np.random.default_rng(0).integers(0, 255, (5, 8, 8)).astype(np.uint8)
+    one = rig(Image(pixels, "zyx"))
+    for plane in (1, 4, 2, 0):
+        sent = len(one.page.messages)
+        one.session.amend(replace(one.session.state, browsing=replace(one.session.state.browsing, plane=plane)))
+        one.screen.paint(Change(view=True))
+        assert len(one.page.messages) == sent + 1, "in between nothing would be seen, or the wrong plane"
+        assert np.array_equal(one.layer(IMAGE)[::8, ::8, 0], one.image.shown(plane))
+
+
+def test_a_plane_that_takes_long_to_read_does_not_hold_up_the_screen(rig, monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 255, (3, 8, 8)).astype(np.uint8)
+    one = rig(Image(pixels, "zyx"))
+    gate, region = threading.Event(), Image.region
+
+    def slow(*args):
+        gate.wait(20)
+        return region(*args)
+
+    monkeypatch.setattr(Image, "region", slow)
+    one.session.amend(replace(one.session.state, browsing=replace(one.session.state.browsing, plane=1)))
+    one.screen.paint(Change(view=True))
+    assert not one.layer(IMAGE).any(), "nothing is better than the wrong plane"
+    gate.set()
+    one.screen.wait(20)
+    assert np.array_equal(one.layer(IMAGE)[::8, ::8, 0], one.image.shown(1))
+
+
+def test_a_plane_that_cannot_be_read_is_told_once(rig, monkeypatch):
+    one = rig(Image(np.random.default_rng(0).integers(0, 255, (3, 8, 8)).astype(np.uint8), "zyx"))
+    region, told = Image.region, []
+
+    def broken(self, index, *args):
+        if index == 1:
+            raise OSError("gone")
+        return region(self, index, *args)
+
+    monkeypatch.setattr(Image, "region", broken)
+    monkeypatch.setattr(one.session, "say", lambda text, error=False: told.append(text))
+    one.state(browsing=replace(one.session.state.browsing, plane=1))
+    assert len(told) == 1
+    one.state(browsing=replace(one.session.state.browsing, plane=2))
+    assert np.array_equal(one.layer(IMAGE)[::8, ::8, 0], one.image.shown(2))
+
+
+def test_outlines_of_the_neighbouring_planes(rig):
+    one = rig(Image(np.zeros((4, 16, 16), np.uint8), "zyx"), 16, 16)
+    bitmap = np.zeros((3, 16, 16), bool)
+    bitmap[0, 2:6, 2:6], bitmap[1, 3:10, 3:10], bitmap[2, 1:14, 1:14] = True, True, True
+    one.do(*(SetLayer(layer, opacity=1.0) for layer in LayerName), SetLayer(LayerName.PROPOSAL, visible=False))
+    one.state(proposals=(candidate(Mask.crop(bitmap)),), browsing=replace(one.session.state.browsing, plane=1))
+
+    def lines(colour):
+        return (one.layer(OBJECTS)[..., :3] == colour).all(axis=2) & (one.layer(OBJECTS)[..., 3] > 0)
+
+    before, after = lines(BEFORE.colour), lines(AFTER.colour)
+    assert before.any()
+    assert after.any()
+    assert not before[~bitmap[0]].any()
+    assert not before[3:5, 3:5].any(), "the lines alone are drawn"
+    assert not after[~bitmap[2]].any()
+    one.do(SetLayer(LayerName.NEIGHBOURS, visible=False))
+    assert not one.layer(OBJECTS).any()
+    one.do(SetLayer(LayerName.NEIGHBOURS, visible=True))
+    assert np.array_equal(lines(AFTER.colour), after)
+    one.state(browsing=replace(one.session.state.browsing, plane=3))
+    assert lines(BEFORE.colour).any()
+    assert not lines(AFTER.colour).any()
+    one.state(proposals=())
+    assert not one.layer(OBJECTS).any()
+
+
+def test_picked_objects_have_outlines_of_the_neighbouring_planes_too(rig):
+    one = rig(Image(np.zeros((3, 16, 16), np.uint8), "zyx"), 16, 16)
+    drawn = np.zeros((3, 16, 16), np.uint32)
+    drawn[0, 2:8, 2:8], drawn[0, 2:8, 8:12] = 1, 2
+    one.do(LoadLabels.of(drawn), *(SetLayer(layer, opacity=1.0) for layer in LayerName))
+    one.state(browsing=replace(one.session.state.browsing, plane=1))
+    assert not one.layer(OBJECTS).any()
+    one.do(Select((1,)))
+    seen = one.layer(OBJECTS)[..., 3] > 0
+    assert seen[2, 2:8].all()
+    assert not seen[:, 9:].any()
+    one.do(Delete((1,)))
+    assert not one.layer(OBJECTS).any()
 
 
 # What is sent.
