@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Picture
 
 from ..core import Box, Labels, Mask, MaskPrompt, Prompt
 from .edges import Pen, edge_entries
 from .ids import keep_narrow, label_ids, mask_ids
-from .paint import Patch, encode_entries
-from .palette import POSITIVE, PROPOSAL, entries, palette, single
+from .paint import SHADE, Patch, encode_entries
+from .palette import POSITIVE, PROPOSAL, RIM, entries, palette, single
 from .raster import Raster
 
 #: How many pixels of a raster an object may be wide that had none of its own before something was added to it.
@@ -177,6 +178,13 @@ def edges(source: Source, part: Raster, pen: Pen, marked: Collection[int] = ()) 
     more = part.grown(pen.reach)
     found = edge_entries(source.ids(more), pen, marked, (more.top, more.left))
     return found[pen.reach : -pen.reach, pen.reach : -pen.reach]
+
+
+def coloured(found: NDArray[np.uint8], style: Style, opacity: float) -> Picture.Image:
+    """Return palette entries (h, w) of fillings or outlines as an RGBA picture; the rim of lines is half dark."""
+    alpha = np.full((256, 1), round(255 * opacity), np.uint8)
+    alpha[0], alpha[RIM] = 0, round(SHADE * opacity)
+    return Picture.fromarray(np.hstack([style.table, alpha])[found])
 
 
 def edge_opacity(opacity: float) -> float:

@@ -48,6 +48,15 @@ def encode_image(pixels: NDArray[np.uint8], row: int = 0, column: int = 0, *, lo
     return Patch(row, column, height, width, out.getvalue())
 
 
+def encode_overlay(pixels: NDArray[np.uint8], row: int = 0, column: int = 0) -> Patch:
+    """Encode RGBA uint8 (y, x, 4) as PNG; where all of it is clear the patch is a clear one."""
+    height, width = pixels.shape[:2]
+    out = io.BytesIO()
+    if pixels[..., 3].any():
+        Picture.fromarray(pixels).save(out, "PNG", compress_level=1)
+    return Patch(row, column, height, width, out.getvalue())
+
+
 def encode_entries(crop: NDArray[np.uint8], table: NDArray[np.uint8], row: int = 0, column: int = 0) -> Patch:
     """Encode palette entries (y, x) as a palette PNG with exact colours: 0 is clear, the rim half dark.
 

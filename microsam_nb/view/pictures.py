@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Image
+from ..core.image import spread
 from ..core.pixels import sample_blocks
 from ..session import Browsing, Channel
 from .channels import COLOURS, Stain, compose, rgb_of, within
@@ -19,6 +20,9 @@ from .raster import Raster, overview
 _STRIP = 4 << 20
 #: Each pixel of an overview is the mean of so many times so many places in the plane, where there are as many.
 _FINE = 4
+_PRIMARY = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
+#: Planes of which the common contrast of all is taken.
+_SPREAD = 5
 #: Bytes of an overview, and of a part, that are kept, so that another contrast need not read the plane again.
 _KEPT = 256 << 20
 
@@ -73,10 +77,13 @@ class Pictures:
             self._windows[plane] = found
         return self._windows[plane]
 
-    def stains(self, look: Look) -> list[Stain]:
-        """Return how the visible channels are shown. A channel without colour has its own."""
+    def stains(self, look: Look, windows: Sequence[tuple[float, float]] | None = None) -> list[Stain]:
+        """Return how the visible channels are shown. A channel without colour has its own.
+
+        ``windows``: what is black and white where the user chose nothing, by default as in the plane.
+        """
         out = []
-        for number, own in enumerate(self.windows(look.plane)):
+        for number, own in enumerate(self.windows(look.plane) if windows is None else windows):
             chosen = look.channels[number] if number < len(look.channels) else Channel(visible=not self._alpha(number))
             if not chosen.visible:
                 continue
@@ -103,6 +110,22 @@ class Pictures:
         if pixels.nbytes <= _KEPT:
             self._last = look.plane, raster, pixels
         return self._compose(look, pixels)
+
+    def through(self, look: Look, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
+        """Return pixels of many planes (n, m) or (n, m, c) as a picture, all with one contrast.
+
+        It reaches from the darkest to the brightest of some planes, evenly spread, where the user chose none.
+        """
+        if self.photograph and not look.channels and not look.as_model:
+            return np.ascontiguousarray(pixels[..., :3], np.uint8)
+        windows = self._image.contrast_of if look.as_model else self.windows
+        some = [windows(plane) for plane in spread(self._image.shape[0], _SPREAD)]
+        common = [(min(low for low, _ in one), max(high for _, high in one)) for one in zip(*some, strict=True)]
+        if not look.as_model or self._image.channels <= 1:
+            return compose(pixels, self.stains(look, common))
+        # The model sees the first three channels as red, green and blue, with one window; two have one each.
+        common = common * 3 if len(common) == 1 else common
+        return compose(pixels, [Stain(c, *common[c], _PRIMARY[c]) for c in range(min(3, self._image.channels))])
 
     def overview(self, look: Look) -> Iterator[tuple[Raster, NDArray[np.uint8]]]:
         """Yield a picture of the whole plane bit by bit: where a part of it lies, and the part."""

@@ -23,6 +23,7 @@ from .overlays import (
     PROPOSALS,
     Source,
     Style,
+    coloured,
     edge_opacity,
     edges,
     fill_entries,
@@ -33,7 +34,6 @@ from .overlays import (
     objects,
 )
 from .paint import SHADE
-from .palette import RIM
 from .pictures import Look, Pictures
 from .raster import Raster, overview, whole
 
@@ -122,15 +122,9 @@ def _overlay(
     pen = Pen(*(math.ceil(value * scale) for value in (pen.width, pen.rim, pen.dashes, pen.mark)))
     out = Picture.new("RGBA", (raster.width, raster.height))
     if style.filled:
-        out = _coloured(fill_entries(source, raster, style), style, opacity)
-    lines = _coloured(edges(source, raster, pen, marked), style, edge_opacity(opacity))
+        out = coloured(fill_entries(source, raster, style), style, opacity)
+    lines = coloured(edges(source, raster, pen, marked), style, edge_opacity(opacity))
     return Picture.alpha_composite(out, lines).resize(size, Picture.Resampling.BOX)
-
-
-def _coloured(found: NDArray[np.uint8], style: Style, opacity: float) -> Picture.Image:
-    alpha = np.full((256, 1), round(255 * opacity), np.uint8)
-    alpha[0], alpha[RIM] = 0, round(SHADE * opacity)
-    return Picture.fromarray(np.hstack([style.table, alpha])[found])
 
 
 def _prompts(state: State, zoom: float, size: tuple[int, int], opacity: float) -> Picture.Image:
