@@ -261,7 +261,7 @@ def test_a_failing_model_is_told(drawn_image, opened):
     one.session.handle(AddPoint(24, 26))
     one.wait()
     assert "out of luck" in one._status.line.value
-    assert "try again" in one._status.line.value
+    assert "try again" in one._status.line.value.lower()
     say(one, kind="key", key="c", ctrl=False, shift=False)
     assert "out of luck" in one._status.line.value
     assert "Undo the last prompt" in one._status.line.value
