@@ -38,6 +38,7 @@ from .prompts import (
     prompt_to_json,
 )
 from .raster import rasterise
+from .sections import Section
 from .settings import Option, Settings, option
 from .voxels import VoxelSize
 
@@ -70,6 +71,7 @@ __all__ = [
     "Prompt",
     "PromptError",
     "Scribble",
+    "Section",
     "Settings",
     "SettingsError",
     "Stop",

@@ -13,6 +13,8 @@ from .actions import (
     Describe,
     Embedded,
     Erase,
+    Extended,
+    ExtendObject,
     Failed,
     Fill,
     FindAll,
@@ -38,6 +40,7 @@ from .actions import (
     SetLayer,
     SetLive,
     SetOverlap,
+    SetPlane,
     SetPolarity,
     SetTool,
     SetView,
@@ -55,14 +58,16 @@ from .actions import (
 from .autosave import Pace
 from .grouping import group, place_of
 from .project import Project
-from .requests import Embed, Fit, LoadModel, Predict, Request, SegmentAll, Setting, StopWork
+from .requests import Embed, Extend, Fit, LoadModel, Predict, Question, Request, SegmentAll, Setting, StopWork
 from .runner import Runner
 from .session import Row, Session
 from .state import (
+    Agreement,
     Automatic,
     Browsing,
     Change,
     Channel,
+    Extension,
     Layer,
     LayerName,
     Layers,
@@ -81,6 +86,7 @@ __all__ = [
     "AddBox",
     "AddPoint",
     "AddPrompt",
+    "Agreement",
     "Automatic",
     "Browsing",
     "Cancel",
@@ -94,6 +100,10 @@ __all__ = [
     "Embed",
     "Embedded",
     "Erase",
+    "Extend",
+    "ExtendObject",
+    "Extended",
+    "Extension",
     "Failed",
     "Glimpsed",
     "Fill",
@@ -115,6 +125,7 @@ __all__ = [
     "Predict",
     "Predicted",
     "Project",
+    "Question",
     "Redo",
     "RejectCandidates",
     "RemovePrompt",
@@ -134,6 +145,7 @@ __all__ = [
     "SetLayer",
     "SetLive",
     "SetOverlap",
+    "SetPlane",
     "SetPolarity",
     "SetTool",
     "SetView",

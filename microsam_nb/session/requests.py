@@ -7,24 +7,46 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Prompt
+from ..core import Mask, Prompt
 
 
 @dataclass(frozen=True, slots=True)
 class Predict:
     """Segment objects, each from its own prompts. Of several waiting only the newest matters.
 
-    ``size``: the usual diameter of the committed objects in pixels, where there are some.
+    ``size``: the usual diameter of the committed objects in pixels, where there are some. All prompts lie in ``plane``.
+    ``base``: what each object is in that plane already, None for nothing, () for no object: it was carried there from
+    another plane, and the prompts correct it.
     """
 
     ticket: int
     objects: tuple[tuple[Prompt, ...], ...]
     size: float | None = None
+    plane: int = 0
+    base: tuple[Mask | None, ...] = ()
 
     @property
     def prompts(self) -> tuple[Prompt, ...]:
         """The prompts of all objects."""
         return tuple(prompt for one in self.objects for prompt in one)
+
+
+@dataclass(frozen=True, slots=True)
+class Extend:
+    """Carry objects through the planes of a volume. It takes the place of a waiting ``Predict``, and the other way.
+
+    ``objects``: of each its fixed slices, masks of one plane each, sorted by plane: those of planes with prompts, all
+    that it has where there are no prompts. ``current``: what each is now (planes, h, w). ``stops``: planes which the
+    objects do not reach, nor what lies beyond. ``planes``: those that were changed, so that only their neighbourhood
+    is computed again; () for all planes. ``options``: settings other than the model's own.
+    """
+
+    ticket: int
+    objects: tuple[tuple[Mask, ...], ...]
+    current: tuple[Mask, ...]
+    stops: tuple[int, ...] = ()
+    planes: tuple[int, ...] = ()
+    options: tuple[Setting, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +103,8 @@ class StopWork:
     """Leave what runs in the background; what it has got so far stays."""
 
 
+#: What is asked about the object in hand: only the newest one matters.
+Question = Predict | Extend
 #: What takes long.
 LongWork = Embed | LoadModel | SegmentAll | Fit
-Request = Predict | LongWork | StopWork
+Request = Question | LongWork | StopWork

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ..core import MicrosamError
 from .actions import Action, Failed, Working
-from .requests import Embed, Fit, LoadModel, LongWork, Predict, Request, SegmentAll, StopWork
+from .requests import Embed, Fit, LoadModel, LongWork, Predict, Question, Request, SegmentAll, StopWork
 from .session import Session
 
 _log = logging.getLogger("microsam_nb")
@@ -26,16 +26,16 @@ def _kind(request: Request | None) -> type:
 class Runner:
     """Works off the requests of a session on two threads.
 
-    One answers prompts; of waiting predictions only the newest is kept. The other does what takes long, loading
-    models and preparing planes, so that a click waits for a step of it at most: newer work of the same kind takes the
-    place of older, ``StopWork`` ends it, and either happens after the action in hand. ``patience``: seconds that what
-    the session wants already is put off, unless ``start`` is called or a new prompt is asked about: a picture is
-    shown first.
+    One answers prompts and carries objects through planes; of waiting questions only the newest is kept, and what was
+    asked before is left after the step in hand. The other does what takes long, loading models and preparing planes,
+    so that a click waits for a step of it at most: newer work of the same kind takes the place of older, ``StopWork``
+    ends it, and either happens after the action in hand. ``patience``: seconds that what the session wants already is
+    put off, unless ``start`` is called or a new prompt is asked about: a picture is shown first.
     """
 
     def __init__(self, session: Session, service: Service, patience: float = 0.0) -> None:
         self._session, self._service = session, service
-        self._question: Predict | None = None
+        self._question: Question | None = None
         self._work: list[LongWork] = []
         self._running: LongWork | None = None
         self._leave = False
@@ -77,7 +77,7 @@ class Runner:
     def submit(self, request: Request) -> None:
         """Queue one request."""
         with self._wake:
-            if isinstance(request, Predict):
+            if isinstance(request, Question):
                 self._started = True
             self._queue(request)
 
@@ -85,7 +85,7 @@ class Runner:
         with self._wake:
             if self._closed:
                 return
-            if isinstance(request, Predict):
+            if isinstance(request, Question):
                 # Two threads may hand in their requests in another order than they made them.
                 older = self._question
                 self._question = request if older is None or request.ticket > older.ticket else older
@@ -135,7 +135,7 @@ class Runner:
     def _idle(self) -> bool:
         return self._question is None and not self._work and not self._busy
 
-    def _next_question(self) -> Predict | None:
+    def _next_question(self) -> Question | None:
         if not self._started:
             return None
         found, self._question = self._question, None
@@ -189,13 +189,13 @@ class Runner:
                 return
 
     def _left(self, request: Request) -> bool:
-        if isinstance(request, Predict):
+        if isinstance(request, Question):
             return self._session.awaiting != request.ticket
         with self._wake:
             return self._leave and self._running is request
 
     def _actions(self, request: Request) -> Iterator[Action]:
-        ticket = request.ticket if isinstance(request, Predict | SegmentAll | Fit) else None
+        ticket = request.ticket if isinstance(request, Question | SegmentAll | Fit) else None
         try:
             yield from self._service(request)
         except MicrosamError as error:

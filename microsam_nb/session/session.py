@@ -16,16 +16,17 @@ from ..core import Box, Candidate, Delta, Labels, Note, ObjectInfo, ProjectError
 from ..core.box import Triple
 from .actions import Action, Restored
 from .autosave import Autosave, Pace
-from .grouping import group
 from .history import History, Step, Write
 from .interrupts import uninterrupted
 from .journal import encode
 from .opening import replay
+from .planes import fixed_planes, in_hand, stops
 from .project import Project
-from .requests import Embed, Fit, Predict, Request, SegmentAll, Setting, StopWork
+from .requests import Embed, Extend, Fit, Predict, Question, Request, SegmentAll, Setting, StopWork
 from .signal import Signal
 from .state import Change, Notice, Outcome, Spread, State, Work
 from .stored import Stamp, StoredLabels
+from .volumes import base, slices
 
 #: Of how many committed objects the usual size is taken, and how many it needs.
 _NEWEST, _FEW = 32, 3
@@ -70,6 +71,7 @@ class Session:
         self._lock = threading.RLock()
         self._history = History(State())
         self._awaiting: int | None = None
+        self._carrying = False
         self._glimpsed: tuple[Candidate, ...] = ()
         self._seeking: int | None = None
         self._sketched: tuple[Candidate, ...] | None = None
@@ -128,6 +130,12 @@ class Session:
     def awaiting(self) -> int | None:
         """Ticket of the answer that is still to come."""
         return self._awaiting
+
+    @property
+    def extending(self) -> bool:
+        """Whether the object in hand is being carried through the planes."""
+        with self._lock:
+            return self._awaiting is not None and self.state.extending
 
     @property
     def can_undo(self) -> bool:
@@ -234,12 +242,14 @@ class Session:
     def edit(self, state: State, *writes: Write, asks: bool = True) -> None:
         """Push a new state with all that was written; any answer still to come is no longer awaited.
 
-        ``asks`` False, where the prompts are as they were: an answer that is awaited still is.
+        ``asks`` False, where the prompts are as they were: an answer that is awaited still is. So it is while an
+        object is carried through the planes and something else is done: what was stopped would begin again.
         """
+        before = self.state
         self.write(*writes)
         self._history.push(Step(state, tuple(self._written)))
         self._written.clear()
-        if asks:
+        if asks and not (state.extending and _in_hand(state) == _in_hand(before)):
             self._ask(by_itself=state.browsing.live)
 
     def amend(self, state: State) -> None:
@@ -247,9 +257,15 @@ class Session:
         self._history.amend(state)
 
     def ask(self) -> None:
-        """Request an answer to the present prompts, whether there is one or not."""
-        if self.state.prompts:
-            self._history.amend(replace(self.state, answered=False))
+        """Request an answer to the present prompts, whether there is one or not; in a volume, to those of a plane."""
+        state = self.state
+        if state.prompts:
+            stale = state.stale or self._plane_to_ask(state)
+            self._history.amend(replace(state, answered=False, stale=stale))
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Request what the present state has no answer to."""
         self._ask(by_itself=True)
 
     def want(self, request: Request) -> None:
@@ -269,7 +285,14 @@ class Session:
         if ticket != self._awaiting and not self.lenient:
             return False
         self._tickets = max(self._tickets, ticket)
-        self._awaiting, self._glimpsed = None, ()
+        self._forget_question()
+        return True
+
+    def awaits(self, ticket: int) -> bool:
+        """Return whether ``ticket`` is awaited; it still is."""
+        if ticket != self._awaiting and not self.lenient:
+            return False
+        self._tickets = max(self._tickets, ticket)
         return True
 
     def glimpse(self, ticket: int, found: tuple[Candidate, ...]) -> bool:
@@ -333,6 +356,8 @@ class Session:
         """Take what was recovered in the place of everything; it cannot be undone."""
         self.labels = Labels.of(labels)
         self.infos = dict(infos)
+        if state.unanswered and not state.stale:
+            state = replace(state, stale=self._plane_to_ask(state))
         self._history = History(state)
         self._painted, self._noted = Box((0, 0, 0), self.shape), True
         if self._stored is not None:
@@ -356,7 +381,8 @@ class Session:
         """Forget everything."""
         self.labels, self.infos = Labels(self.shape), {}
         self._history = History(State())
-        self._awaiting, self._glimpsed, self._tickets = None, (), 0
+        self._forget_question()
+        self._tickets = 0
         self.leave_search()
         self.spread = None
         self.lenient = False
@@ -412,17 +438,36 @@ class Session:
 
     def _ask(self, *, by_itself: bool) -> None:
         """Request an answer when the present state has none: also after an undo to one never answered."""
-        self._awaiting, self._glimpsed, self.failure = None, (), ""
-        if by_itself and self.state.prompts and not self.state.answered:
+        self._forget_question()
+        self.failure = ""
+        state = self.state
+        if by_itself and not state.answered and (state.prompts or state.extension is not None):
             self._tickets += 1
             self._awaiting = self._tickets
+            self._carrying = state.extending
             self._requests.append(self._question(self._tickets))
 
-    def _question(self, ticket: int) -> Predict:
+    def _forget_question(self) -> None:
+        if self._carrying:
+            self.work = None
+        self._awaiting, self._glimpsed, self._carrying = None, (), False
+
+    def _question(self, ticket: int) -> Question:
         state = self.state
-        # What is done while an object is taken up is meant for that one.
-        objects = (state.prompts,) if state.target else group(state.prompts, batched=state.browsing.batched)
-        return Predict(ticket, objects, self._usual_size())
+        if state.extension is not None and state.extending:
+            return Extend(
+                ticket, slices(state), tuple(one.mask for one in state.proposals), stops(state.prompts),
+                state.extension.planes, state.extension.options,
+            )  # fmt: skip
+        plane = state.stale[-1] if state.stale else state.prompts[-1].plane
+        objects = in_hand(state, plane)
+        return Predict(ticket, objects, self._usual_size(), plane, base(state, plane, len(objects)))
+
+    def _plane_to_ask(self, state: State) -> tuple[int, ...]:
+        """Return the plane whose prompts are asked about when all are answered: the one on screen if it has some."""
+        fixed = fixed_planes(state.prompts) if self.shape[0] > 1 else ()
+        shown = state.browsing.plane
+        return (shown if shown in fixed else fixed[-1],) if fixed else ()
 
     def _usual_size(self) -> float | None:
         """Return the median diameter of the newest objects in their planes, None when they are few."""
@@ -481,7 +526,12 @@ class Session:
         shown = ("layers", "channels", "as_model")
         return Change(
             prompts=now.prompts != before.prompts,
-            proposal=self.shown is not shown_before or now.target != before.target,
+            proposal=(
+                self.shown is not shown_before
+                or now.target != before.target
+                or now.sections != before.sections
+                or now.extension != before.extension
+            ),
             candidates=(
                 self.suggested is not suggested_before or self.spread is not spread or now.automatic != before.automatic
             ),
@@ -493,3 +543,8 @@ class Session:
             work=self.work is not work,
             labels=self._painted,
         )
+
+
+def _in_hand(state: State) -> tuple[object, ...]:
+    """Return what the question about the object in hand is made of."""
+    return state.prompts, state.proposals, state.extension

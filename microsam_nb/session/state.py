@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,6 +151,33 @@ class Browsing:
 
 
 @dataclass(frozen=True, slots=True)
+class Extension:
+    """The object in hand is carried through the planes of a volume, with settings other than the model's own.
+
+    ``planes``: only their neighbourhood is to be computed again, () for all of it; ``done`` once that is so.
+    ``taken``: the object was there before any prompt, and stays when the last one is removed.
+    """
+
+    options: tuple[Setting, ...] = ()
+    planes: tuple[int, ...] = ()
+    done: bool = False
+    taken: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How well an object in hand goes on in a plane; what ``Section`` says, without the mask.
+
+    In planes with prompts ``agreement`` is 1.
+    """
+
+    place: int
+    plane: int
+    agreement: float
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Everything drawn, except the committed labels.
 
@@ -157,6 +185,9 @@ class State:
     the user made of it. ``target`` is the committed object that is being improved, 0 for a new one. ``candidates``
     come from elsewhere, for example an automatic segmentation, and may overlap; ``automatic`` says how that was made.
     ``rejected``: what was rejected of them, which is not suggested again.
+
+    Of volumes only: ``stale`` are the planes whose prompts were changed since the model answered them, the newest
+    last; ``extension`` says that the object is carried through the planes, and ``sections`` how well it goes on.
     """
 
     prompts: tuple[Prompt, ...] = ()
@@ -168,11 +199,31 @@ class State:
     next_id: int = 1
     automatic: Automatic | None = None
     browsing: Browsing = field(default_factory=Browsing)
+    stale: tuple[int, ...] = ()
+    extension: Extension | None = None
+    sections: tuple[Agreement, ...] = ()
 
     @property
     def proposal(self) -> Candidate | None:
         """The first proposal, where there is one."""
         return self.proposals[0] if self.proposals else None
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether there are prompts that the model has not answered; how far the object is carried does not matter."""
+        return bool(self.prompts) and not self.answered and (bool(self.stale) or self.extension is None)
+
+    @property
+    def extending(self) -> bool:
+        """Whether the prompts are answered, and planes of the object still to be computed."""
+        return self.extension is not None and not self.extension.done and not self.stale
+
+    def emptied(self, **changes: Any) -> State:
+        """Return the state without the object in hand, and with other ``changes``."""
+        without = replace(
+            self, prompts=(), proposals=(), answered=True, target=0, stale=(), extension=None, sections=()
+        )
+        return replace(without, **changes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from .browsing import (
     SetLayer,
     SetLive,
     SetOverlap,
+    SetPlane,
     SetPolarity,
     SetTool,
     SetView,
@@ -20,6 +21,7 @@ from .browsing import (
 )
 from .committing import Commit
 from .editing import Redo, Undo
+from .extending import Extended, ExtendObject
 from .finding import AcceptCandidates, FindAll, FitAll, RejectCandidates, Sketched, Suggested, Surveyed
 from .former import OnlyBox
 from .objects import Delete, Describe, LoadLabels, Merge, Split
@@ -52,6 +54,8 @@ __all__ = [
     "Describe",
     "Embedded",
     "Erase",
+    "ExtendObject",
+    "Extended",
     "Failed",
     "Glimpsed",
     "Fill",
@@ -78,6 +82,7 @@ __all__ = [
     "SetLayer",
     "SetLive",
     "SetOverlap",
+    "SetPlane",
     "SetPolarity",
     "SetTool",
     "SetView",

@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from ...core import Candidate, Point, Scribble
+from ..planes import by_plane
 from ..requests import Embed
 from ..state import Notice, Work
+from ..volumes import answered
 from .base import Action
 
 if TYPE_CHECKING:
@@ -27,14 +29,25 @@ class Predicted(Action):
     step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> bool:
+        state, volume = session.state, session.shape[0] > 1
+        if volume and state.extending and not session.lenient:
+            return False
         if not session.settle(self.ticket):
             return False
-        # Of a batch most is known: what a journal repeats line by line need not lie in memory again and again.
-        known = {one.mask.start: one for one in session.state.proposals}
-        full = tuple(old if (old := known.get(one.mask.start)) == one else one for one in self.found if one.mask.area)
-        session.amend(replace(session.state, proposals=full, answered=True))
+        full = tuple(one for one in self.found if one.mask.area)
+        asked = state.prompts
+        if volume:
+            plane = _plane_of(full, session)
+            session.amend(answered(state, plane, self.found))
+            asked = by_plane(asked).get(plane, ())
+            session.go_on()
+        else:
+            # Of a batch most is known: what a journal repeats line by line need not lie in memory again and again.
+            known = {one.mask.start: one for one in state.proposals}
+            same = tuple(old if (old := known.get(one.mask.start)) == one else one for one in full)
+            session.amend(replace(state, proposals=same, answered=True))
         if not full:
-            negative = all(isinstance(p, Point | Scribble) and not p.positive for p in session.state.prompts)
+            negative = all(isinstance(p, Point | Scribble) and not p.positive for p in asked)
             why = "All prompts are negative." if negative else "Nothing was found here."
             session.notice = Notice(f"{why} Add a positive point on the object, or draw a box around it.", True)
         elif len(self.found) > 1:
@@ -42,6 +55,14 @@ class Predicted(Action):
         else:
             session.notice = Notice(f"Object of {full[0].mask.area} pixels, score {full[0].score:.2f}.")
         return True
+
+
+def _plane_of(found: tuple[Candidate, ...], session: Session) -> int:
+    """Return the plane that an answer is about: the one that was asked about, where that is known."""
+    state = session.state
+    if found and (session.lenient or not state.stale):
+        return found[0].mask.start[0]
+    return state.stale[-1] if state.stale else state.browsing.plane
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +75,12 @@ class Glimpsed(Action):
     step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> bool:
-        return session.glimpse(self.ticket, tuple(one for one in self.found if one.mask.area))
+        found = tuple(one for one in self.found if one.mask.area)
+        state = session.state
+        if session.shape[0] > 1 and state.stale:
+            # What the object is in other planes is shown with it.
+            found = answered(state, state.stale[-1], self.found).proposals
+        return session.glimpse(self.ticket, found)
 
 
 @dataclass(frozen=True)

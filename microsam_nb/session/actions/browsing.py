@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core import Overlap, SettingsError
-from ..requests import LoadModel, StopWork
+from ..planes import check_objects
+from ..requests import Embed, LoadModel, StopWork
 from ..state import Channel, Layer, LayerName, Notice, Tool, View, Work
 from .base import Action
 
@@ -87,6 +88,24 @@ class SetView(Action):
 
 
 @dataclass(frozen=True)
+class SetPlane(Action):
+    """Show another plane. Raises SettingsError for one that is not there."""
+
+    plane: int
+    step: ClassVar[bool] = False
+
+    def apply(self, session: Session) -> bool:
+        plane, count = int(self.plane), session.shape[0]
+        if not 0 <= plane < count:
+            raise SettingsError(f"There is no plane {plane}.", f"Choose one from 0 to {count - 1}.")
+        if plane == session.state.browsing.plane:
+            return False
+        _browse(session, plane=plane)
+        session.want(Embed(plane))
+        return True
+
+
+@dataclass(frozen=True)
 class SetLive(Action):
     """Choose whether the model answers after every prompt, or only when it is asked; None switches over."""
 
@@ -99,13 +118,16 @@ class SetLive(Action):
         _browse(session, live=live)
         # Whether an answer is still to come must not matter: when the journal is replayed, failures are forgotten.
         if live and not before and not session.state.answered:
-            session.ask()
+            session.go_on()
         session.notice = Notice("The model answers after every prompt." if live else "The model waits for S.")
 
 
 @dataclass(frozen=True)
 class SetBatched(Action):
-    """Choose whether every positive point, box and region is an object of its own; None switches over."""
+    """Choose whether every positive point, box and region is an object of its own; None switches over.
+
+    Raises PromptError where prompts in several planes would mean several objects.
+    """
 
     batched: bool | None = None
     step: ClassVar[bool] = False
@@ -113,6 +135,8 @@ class SetBatched(Action):
     def apply(self, session: Session) -> None:
         now = session.state.browsing
         batched = not now.batched if self.batched is None else self.batched
+        if not session.state.target:
+            check_objects(session.state.prompts, batched=batched)
         _browse(session, batched=batched)
         if session.state.prompts and batched != now.batched and now.live:
             session.ask()
@@ -260,13 +284,16 @@ class Cancel(Action):
     journaled: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
-        waited = session.awaiting is not None
+        waited, extending = session.awaiting is not None, session.extending
         if session.awaiting is not None:
             session.settle(session.awaiting)
         session.leave_search()
         session.work = None
         session.want(StopWork())
-        session.notice = Notice("Stopped. S asks the model again." if waited else "Stopped.")
+        what = " S asks the model again." if waited else ""
+        if extending:
+            what = " The object ends where it was stopped; Shift-S goes on."
+        session.notice = Notice(f"Stopped.{what}")
 
 
 def _browse(session: Session, **changes: Any) -> None:

@@ -35,11 +35,11 @@ class Commit(Action):
 
     def apply(self, session: Session) -> None:
         state = session.state
-        if state.prompts and not state.answered and session.awaiting is None and session.failure:
+        if state.unanswered and session.awaiting is None and session.failure:
             raise PromptError(
                 f"The model failed on these prompts: {session.failure}", "Undo the last prompt, or add another one."
             )
-        if state.prompts and not state.answered:
+        if state.unanswered:
             how = "Wait for the mask" if session.awaiting is not None else "Press S for the mask"
             raise PromptError("The model has not answered yet.", f"{how}, then commit it.")
         if not state.proposals:
@@ -71,8 +71,7 @@ class Commit(Action):
             label += number == label
         if refused is not None and not made:
             raise refused
-        after = replace(state, prompts=(), proposals=(), answered=True, target=0, next_id=label)
-        session.edit(after)
+        session.edit(state.emptied(next_id=label))
         session.notice = Notice(_say(made, len(state.proposals)))
 
 

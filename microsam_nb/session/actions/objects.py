@@ -155,6 +155,6 @@ class LoadLabels(Action):
         # A number that is there again means another object.
         session.write(*(Note(label, info, None) for label, info in old.items() if label in session.infos))
         free = max(state.next_id, session.labels.free_id)
-        session.edit(replace(state, prompts=(), proposals=(), answered=True, target=0, next_id=free))
+        session.edit(state.emptied(next_id=free))
         where = f" from {self.source}" if self.source else ""
         session.notice = Notice(f"{session.labels.count()} objects are loaded{where}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,7 +13,9 @@ from ...core import Box, Candidate, LabelError, Mask, MaskPrompt, Note, ObjectIn
 from ...core.editing import gap_at, without_holes
 from ...core.prompts import Vertices
 from ...core.raster import stroke, union
+from ...core.sections import planes_of, section_at
 from ..state import Notice, State
+from ..volumes import painted
 from .base import Action
 from .committing import HAND, minus
 
@@ -47,7 +50,7 @@ class Paint(Action):
             found.append(Candidate(met, 1.0, HAND))
         else:
             found[place] = Candidate(union([found[place].mask, met]), found[place].score, HAND)
-        session.edit(_proposed(state, found))
+        session.edit(_proposed(session, found, (self.plane,)))
         session.notice = Notice("C keeps what is painted as an object.")
 
 
@@ -77,7 +80,7 @@ class Erase(Action):
                 found.append(one if left.area == one.mask.area else Candidate(left, one.score, HAND))
             if found == list(state.proposals):
                 raise PromptError("The eraser met nothing of the proposal.", "Rub over the yellow area.")
-            session.edit(_proposed(state, found))
+            session.edit(_proposed(session, found, (self.plane,)))
             return
         before = session.labels.volume[met.box.slices]
         picked = session.selected
@@ -142,7 +145,7 @@ class Fill(Action):
 def _settled(session: Session) -> State:
     """Return the state. Raises PromptError while prompts have no answer: a stroke would take their place."""
     state = session.state
-    if state.prompts and not state.answered:
+    if state.unanswered:
         raise PromptError("The model has not answered yet.", "Wait for the mask, or ask for it with S, then paint.")
     return state
 
@@ -153,7 +156,8 @@ def _fill_proposal(session: Session, state: State, place: int, filled: Mask) -> 
         raise PromptError("The proposal has no hole.", "Click into a gap that it encloses.")
     found = list(state.proposals)
     found[place] = Candidate(filled, old.score, HAND)
-    session.edit(_proposed(state, found))
+    planes = [p for p in planes_of(filled) if section_at(filled, p).area != section_at(old.mask, p).area]
+    session.edit(_proposed(session, found, planes))
     session.notice = Notice(f"{filled.area - old.mask.area} pixels are filled.")
 
 
@@ -202,9 +206,12 @@ def _meant(found: list[Candidate], met: Mask) -> int | None:
     return len(found) - 1 if max(shared) == 0 else shared.index(max(shared))
 
 
-def _proposed(state: State, found: list[Candidate]) -> State:
-    """Return the state with proposals made by hand: from now on they are the prompts, and the answer."""
-    prompts = tuple(MaskPrompt(one.mask) for one in found if one.mask.bitmap.shape[0] == 1)
+def _proposed(session: Session, found: list[Candidate], planes: Collection[int]) -> State:
+    """Return the state with proposals changed by hand in some planes: there they are the prompts, and the answer."""
+    state = session.state
+    if session.shape[0] > 1:
+        return painted(state, found, planes)
+    prompts = tuple(MaskPrompt(one.mask) for one in found)
     target = state.target if found else 0
     return replace(state, proposals=tuple(found), prompts=prompts, answered=True, target=target)
 

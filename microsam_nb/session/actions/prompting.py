@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from ...core import BoxPrompt, Candidate, LabelError, Mask, MaskPrompt, Point, Prompt, PromptError, Stop
-from ..state import Notice, Tool
+from ...core import BoxPrompt, Candidate, Mask, MaskPrompt, Point, Prompt, PromptError, Stop
+from ...core.sections import planes_of
+from ..planes import check_objects, with_stop
+from ..requests import Embed
+from ..state import Extension, Notice, State, Tool
+from ..volumes import reprompted
 from .base import Action
 
 if TYPE_CHECKING:
@@ -46,12 +50,14 @@ class AddBox(Action):
 
 @dataclass(frozen=True, slots=True)
 class AddPrompt(Action):
-    """Add a prompt of any kind."""
+    """Add a prompt of any kind; a stop ends the object of a volume before its plane, and takes the place of another."""
 
     prompt: Prompt
 
     def apply(self, session: Session) -> None:
-        prompt_with(session, (*session.state.prompts, checked(session, self.prompt)))
+        prompt = checked(session, self.prompt)
+        prompts = session.state.prompts
+        prompt_with(session, with_stop(prompts, prompt) if isinstance(prompt, Stop) else (*prompts, prompt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +70,12 @@ class ReplacePrompt(Action):
     def apply(self, session: Session) -> None:
         prompts = list(session.state.prompts)
         _check_index(self.index, prompts)
-        prompts[self.index] = checked(session, self.prompt)
+        prompt = checked(session, self.prompt)
+        if isinstance(prompt, Stop):
+            del prompts[self.index]
+            prompt_with(session, with_stop(tuple(prompts), prompt))
+            return
+        prompts[self.index] = prompt
         prompt_with(session, tuple(prompts))
 
 
@@ -89,29 +100,41 @@ class Clear(Action):
         state = session.state
         if not state.prompts and not state.proposals and not state.target:
             return False
-        session.edit(replace(state, prompts=(), proposals=(), answered=True, target=0))
+        session.edit(state.emptied())
         session.notice = Notice("")
         return True
 
 
 @dataclass(frozen=True, slots=True)
 class Segment(Action):
-    """Ask the model for an answer to the present prompts, also when there is one."""
+    """Ask the model for an answer to the present prompts, also when there is one.
+
+    In a volume: for what waits for one, be it prompts or planes of the object that must be computed again; else for
+    the prompts of the plane on screen.
+    """
 
     step: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
-        if not session.state.prompts:
+        state = session.state
+        extension = state.extension
+        waiting = extension is not None and (bool(extension.planes) or not extension.done)
+        if not state.prompts and not waiting:
             raise PromptError("There is nothing to segment.", "Click on an object, or draw a box around it.")
-        session.ask()
+        if extension is None or not waiting:
+            session.ask()
+            return
+        if not state.stale:
+            session.amend(replace(state, extension=replace(extension, done=False), answered=False))
+        session.go_on()
 
 
 @dataclass(frozen=True, slots=True)
 class Improve(Action):
     """Take a committed object up again: its mask becomes a prompt; committing it keeps its number.
 
-    Raises PromptError while another one is being worked on, LabelError without such an object, and for one that
-    reaches through several planes.
+    Raises PromptError while another one is being worked on, LabelError without such an object. One of several planes
+    is no prompt: prompts correct the plane that they lie in, and what of it lies near.
     """
 
     label: int
@@ -121,11 +144,6 @@ class Improve(Action):
         if state.prompts or state.proposals:
             raise PromptError("Another object is being worked on.", "Commit it with C, or clear it with Shift-C.")
         mask = session.labels.mask(self.label)
-        if mask.bitmap.shape[0] > 1:
-            raise LabelError(
-                f"Object {self.label} reaches through {mask.bitmap.shape[0]} planes.",
-                "Pick it, then correct it with brush and eraser.",
-            )
         info = session.infos.get(self.label)
         score = info.score if info is not None and info.score is not None else 1.0
         found = Candidate(mask, score, OBJECT)
@@ -133,12 +151,11 @@ class Improve(Action):
         if browsing.tool in (Tool.PICK, Tool.MERGE, Tool.SPLIT, Tool.DELETE, Tool.HAND):
             # What comes next is a click on what is missing, or too much.
             browsing = replace(browsing, tool=Tool.POINT)
-        session.edit(
-            replace(
-                state, browsing=browsing, prompts=(MaskPrompt(mask),), proposals=(found,), answered=True,
-                target=self.label,
-            )
-        )  # fmt: skip
+        planes = planes_of(mask)
+        if browsing.plane not in planes:
+            browsing = replace(browsing, plane=planes[len(planes) // 2])
+            session.want(Embed(browsing.plane))
+        session.edit(replace(_taken(state, found), browsing=browsing, target=self.label))
         session.notice = Notice(
             f"Object {self.label} is taken up: click on what is missing, right-click on what is too much, or paint; "
             "C keeps the change, Shift-C leaves it as it was."
@@ -172,15 +189,13 @@ class TakeCandidate(Action):
             raise PromptError("Another object is being worked on.", "Commit it with C, or clear it with Shift-C.")
         one = state.candidates[self.index]
         rest = state.candidates[: self.index] + state.candidates[self.index + 1 :]
-        # Through several planes there is no prompt like it; it is kept or cleared as it is.
-        prompts = (MaskPrompt(one.mask),) if one.mask.bitmap.shape[0] == 1 else ()
-        session.edit(replace(state, candidates=rest, prompts=prompts, proposals=(one,), answered=True, target=0))
+        session.edit(replace(_taken(state, one), candidates=rest))
         session.notice = Notice("C keeps this candidate as an object; add points to correct it.")
 
 
 def checked(session: Session, prompt: Prompt) -> Prompt:
     """Return a prompt as it lies in the image. Raises PromptError."""
-    if isinstance(prompt, Stop):
+    if isinstance(prompt, Stop) and session.shape[0] == 1:
         raise PromptError("A stop belongs to objects of several planes.", "Use points, boxes or regions here.")
     prompt.check(session.shape)
     return prompt.clip(session.shape) if isinstance(prompt, BoxPrompt) else prompt
@@ -198,11 +213,21 @@ def _check_index(index: int, prompts: list[Prompt]) -> None:
 
 def prompt_with(session: Session, prompts: tuple[Prompt, ...]) -> None:
     """Put these prompts in the place of those that are there. Raises PromptError."""
-    if len({p.plane for p in prompts}) > 1:
-        raise PromptError("The prompts of one object lie in several planes.", "Commit or clear the object first.")
     state = session.state
-    # The old proposals stay on screen until the new answer comes.
-    kept = state.proposals if prompts else ()
-    target = state.target if prompts else 0
-    session.edit(replace(state, prompts=prompts, proposals=kept, answered=not prompts, target=target))
-    session.notice = Notice("" if state.browsing.live or not prompts else "S asks the model.")
+    if session.shape[0] == 1:
+        # The old proposals stay on screen until the new answer comes.
+        after = replace(state, prompts=prompts, answered=False) if prompts else state.emptied()
+    else:
+        if not state.target:
+            check_objects(prompts, batched=state.browsing.batched)
+        after = reprompted(state, prompts)
+    session.edit(after)
+    session.notice = Notice("" if state.browsing.live or after.answered else "S asks the model.")
+
+
+def _taken(state: State, one: Candidate) -> State:
+    """Return the state with an object in hand that was there before any prompt."""
+    if one.mask.bitmap.shape[0] == 1:
+        return replace(state.emptied(), prompts=(MaskPrompt(one.mask),), proposals=(one,))
+    # Through several planes there is no prompt like it.
+    return replace(state.emptied(), proposals=(one,), extension=Extension(done=True, taken=True))
