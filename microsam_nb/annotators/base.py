@@ -33,8 +33,10 @@ from ..widgets import (
     ModelChoice,
     ModelsPanel,
     ObjectsPanel,
+    OrthoPanel,
     Panel,
     Panels,
+    PlaneBar,
     Screen,
     Status,
     Still,
@@ -92,11 +94,13 @@ class Annotator:
         self.session = session or Session(image.shape, project)
         self._closed = False
         self._saving: threading.Thread | None = None
-        hands = Hands(self._act, self._handle, lambda event: self._loop.post(event), self._go_to)
+        volume = image.shape[0] > 1
+        hands = Hands(self._act, self._handle, lambda event: self._loop.post(event), self._go_to, self._look_at)
         self._panels = Panels(self._makers(hands, models, methods), hands)
-        self._toolbar = Toolbar(hands, self._panels.bar)
+        self._toolbar = Toolbar(hands, self._panels.bar, volume=volume)
         self._status = Status(note, lambda: self._handle(Cancel()), self._toolbar.brushing)
-        self._help = KeyHelp()
+        self._help = KeyHelp(volume=volume)
+        self._planes = PlaneBar(image, self.session, hands) if volume else None
         width, height = _size(image, (settings or AnnotatorSettings()).height)
         self._status.box.layout.max_width = f"{width}px"
         self._screen = Screen(image, self.session, width, height)
@@ -105,12 +109,11 @@ class Annotator:
         frame.flex, frame.max_width = "1 1 480px", f"{width}px"
         share = image.shape[1] / image.shape[2]
         frame.max_height = f"min(65vh, max({min(height, 320)}px, 100cqw * {share:.4f}))"
-        self._interaction = Interaction(self._screen.canvas)
+        self._interaction = Interaction(self._screen.canvas, image.shape[0])
         stage = widgets.Box([self._screen.box, self._panels.side, self._help.box])
         stage.add_class("msam-stage")
-        self.widget = widgets.VBox(
-            [style_sheet(), self._status.warning, self._toolbar.box, self._status.box, stage, self._interaction]
-        )
+        above = [self._toolbar.box, self._status.box, *([] if self._planes is None else [self._planes.box])]
+        self.widget = widgets.VBox([style_sheet(), self._status.warning, *above, stage, self._interaction])
         self.widget.add_class("msam-annotator")
         self._still = Still(self._picture)
         self._loop = Loop(self._paint, self._failed)
@@ -119,7 +122,7 @@ class Annotator:
             Command.SAVE: self._save_aside, Command.HELP: self._help.toggle, Command.ESCAPE: self._help.hide,
             Command.FIND: lambda: self._panels.open("Automatic"),
         }  # fmt: skip
-        self._controls = Controls(self.session, self._screen, self._interaction, self._loop, extra)
+        self._controls = Controls(self.session, self._screen, self._interaction, self._loop, extra, volume=volume)
         if not self.session.notice.error:
             self.session.say("Loading the model ...")
         if project is not None:
@@ -241,6 +244,9 @@ class Annotator:
 
         self._loop.post(go)
 
+    def _look_at(self, plane: int, y: float | None, x: float | None) -> None:
+        self._loop.post(lambda: self._controls.look_at(plane, y, x))
+
     def _makers(
         self, hands: Hands, models: Callable[[], list[ModelChoice]] | None, methods: Methods | None
     ) -> dict[str, tuple[str, str, Callable[[], Panel]]]:
@@ -257,6 +263,16 @@ class Annotator:
                 lambda: ObjectsPanel(self.session, hands, self.image.voxel_size),
             ),
         }
+        if self.image.shape[0] > 1:
+            word = "frame" if self.image.axes[0] == "t" else "plane"
+            makers["Views"] = (
+                "cube", "Sections from the sides, and the brightest pixels from above",
+                lambda: OrthoPanel(self.image, self.session, hands, self._screen.pictures),
+            )  # fmt: skip
+            makers["Agreement"] = (
+                "line-chart", f"How well the object in hand goes on from {word} to {word}",
+                lambda: _curve(self.session, hands, word),
+            )  # fmt: skip
         if methods is not None:
             makers["Automatic"] = (
                 "bullseye", "Find all objects, and choose among them",
@@ -288,11 +304,20 @@ class Annotator:
                 self._runner.submit(place)
         self._toolbar.show(session)
         self._status.show(session)
+        if self._planes is not None:
+            self._planes.show(session)
         self._panels.show(change)
         if everything and self._screen.opened:
             self._runner.start(_MOMENT)
         if change.labels is not None or change.layers:
             self._still.changed()
+
+
+def _curve(session: Session, hands: Hands, word: str) -> Panel:
+    # bqplot takes a third of a second to import.
+    from ..widgets.curve import CurvePanel
+
+    return CurvePanel(session, hands, word)
 
 
 def stem(image: Image) -> str:

@@ -8,14 +8,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from ..core import MicrosamError
+import numpy as np
+
+from ..core import Box, MicrosamError, Stop
 from ..session import (
     AcceptCandidates,
     Action,
+    AddPrompt,
     Cancel,
     Change,
     Clear,
     Delete,
+    ExtendObject,
     FindAll,
     Improve,
     LayerName,
@@ -31,6 +35,7 @@ from ..session import (
     SetContours,
     SetLayer,
     SetLive,
+    SetPlane,
     SetPolarity,
     SetTool,
     SetView,
@@ -65,7 +70,7 @@ _ARROWS = {"ArrowLeft": (0, -1), "ArrowRight": (0, 1), "ArrowUp": (-1, 0), "Arro
 
 #: What only changes how things look, or which tool the next gesture has: it never waits for a commit. The size of
 #: the brush does: strokes that wait are painted with it.
-_LOOKS = (SetView, SetLayer, SetContours, SetChannels, ShowAsModel, SetTool, SetPolarity)
+_LOOKS = (SetView, SetPlane, SetLayer, SetContours, SetChannels, ShowAsModel, SetTool, SetPolarity)
 
 _SHOWN = {
     Command.SHOW_IMAGE: LayerName.IMAGE,
@@ -73,12 +78,15 @@ _SHOWN = {
     Command.SHOW_CANDIDATES: LayerName.CANDIDATES,
     Command.SHOW_PROPOSAL: LayerName.PROPOSAL,
     Command.SHOW_PROMPTS: LayerName.PROMPTS,
+    Command.SHOW_NEIGHBOURS: LayerName.NEIGHBOURS,
 }
 
+#: How far a command goes through the planes.
+_TURNS = {Command.NEXT_PLANE: 1, Command.PREVIOUS_PLANE: -1, Command.FIRST_PLANE: -(10**9), Command.LAST_PLANE: 10**9}
 
 _AT_ONCE = {
-    *TOOLS, *_SHOWN, Command.TOGGLE, Command.FIT, Command.CLOSER, Command.FARTHER, Command.CONTOURS, Command.AS_MODEL,
-    Command.FAINTER, Command.STRONGER, Command.HELP,
+    *TOOLS, *_SHOWN, *_TURNS, Command.TOGGLE, Command.FIT, Command.CLOSER, Command.FARTHER, Command.CONTOURS,
+    Command.AS_MODEL, Command.FAINTER, Command.STRONGER, Command.HELP,
 }  # fmt: skip
 
 
@@ -86,7 +94,7 @@ class Controls:
     """What the user does on one screen. Callbacks of the browser only queue; the screen's thread does the rest.
 
     ``extra`` are commands that are no actions of the session, such as saving. That of Escape comes first: when it
-    returns true, nothing else is left.
+    returns true, nothing else is left. ``volume``: there are several planes, and keys to go through them.
     """
 
     def __init__(
@@ -96,8 +104,11 @@ class Controls:
         interaction: Interaction,
         loop: Loop,
         extra: dict[Command, Callable[[], object]],
+        *,
+        volume: bool = False,
     ) -> None:
         self.session = session
+        self._volume = volume
         self._screen, self._interaction, self._loop, self._extra = screen, interaction, loop, extra
         self._queue = CommitQueue(session, loop, self._guard, self._forget_previews)
         # Of each page's screen: the newest view and gesture that came, the newest gesture that was done, and how much
@@ -151,8 +162,9 @@ class Controls:
 
     def _hear(self, message: dict[str, Any]) -> None:
         arrived = time.time()
-        # Of the views that wait, only the newest counts.
-        slot = ("view", message.get("screen")) if message.get("kind") == "view" else None
+        # Of the views and planes that wait, only the newest counts.
+        kind = message.get("kind")
+        slot = (kind, message.get("screen")) if kind in ("view", "plane") else None
         self._loop.post(lambda: self._receive(message, arrived), slot)
 
     def _hear_press(self, row: float, column: float) -> None:
@@ -188,6 +200,8 @@ class Controls:
             self.session.handle(SetView(float(message["y"]), float(message["x"]), float(message["zoom"])))
             # Also when nothing changed (the view was at its limit) the browser must leave its preview.
             self._loop.repaint(Change(view=True))
+        elif kind == "plane":
+            self._handle(SetPlane(int(message["plane"])))
         else:
             number = int(message.get("number", 0))
             self._came[screen] = number
@@ -203,17 +217,17 @@ class Controls:
             else:
                 self._queue.in_turn(lambda: self._answering(screen, number, lambda: self._act(message, late)))
 
-    @staticmethod
-    def _command_of(message: dict[str, Any]) -> Command | None:
+    def _command_of(self, message: dict[str, Any]) -> Command | None:
         if message.get("kind") != "key":
             return None
-        return command_for(message["key"], ctrl=message["ctrl"], shift=message["shift"])
+        return command_for(message["key"], ctrl=message["ctrl"], shift=message["shift"], volume=self._volume)
 
     def _command(self, command: Command) -> None:
+        plane = self.session.state.browsing.plane
         if command in _AT_ONCE:
-            self._do(command)
+            self._do(command, plane)
         else:
-            self._queue.in_turn(lambda: self._do(command))
+            self._queue.in_turn(lambda: self._do(command, plane))
 
     def _answering(self, screen: str, number: int, work: Callable[[], None]) -> None:
         """Do what the browser asked for, and whatever comes of it, let the browser take its preview away."""
@@ -227,7 +241,7 @@ class Controls:
         if message["kind"] == "key":
             command = self._command_of(message)
             if command is not None:
-                self._do(command)
+                self._do(command, int(message.get("plane", self.session.state.browsing.plane)))
             return
         gesture = gesture_of(message)
         if gesture is None:
@@ -309,7 +323,7 @@ class Controls:
             self._pan(-_STEP * rows * view.height, -_STEP * columns * view.width)
         elif key in ("Enter", "Backspace", "Escape") and self._raw(key):
             return
-        elif (command := command_for(key, ctrl=ctrl, shift=shift)) is Command.ESCAPE:
+        elif (command := command_for(key, ctrl=ctrl, shift=shift, volume=self._volume)) is Command.ESCAPE:
             self._escape()
         elif command is not None:
             self._command(command)
@@ -320,11 +334,14 @@ class Controls:
         moved = replace(view, y=y, x=x).bounded().view
         self._handle(SetView(moved.y, moved.x, moved.zoom))
 
-    def _do(self, command: Command) -> None:
+    def _do(self, command: Command, plane: int) -> None:
+        """Do what a command says; ``plane``: what was shown when it was given."""
         now = self.session.state.browsing
         simple: dict[Command, Callable[[], Action]] = {
             Command.TOGGLE: SetPolarity,
             Command.SEGMENT: Segment,
+            Command.SEGMENT_OBJECT: ExtendObject,
+            Command.STOP_HERE: lambda: AddPrompt(Stop(plane)),
             Command.CLEAR: Clear,
             Command.REMOVE: RemovePrompt,
             Command.UNDO: Undo,
@@ -345,6 +362,8 @@ class Controls:
             self._handle(SetTool(TOOLS[command]))
         elif command in simple:
             self._handle(simple[command]())
+        elif command in _TURNS:
+            self.look_at(now.plane + _TURNS[command])
         elif command in _SHOWN:
             layer = _SHOWN[command]
             self._handle(SetLayer(layer, visible=not getattr(now.layers, layer.value).visible))
@@ -394,11 +413,37 @@ class Controls:
         at = labels.index(picked[-1]) + step if picked else (0 if step > 0 else -1)
         self.go_to(labels[at % len(labels)])
 
+    def look_at(self, plane: int, y: float | None = None, x: float | None = None) -> None:
+        """Show a plane, or the nearest one that there is; when a place of it is out of sight, move it into the middle.
+
+        The place must be None in both directions or in neither.
+        """
+        plane = min(max(plane, 0), self.session.shape[0] - 1)
+        if plane != self.session.state.browsing.plane:
+            self._handle(SetPlane(plane))
+        if y is not None and x is not None:
+            self._bring(y, x, y, x)
+
     def go_to(self, label: int) -> None:
-        """Pick an object; when it is out of sight, move it into the middle of the screen."""
+        """Pick an object; when it is out of sight, show a plane in its middle, and move it into that of the screen."""
         self._handle(Select((label,)))
         box = self.session.box(label)
         (_, y0, x0), (_, y1, x1) = box.start, box.stop
+        self.look_at(self._plane_of(label, box))
+        self._bring(y0, x0, y1, x1)
+
+    def _plane_of(self, label: int, box: Box) -> int:
+        """Return the plane that is shown if the object is in it, else the middle one of those in which it is."""
+        shown, (first, y0, x0), (last, y1, x1) = self.session.state.browsing.plane, box.start, box.stop
+        if first <= shown < last and (self.session.crop(Box((shown, y0, x0), (shown + 1, y1, x1))) == label).any():
+            return shown
+        if last - first == 1:
+            return first
+        there = np.flatnonzero((self.session.crop(box) == label).any(axis=(1, 2)))
+        return first + int(there[len(there) // 2])
+
+    def _bring(self, y0: float, x0: float, y1: float, x1: float) -> None:
+        """Move a part of the plane into the middle of the screen, unless all of it can be seen."""
         view = self._screen.viewport
         top, left = view.to_image(0, 0)
         bottom, right = view.to_image(view.height, view.width)

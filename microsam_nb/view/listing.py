@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from ..session import Row
 
 #: Columns by which a table can be sorted.
-KEYS = ("label", "area", "score", "name", "category")
+KEYS = ("label", "area", "planes", "score", "name", "category")
 
 _COMPARED = re.compile(r"^(id|size|area|score)\s*(<=|>=|<|>|=)\s*([\d.]+)$")
 _COMPARABLE = ("id", "size", "area", "score")
@@ -44,6 +44,9 @@ def unknown_column(text: str) -> str:
 def _value(row: Row, key: str) -> float | str | None:
     if key in ("label", "area"):
         return int(getattr(row, key))
+    if key == "planes":
+        # By the plane in which an object begins.
+        return row.box.start[0]
     found: float | str | None = getattr(row.info, key)
     return found
 

@@ -11,7 +11,9 @@ from .layers import LayersPanel
 from .loop import Loop
 from .model_menu import ModelChoice, ModelsPanel
 from .objects import ObjectsPanel
+from .ortho import OrthoPanel
 from .panels import Panel, Panels
+from .planes import PlaneBar
 from .status import Status
 from .still import Still
 from .style import style_sheet
@@ -29,8 +31,10 @@ __all__ = [
     "ModelChoice",
     "ModelsPanel",
     "ObjectsPanel",
+    "OrthoPanel",
     "Panel",
     "Panels",
+    "PlaneBar",
     "Screen",
     "Status",
     "Still",

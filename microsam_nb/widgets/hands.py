@@ -17,14 +17,16 @@ from ..view import Command
 class Hands:
     """What a panel may do. Every call returns at once, on any thread; the screen's thread does the work.
 
-    ``act`` does what a key says, ``handle`` an action; ``post`` calls a function on the screen's thread, and
-    ``go_to`` picks an object and moves it into sight.
+    ``act`` does what a key says, ``handle`` an action; ``post`` calls a function on the screen's thread,
+    ``go_to`` picks an object and moves it into sight, and ``look_at`` shows a plane, and moves a place (y, x) of it
+    into sight unless that is None.
     """
 
     act: Callable[[Command], None]
     handle: Callable[[Action], None]
     post: Callable[[Callable[[], None]], None]
     go_to: Callable[[int], None]
+    look_at: Callable[[int, float | None, float | None], None]
 
 
 class Bound:

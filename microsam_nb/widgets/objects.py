@@ -32,7 +32,8 @@ class ObjectsPanel:
         self._listed: list[Row] = []
         self._text, self._key, self._down, self._first = "", "label", False, 0
         self._picked: tuple[int, ...] = ()
-        self.table = Table(columns=_columns(unit, self._physical))
+        self._volume = session.shape[0] > 1
+        self.table = Table(columns=_columns(unit, self._physical, self._volume))
         self.table.on_msg(lambda _, message, __: hands.post(lambda: self._receive(message)))
         self.pick_all = plain_button(
             "msam-pick-all", "check-square-o", "Pick all objects that the table lists", self._pick_all, "Pick all"
@@ -121,7 +122,9 @@ class ObjectsPanel:
         score = "" if row.info.score is None else f"{row.info.score:.2f}"
         size = f"{row.area * self._pixel:.4g}" if self._physical else str(row.area)
         colour = "#{:02x}{:02x}{:02x}".format(*colour_of(row.label))
-        return [row.label, colour, str(row.label), size, score, row.info.name, row.info.category]
+        first, last = row.box.start[0], row.box.stop[0] - 1
+        planes = [f"{first}–{last}" if last > first else str(first)] if self._volume else []
+        return [row.label, colour, str(row.label), size, *planes, score, row.info.name, row.info.category]
 
     def _summary(self, picked: int) -> str:
         listed, total = len(self._listed), len(self._rows)
@@ -145,11 +148,12 @@ def _labels(rows: Sequence[Row]) -> tuple[int, ...]:
     return tuple(row.label for row in rows)
 
 
-def _columns(unit: str, physical: bool) -> list[dict[str, Any]]:
+def _columns(unit: str, physical: bool, volume: bool) -> list[dict[str, Any]]:
     size = f"Size ({unit})" if physical else "Size"
     return [
         {"key": "label", "title": "Id", "width": "44px", "number": True, "editable": False},
         {"key": "area", "title": size, "width": "72px" if physical else "58px", "number": True, "editable": False},
+        *([{"key": "planes", "title": "Planes", "width": "52px", "number": True, "editable": False}] if volume else []),
         {"key": "score", "title": "Score", "width": "46px", "number": True, "editable": False},
         {"key": "name", "title": "Name", "width": "minmax(40px, 1fr)", "number": False, "editable": True},
         {"key": "category", "title": "Class", "width": "minmax(40px, 1fr)", "number": False, "editable": True},

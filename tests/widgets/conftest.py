@@ -20,7 +20,7 @@ class Desk:
         self.session = Session(shape)
         self.done = []
         self.panel = None
-        self.hands = Hands(self.act, self.handle, lambda event: event(), self.go_to)
+        self.hands = Hands(self.act, self.handle, lambda event: event(), self.go_to, self.look_at)
         self.session.changed.connect(self.show)
 
     def act(self, command):
@@ -35,6 +35,9 @@ class Desk:
 
     def go_to(self, label):
         self.done.append(("go to", label))
+
+    def look_at(self, plane, y, x):
+        self.done.append(("look at", plane, y, x))
 
     def show(self, change):
         if self.panel is not None:
