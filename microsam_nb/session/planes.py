@@ -14,7 +14,7 @@ def by_plane(prompts: Iterable[Prompt]) -> dict[int, tuple[Prompt, ...]]:
     out: dict[int, tuple[Prompt, ...]] = {}
     for one in prompts:
         if not isinstance(one, Stop):
-            out[one.plane] = (*out.get(one.plane, ()), one)
+            out[int(one.plane)] = (*out.get(int(one.plane), ()), one)
     return out
 
 
@@ -25,7 +25,7 @@ def fixed_planes(prompts: Iterable[Prompt]) -> tuple[int, ...]:
 
 def stops(prompts: Iterable[Prompt]) -> tuple[int, ...]:
     """Return the planes of the stops, in order."""
-    return tuple(sorted(one.plane for one in prompts if isinstance(one, Stop)))
+    return tuple(sorted(int(one.plane) for one in prompts if isinstance(one, Stop)))
 
 
 def limits(prompts: Iterable[Prompt]) -> tuple[float, float]:

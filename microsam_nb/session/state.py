@@ -39,8 +39,8 @@ class LayerName(StrEnum):
     IMAGE = "image"
     OBJECTS = "objects"
     CANDIDATES = "candidates"
-    NEIGHBOURS = "neighbours"
     PROPOSAL = "proposal"
+    NEIGHBOURS = "neighbours"
     PROMPTS = "prompts"
 
 

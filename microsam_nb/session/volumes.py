@@ -73,7 +73,9 @@ def answered(state: State, plane: int, found: Sequence[Candidate]) -> State:
             extension = replace(extension, planes=(), done=False)
     made = [_answered(before, one, plane) for before, one in zip(begins, found, strict=True)]
     full = tuple(one for one in made if one is not None)
-    sections = state.sections if len(full) == len(old) else ()
+    sections = state.sections if len(full) == len(found) == len(old) else ()
+    if extension is not None and extension.done and _differ(old, full, plane):
+        extension = _mended(extension, (plane,))
     if extension is not None:
         sections = _agreeing(sections, full, (plane,))
     return ended(replace(state, proposals=full, stale=stale, extension=extension, sections=sections))
@@ -104,14 +106,12 @@ def extended(state: State, sections: Iterable[Section], *, final: bool) -> State
     known = {(one.place, one.plane): one for one in state.sections}
     masks: dict[int, dict[int, Mask]] = {}
     for new in sections:
-        place = new.place, new.plane
-        if not low < new.plane < high:
+        if new.plane in fixed or not low < new.plane < high:
             continue
-        if new.plane not in fixed:
-            masks.setdefault(new.place, {})[new.plane] = new.mask
-        known.pop(place, None)
+        masks.setdefault(new.place, {})[new.plane] = new.mask
+        known.pop((new.place, new.plane), None)
         if new.mask.area:
-            known[place] = Agreement(*place, 1.0 if new.plane in fixed else new.agreement, new.score)
+            known[new.place, new.plane] = Agreement(new.place, new.plane, new.agreement, new.score)
     ordered = tuple(known[place] for place in sorted(known))
     scores: dict[int, list[float]] = {}
     for one in ordered:
@@ -126,14 +126,10 @@ def extended(state: State, sections: Iterable[Section], *, final: bool) -> State
     extension = state.extension or Extension()
     if final:
         extension = replace(extension, planes=(), done=True)
-    return ended(
-        replace(
-            state,
-            proposals=tuple(one for one in proposals if one.mask.area),
-            extension=extension,
-            sections=ordered,
-        )
-    )
+    full = tuple(one for one in proposals if one.mask.area)
+    # Without an object that is gone the others have other numbers.
+    ordered = ordered if len(full) == len(proposals) else ()
+    return ended(replace(state, proposals=full, extension=extension, sections=ordered))
 
 
 def _answered(old: Candidate | None, new: Candidate, plane: int) -> Candidate | None:
@@ -143,6 +139,10 @@ def _answered(old: Candidate | None, new: Candidate, plane: int) -> Candidate | 
     made = replace(new, mask=mask)
     # Of a batch most is known: what a journal repeats line by line need not lie in memory again and again.
     return None if not mask.area else old if made == old else made
+
+
+def _differ(old: Sequence[Candidate], new: Sequence[Candidate], plane: int) -> bool:
+    return [section_at(one.mask, plane) for one in old] != [section_at(one.mask, plane) for one in new]
 
 
 def _agreeing(

@@ -29,6 +29,8 @@ from microsam_nb.core import (
     Point,
     Polygon,
     Scribble,
+    Section,
+    Stop,
 )
 from microsam_nb.core.raster import stroke
 from microsam_nb.session import (
@@ -45,6 +47,9 @@ from microsam_nb.session import (
     Describe,
     Embed,
     Erase,
+    Extend,
+    Extended,
+    ExtendObject,
     Failed,
     Fill,
     FindAll,
@@ -69,6 +74,7 @@ from microsam_nb.session import (
     SetLayer,
     SetLive,
     SetOverlap,
+    SetPlane,
     SetPolarity,
     Setting,
     SetTool,
@@ -85,8 +91,9 @@ from microsam_nb.session import (
 )
 
 SCRIPTS = int(os.environ.get("MICROSAM_SCRIPTS", "300"))
-SHAPE = (2, 10, 12)
-planes, ys, xs = st.integers(0, 1), st.integers(0, 9), st.integers(0, 11)
+#: Planes of a volume; half of the scripts are about an image of one.
+DEPTH = 5
+planes, ys, xs = st.integers(0, DEPTH - 1), st.integers(0, 9), st.integers(0, 11)
 places = st.tuples(ys, xs)
 #: Strokes may leave the image.
 vertices = st.lists(st.tuples(st.floats(-3, 13), st.floats(-3, 15)), min_size=1, max_size=4).map(tuple)
@@ -95,7 +102,7 @@ switches = st.sampled_from([True, False, None])
 
 
 def rectangle(plane, y, x, height, width, depth=1):
-    mask = np.ones((min(depth, 2 - plane), min(height, 10 - y), min(width, 12 - x)), bool)
+    mask = np.ones((min(depth, DEPTH - plane), min(height, 10 - y), min(width, 12 - x)), bool)
     return Mask.crop(mask, (plane, y, x))
 
 
@@ -138,21 +145,39 @@ class Moment:
 
     @property
     def labels(self):
-        return np.frombuffer(self.volume, np.uint32).reshape(SHAPE)
+        return np.frombuffer(self.volume, np.uint32).reshape(-1, 10, 12)
 
 
-BEGINNING = Moment(State(), np.zeros(SHAPE, np.uint32).tobytes(), ())
+def unanswered(state):
+    """Whether a commit must wait."""
+    return bool(state.stale or (state.prompts and not state.answered and state.extension is None))
+
+
+def fixed(state):
+    return sorted({p.plane for p in state.prompts if not isinstance(p, Stop)})
+
+
+def limits(state):
+    """The planes, both outside, that stops leave to the object."""
+    ends = [p.plane for p in state.prompts if isinstance(p, Stop)]
+    known = fixed(state)
+    return max([p for p in ends if p < known[0]], default=-1), min([p for p in ends if p > known[-1]], default=DEPTH)
+
+
+def in_hand(state):
+    return state.prompts, state.proposals, state.extension
 
 
 def committed(here, overlap):
     """The volume after a commit, pixel by pixel; None when nothing can be kept."""
-    volume, taken, made = here.labels.copy(), np.zeros(SHAPE, bool), 0
-    state = here.state
+    volume, state, made = here.labels.copy(), here.state, 0
+    shape = volume.shape
+    taken = np.zeros(shape, bool)
     if state.target:
         volume[volume == state.target] = 0
     label = state.next_id
     for one in state.proposals:
-        new = one.mask.dense(SHAPE) & ~taken
+        new = one.mask.dense(shape) & ~taken
         free = new & (volume == 0) if overlap is Overlap.KEEP else new
         if not free.any():
             continue
@@ -174,15 +199,46 @@ class Annotating(RuleBasedStateMachine):
         self.folder = tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None)
         self.path = Path(self.folder.name)
         self.journal = self.path / "journal.jsonl"
-        self.steps, self.now = [BEGINNING], 0
+        self.shape = (1, 10, 12)
+        self.steps, self.now = [], 0
         self.issued: list[int] = []
         self.awaited: int | None = None
         #: The awaited ticket as a replay knows it: failures and cancels are not written.
         self.open: int | None = None
+        #: What the last question was.
+        self.kind: type = Predict
 
-    @initialize()
-    def start(self):
-        self.session = opened(self.path, SHAPE)
+    @initialize(volume=st.booleans())
+    def start(self, volume):
+        self.shape = (DEPTH if volume else 1, 10, 12)
+        self.beginning = Moment(State(), np.zeros(self.shape, np.uint32).tobytes(), ())
+        self.steps = [self.beginning]
+        self.session = opened(self.path, self.shape)
+
+    @property
+    def volume(self):
+        return self.shape[0] > 1
+
+    def on(self, plane):
+        """A plane of this image."""
+        return plane % self.shape[0]
+
+    def within(self, candidates):
+        """Candidates as they can be in this image."""
+        whole = np.zeros((DEPTH, 10, 12), bool).shape
+        dense = [one.mask.dense(whole) for one in candidates]
+        dense = dense if self.volume else [one.any(0, keepdims=True) for one in dense]
+        return tuple(replace(one, mask=Mask.crop(own)) for one, own in zip(candidates, dense, strict=True))
+
+    def flat(self, candidates, plane):
+        """Candidates in one plane, as the model answers."""
+        flat = [one.mask.dense((DEPTH, 10, 12)).any(0) for one in candidates]
+        return tuple(
+            replace(one, mask=Mask.crop(own, (plane, 0, 0))) for one, own in zip(candidates, flat, strict=True)
+        )
+
+    def dense(self, found):
+        return [one.mask.dense(self.shape) for one in found]
 
     @property
     def here(self):
@@ -218,10 +274,16 @@ class Annotating(RuleBasedStateMachine):
         del self.steps[self.now + 1 :]
         self.steps.append(Moment.of(self.session))
         self.now += 1
-        self.asked(outcome)
+        state = self.here.state
+        goes_on = self.carrying(state) and in_hand(state) == in_hand(before.state)
+        if goes_on and not isinstance(action, ExtendObject):
+            # What is carried through the planes meanwhile goes on, or stays stopped.
+            assert not [r for r in outcome.requests if isinstance(r, Predict | Extend)]
+        else:
+            self.asked(outcome, True if isinstance(action, ExtendObject) else None)
         change = outcome.change
         assert change.prompts == (self.here.state.prompts != before.state.prompts)
-        painted = np.zeros(SHAPE, bool)
+        painted = np.zeros(self.shape, bool)
         if change.labels is not None:
             painted[change.labels.slices] = True
         assert not (self.here.labels != before.labels)[~painted].any()
@@ -235,27 +297,62 @@ class Annotating(RuleBasedStateMachine):
             if asks:
                 self.asked(outcome, asks)
             else:
-                assert not [r for r in outcome.requests if isinstance(r, Predict)]
+                assert not [r for r in outcome.requests if isinstance(r, Predict | Extend)]
         return outcome
 
     def asked(self, outcome, by_itself=None):
         """Check the requests of a step: exactly the one that the new moment needs."""
         state, by_itself = self.session.state, self.browsing.live if by_itself is None else by_itself
-        questions = [r for r in outcome.requests if isinstance(r, Predict)]
-        if state.answered or not state.prompts or not by_itself:
+        questions = [r for r in outcome.requests if isinstance(r, Predict | Extend)]
+        if state.answered or not (state.prompts or state.extension) or not by_itself:
             assert questions == []
             self.awaited = self.open = None
             return
         (request,) = questions
-        assert request.objects == self.objects()
+        self.is_what_is_open(request)
         assert request.ticket not in self.issued
         self.issued.append(request.ticket)
         self.awaited = self.open = request.ticket
+        self.kind = type(request)
+
+    def carrying(self, state):
+        return bool(state.extension) and not state.extension.done and not state.stale
+
+    def is_what_is_open(self, request):
+        """The question is about the prompts of the newest plane without answer; without such, about further planes."""
+        state = self.session.state
+        if not self.carrying(state):
+            assert isinstance(request, Predict)
+            assert request.plane == (state.stale[-1] if self.volume else 0)
+            assert request.objects == self.objects()
+            if request.base:
+                assert state.extension
+                assert len(request.base) == len(request.objects) == len(state.proposals)
+                for own, one in zip(request.base, state.proposals, strict=True):
+                    wanted = one.mask.dense(self.shape)[request.plane]
+                    there = np.zeros_like(wanted) if own is None else own.dense(self.shape)[request.plane]
+                    assert np.array_equal(there, wanted)
+            return
+        assert isinstance(request, Extend)
+        assert (request.planes, request.options) == (state.extension.planes, state.extension.options)
+        assert request.current == tuple(one.mask for one in state.proposals)
+        assert sorted(request.stops) == sorted(p.plane for p in state.prompts if isinstance(p, Stop))
+        assert len(request.objects) == len(request.current) > 0
+        known = fixed(state)
+        for parts, dense in zip(request.objects, self.dense(state.proposals), strict=True):
+            own = [mask.start[0] for mask in parts]
+            assert own == sorted(set(own)) != []
+            assert all(np.array_equal(mask.dense(self.shape)[p], dense[p]) for p, mask in zip(own, parts, strict=True))
+            there = [p for p in known if dense[p].any()]
+            assert own == there or not there
 
     def objects(self):
         """What the prompts ask for: several objects, or the one that was taken up to be improved."""
         state = self.session.state
-        return (state.prompts,) if state.target else group(state.prompts, batched=self.browsing.batched)
+        prompts = state.prompts
+        if self.volume:
+            prompts = tuple(p for p in prompts if not isinstance(p, Stop) and p.plane == state.stale[-1])
+        return (prompts,) if state.target else group(prompts, batched=self.browsing.batched)
 
     def lines(self):
         return self.journal.stat().st_size if self.journal.exists() else 0
@@ -264,41 +361,134 @@ class Annotating(RuleBasedStateMachine):
 
     @rule(place=places, positive=st.booleans(), plane=planes)
     def click(self, place, positive, plane):
-        self.step(AddPoint(place[0] + 0.5, place[1] + 0.5, positive, plane))
+        self.step(AddPoint(place[0] + 0.5, place[1] + 0.5, positive, self.on(plane)))
 
     @rule(place=places, height=st.integers(-3, 9), width=st.integers(-3, 9), plane=planes)
     def draw_box(self, place, height, width, plane):
-        self.step(AddBox(*place, place[0] + height, place[1] + width, plane))
+        self.step(AddBox(*place, place[0] + height, place[1] + width, self.on(plane)))
+
+    def own(self, prompt):
+        """A prompt in a plane of this image."""
+        if isinstance(prompt, MaskPrompt):
+            (plane, *corner), bitmap = prompt.mask.start, prompt.mask.bitmap
+            return MaskPrompt(Mask((self.on(plane), *corner), bitmap))
+        return replace(prompt, plane=self.on(prompt.plane))
+
+    @staticmethod
+    def without_stops(prompts):
+        return tuple(p for p in prompts if not isinstance(p, Stop))
 
     @rule(prompt=prompts())
     def draw(self, prompt):
-        before = self.here.state.prompts
-        if self.step(AddPrompt(prompt)):
-            assert len(self.here.state.prompts) == len(before) + 1
+        before = self.without_stops(self.here.state.prompts)
+        own = self.own(prompt)
+        if self.step(AddPrompt(own)):
+            assert len(self.without_stops(self.here.state.prompts)) == len(before) + 1
+
+    @rule(plane=planes)
+    def stop(self, plane):
+        """An object ends before a plane: at once, and on either side of its prompts once."""
+        before = self.here.state
+        known = fixed(before)
+        possible = self.volume and bool(known) and not known[0] <= plane <= known[-1]
+        assert self.step(AddPrompt(Stop(plane))) == possible
+        if possible:
+            after = self.here.state
+            ends = [p.plane for p in after.prompts if isinstance(p, Stop)]
+            assert plane in ends
+            assert fixed(after) == known
+            low, high = limits(after)
+            wanted = []
+            for dense in self.dense(before.proposals):
+                dense[: low + 1] = dense[high:] = False
+                wanted.append(dense)
+            self.same(after.proposals, wanted)
+
+    def same(self, found, wanted):
+        """The proposals are these pixels; those without any are not there."""
+        wanted = [one for one in wanted if one.any()]
+        assert len(found) == len(wanted)
+        assert all(np.array_equal(one, own) for one, own in zip(self.dense(found), wanted, strict=True))
+
+    @precondition(lambda self: self.volume)
+    @rule(options=st.sampled_from([(), (Setting("iou", 0.5),)]))
+    def extend(self, options):
+        before = self.here.state
+        known = fixed(before)
+        kept = self.dense(before.proposals)
+        if known:
+            for dense in kept:
+                dense[[p for p in range(DEPTH) if p not in known]] = False
+        possible = bool(before.stale or any(one.any() for one in kept))
+        assert self.step(ExtendObject(options)) == possible
+        if possible:
+            self.same(self.here.state.proposals, kept)
+            assert self.here.state.extension.options == options
+            assert self.session.awaiting is not None
+
+    @precondition(lambda self: self.awaited is not None and self.kind is Extend)
+    @rule(found=st.lists(st.tuples(planes, masks, scores), max_size=4), final=st.booleans(), place=st.integers(0, 1))
+    def carry(self, found, final, place):
+        """Further planes are found: some, or all that there are."""
+        state, (low, high) = self.here.state, limits(self.here.state) if fixed(self.here.state) else (-1, DEPTH)
+        place = place % len(state.proposals)
+        flat = {
+            plane: Section(place, plane, self.flat([Candidate(mask, 0, "")], plane)[0].mask, score, 1 - score)
+            for plane, mask, score in found
+        }
+        outcome = self.session.handle(Extended(self.awaited, tuple(flat.values()), final))
+        assert outcome.requests == ()
+        wanted = self.dense(state.proposals)
+        for plane, one in flat.items():
+            if low < plane < high and plane not in fixed(state):
+                wanted[place][plane] = one.mask.dense(self.shape)[plane]
+        after = self.session.state
+        self.same(after.proposals, wanted)
+        assert (after.prompts, after.stale, after.target) == (state.prompts, (), state.target)
+        self.steps[self.now] = Moment.of(self.session)
+        if final:
+            assert after.answered
+            self.awaited = self.open = None
+        elif after.extension is None:
+            self.awaited = self.open = self.session.awaiting
+
+    @precondition(lambda self: self.issued)
+    @rule(ticket=st.integers(0, 60), plane=planes, mask=masks, final=st.booleans())
+    def carry_late(self, ticket, plane, mask, final):
+        if ticket == self.awaited and self.kind is Extend:
+            return
+        section = Section(0, plane, self.flat([Candidate(mask, 0, "")], plane)[0].mask, 0.5, 0.5)
+        before, lines, awaiting = self.session.state, self.lines(), self.session.awaiting
+        assert self.session.handle(Extended(ticket, (section,), final)).requests == ()
+        assert self.session.state is before
+        assert (self.session.awaiting, self.lines()) == (awaiting, lines)
 
     @rule(prompt=prompts(), index=st.integers(-2, 2))
     def reshape(self, prompt, index):
-        self.step(ReplacePrompt(index, prompt))
+        self.step(ReplacePrompt(index, self.own(prompt)))
 
     @rule(index=st.integers(-3, 3))
     def remove(self, index):
         wanted = list(self.here.state.prompts)
         if self.step(RemovePrompt(index)):
             del wanted[index]
-            assert self.here.state.prompts == tuple(wanted)
+            assert self.without_stops(self.here.state.prompts) == self.without_stops(wanted)
 
     @rule()
     def clear(self):
         state = self.here.state
         if state.prompts or state.proposals or state.target:
             assert self.step(Clear())
-            assert self.here.state == replace(state, prompts=(), proposals=(), answered=True, target=0)
+            assert self.here.state == replace(
+                state, prompts=(), proposals=(), answered=True, target=0, stale=(), extension=None, sections=()
+            )
         else:
             assert self.session.handle(Clear()).requests == ()
 
     @rule()
     def segment(self):
-        prompted = bool(self.here.state.prompts)
+        extension = self.here.state.extension
+        prompted = bool(self.here.state.prompts or (extension and (extension.planes or not extension.done)))
         assert (self.look(Segment(), asks=True) is not None) == prompted
 
     @rule(live=switches)
@@ -314,15 +504,34 @@ class Annotating(RuleBasedStateMachine):
 
     # Answers.
 
-    @precondition(lambda self: self.awaited is not None)
+    @precondition(lambda self: self.awaited is not None and self.kind is Predict)
     @rule(found=answers)
     def answer(self, found):
-        outcome = self.session.handle(Predicted(self.awaited, found))
-        assert outcome.requests == ()
-        self.awaited = self.open = None
         state = self.here.state
+        plane = state.stale[-1] if self.volume else 0
+        found = self.flat(found, plane)
+        outcome = self.session.handle(Predicted(self.awaited, found))
+        self.awaited = self.open = None
+        after = self.session.state
         full = tuple(one for one in found if one.mask.area)
-        self.steps[self.now] = replace(self.here, state=replace(state, proposals=full, answered=True))
+        if self.volume:
+            new, old = self.dense(found), self.dense(state.proposals)
+            if len(old) != len(new):
+                old = [old[0] if old and len(new) == 1 else np.zeros(self.shape, bool) for _ in new]
+                if state.extension and state.proposals:
+                    for dense in old:
+                        dense[[p for p in range(DEPTH) if p not in fixed(state)]] = False
+            for dense, one in zip(old, new, strict=True):
+                dense[plane] = one[plane]
+            self.same(after.proposals, old)
+            assert after.stale == state.stale[:-1]
+            assert after.prompts == state.prompts
+        else:
+            assert after.proposals == full
+            assert after.answered
+        self.steps[self.now] = Moment.of(self.session)
+        # What is left to ask is asked.
+        self.asked(outcome, True)
 
     @precondition(lambda self: self.issued)
     @rule(ticket=st.integers(0, 60), found=answers)
@@ -341,6 +550,7 @@ class Annotating(RuleBasedStateMachine):
     def glimpse(self, ticket, found, awaited):
         """What is found so far is shown, while it is awaited; nothing else comes of it."""
         ticket = self.awaited if awaited and self.awaited is not None else ticket
+        found = self.flat(found, before.stale[-1] if (before := self.session.state).stale else 0)
         before, lines = self.session.state, self.lines()
         outcome = self.session.handle(Glimpsed(ticket, found))
         assert self.session.state is before
@@ -348,7 +558,7 @@ class Annotating(RuleBasedStateMachine):
         assert outcome.change.labels is None
         assert self.lines() == lines
         full = tuple(one for one in found if one.mask.area)
-        if full and ticket == self.awaited:
+        if full and ticket == self.awaited and not self.volume:
             assert self.session.shown == full
 
     @precondition(lambda self: self.awaited is not None)
@@ -369,18 +579,18 @@ class Annotating(RuleBasedStateMachine):
     def commit(self, overlap):
         here = self.here
         wanted = None
-        if here.state.answered or not here.state.prompts:
+        if not unanswered(here.state):
             wanted = committed(here, overlap or self.browsing.overlap)
         assert self.step(Commit(overlap)) == (wanted is not None)
         if wanted is not None:
             assert np.array_equal(self.here.labels, wanted)
             assert self.here.state.proposals == self.here.state.prompts == ()
 
-    @rule(place=places, found=answers, overlap=st.sampled_from([None, *Overlap]))
-    def make_object(self, place, found, overlap):
+    @rule(place=places, found=answers, overlap=st.sampled_from([None, *Overlap]), plane=planes)
+    def make_object(self, place, found, overlap, plane):
         self.live(True)
         self.clear()
-        self.click(place, True, 0)
+        self.click(place, True, plane)
         self.answer(found)
         self.commit(overlap)
 
@@ -393,25 +603,27 @@ class Annotating(RuleBasedStateMachine):
 
     @rule(points=vertices, width=st.floats(0, 5), plane=planes)
     def paint(self, points, width, plane):
+        plane = self.on(plane)
         before, picked = self.here, self.session.selected
         if self.step(Paint(points, width, plane)):
-            met = stroke(points, width, plane, SHAPE).dense(SHAPE)
+            met = stroke(points, width, plane, self.shape).dense(self.shape)
             changed = self.here.labels != before.labels
             if changed.any():
                 (label,) = picked
                 assert not (changed & ~met).any() or self.browsing.overlap is Overlap.WHOLE
                 assert (self.here.labels[changed & met] == label).all()
             else:
-                after = np.any([one.mask.dense(SHAPE) for one in self.here.state.proposals], axis=0)
+                after = np.any([one.mask.dense(self.shape) for one in self.here.state.proposals], axis=0)
                 assert after[met].all()
 
     @rule(points=vertices, width=st.floats(0, 5), plane=planes)
     def erase(self, points, width, plane):
+        plane = self.on(plane)
         before, picked = self.here, self.session.selected
         if self.step(Erase(points, width, plane)):
-            met = stroke(points, width, plane, SHAPE).dense(SHAPE)
+            met = stroke(points, width, plane, self.shape).dense(self.shape)
             if before.state.proposals:
-                assert not any((one.mask.dense(SHAPE) & met).any() for one in self.here.state.proposals)
+                assert not any((one.mask.dense(self.shape) & met).any() for one in self.here.state.proposals)
                 assert np.array_equal(self.here.labels, before.labels)
             else:
                 hit = met & (np.isin(before.labels, picked) if picked else before.labels != 0)
@@ -438,6 +650,7 @@ class Annotating(RuleBasedStateMachine):
 
     @rule(points=vertices, plane=planes)
     def split(self, points, plane):
+        plane = self.on(plane)
         before = self.here
         if self.step(Split(points, plane)):
             assert np.array_equal(self.here.labels > 0, before.labels > 0)
@@ -470,13 +683,14 @@ class Annotating(RuleBasedStateMachine):
     @rule(seed=st.integers(0, 9), largest=st.sampled_from([1, 3, 9, 2**31]))
     def load(self, seed, largest):
         random = np.random.default_rng(seed)
-        volume = random.integers(0, largest, SHAPE, endpoint=True) * (random.random(SHAPE) < 0.06)
+        volume = random.integers(0, largest, self.shape, endpoint=True) * (random.random(self.shape) < 0.06)
         if self.step(LoadLabels.of(volume, "elsewhere")):
             assert np.array_equal(self.here.labels, volume)
             assert self.here.infos == ()
 
     @rule(found=answers)
     def suggest(self, found):
+        found = self.within(found)
         if self.step(Suggest(found)):
             assert self.here.state.candidates == tuple(one for one in found if one.mask.area)
 
@@ -496,7 +710,7 @@ class Annotating(RuleBasedStateMachine):
         chosen = chosen if places else list(range(len(before.state.candidates)))
         kept = set()
         for i in chosen:
-            mask = before.state.candidates[i].mask.dense(SHAPE)
+            mask = before.state.candidates[i].mask.dense(self.shape)
             free = mask & (volume == 0)
             if 2 * free.sum() >= mask.sum():
                 volume[free], label = label, label + 1
@@ -522,6 +736,7 @@ class Annotating(RuleBasedStateMachine):
     def find_all(self, found, plane):
         """Nothing that was found is kept before it is asked for, and then once."""
         before = self.here.labels
+        found = self.within(found)
         (request,) = self.session.handle(FindAll("ais")).requests
         new = Suggested(request.ticket, found, Automatic("ais", (Setting("min_size", 2.0),)))
         outcome = self.do(new)
@@ -532,9 +747,9 @@ class Annotating(RuleBasedStateMachine):
         self.steps.append(Moment.of(self.session))
         self.now += 1
         free = [one for one in found if one.mask.area]
-        free = [one for one in free if 2 * (one.mask.dense(SHAPE) & (before == 0)).sum() >= one.mask.area]
-        rejected = [mask.dense(SHAPE) for mask in self.here.state.rejected]
-        full = [one.mask.dense(SHAPE) for one in free]
+        free = [one for one in free if 2 * (one.mask.dense(self.shape) & (before == 0)).sum() >= one.mask.area]
+        rejected = [mask.dense(self.shape) for mask in self.here.state.rejected]
+        full = [one.mask.dense(self.shape) for one in free]
         again = [any(2 * (m & r).sum() > (m | r).sum() for r in rejected) for m in full]
         assert self.here.state.candidates == tuple(one for one, no in zip(free, again, strict=True) if not no)
 
@@ -568,6 +783,7 @@ class Annotating(RuleBasedStateMachine):
             st.builds(Select, numbers, st.booleans()),
             st.builds(SetLayer, st.sampled_from(LayerName), switches, st.sampled_from([None, 0.0, 0.25, 1.5])),
             st.builds(SetContours, switches),
+            st.builds(SetPlane, st.integers(-1, DEPTH)),
             st.builds(SetChannels, st.lists(st.builds(Channel, st.booleans(), st.just("#ff0000"), scores)).map(tuple)),
             st.builds(ShowAsModel, switches),
         )
@@ -585,7 +801,7 @@ class Annotating(RuleBasedStateMachine):
             assert old.flush()
             self.stored_is_what_is_there()
         kill(old)
-        self.session = opened(self.path, SHAPE)
+        self.session = opened(self.path, self.shape)
         assert self.session.recovered == ""
         # With how the user looked, exactly; what is not kept, what is picked in vain, is not there either.
         assert self.session.state == old.state
@@ -593,11 +809,11 @@ class Annotating(RuleBasedStateMachine):
         # An answer that failed is asked for again.
         self.awaited = self.open
         embed, *rest = self.session.pending()
-        assert embed == Embed(0)
-        objects = self.objects()
-        assert [(one.ticket, one.objects) for one in rest] == (
-            [] if self.awaited is None else [(self.awaited, objects)]
-        )
+        assert embed == Embed(self.browsing.plane)
+        assert [one.ticket for one in rest] == ([] if self.awaited is None else [self.awaited])
+        for one in rest:
+            self.is_what_is_open(one)
+            self.kind = type(one)
 
     def stored_is_what_is_there(self):
         stored = self.session._stored
@@ -622,9 +838,34 @@ class Annotating(RuleBasedStateMachine):
         assert session.awaiting == self.awaited
         if self.awaited is None:
             assert session.shown is session.state.proposals
+        self.is_whole(session.state)
         check_index(session.labels)
         assert set(session.infos) <= set(session.labels)
         assert max(session.labels, default=0) < session.state.next_id
+
+    def is_whole(self, state):
+        """What must hold of an object in hand, however it came about."""
+        known, extension = fixed(state), state.extension
+        ends = [p.plane for p in state.prompts if isinstance(p, Stop)]
+        if not self.volume:
+            assert (state.stale, extension, state.sections, ends) == ((), None, (), [])
+            return
+        assert set(state.stale) <= set(known)
+        assert len(set(state.stale)) == len(state.stale)
+        assert state.answered == (not state.stale and (extension is None or extension.done))
+        dense = self.dense(state.proposals)
+        assert all(one.any() for one in dense)
+        if ends:
+            assert not any(known[0] <= plane <= known[-1] for plane in ends)
+            assert len(ends) == len({plane > known[-1] for plane in ends})
+            low, high = limits(state)
+            assert not any(one[: low + 1].any() or one[high:].any() for one in dense)
+        if extension is None:
+            assert state.sections == ()
+            assert all(set(np.flatnonzero(one.any((1, 2)))) <= set(known) for one in dense)
+        for one in state.sections:
+            assert dense[one.place][one.plane].any()
+            assert one.plane not in known or one.plane in state.stale or one.agreement == 1
 
     def teardown(self):
         try:
@@ -641,14 +882,14 @@ class Annotating(RuleBasedStateMachine):
         while self.session.can_undo:
             self.undo()
             self.holds_what_it_should()
-        assert self.here == BEGINNING
+        assert self.here == self.beginning
         while self.session.can_redo:
             self.redo()
             self.holds_what_it_should()
         assert self.now == len(self.steps) - 1
         self.session.close()
         self.stored_is_what_is_there()
-        self.session = opened(self.path, SHAPE)
+        self.session = opened(self.path, self.shape)
 
 
 pytestmark = pytest.mark.timeout(600 + 10 * SCRIPTS)
@@ -667,16 +908,22 @@ def test_long_random_scripts(seed):
     """The same rules in long scripts with many objects, which hypothesis seldom draws."""
     random = np.random.default_rng(seed)
     machine = Annotating()
-    machine.start()
+    machine.start(volume=seed % 2 == 1)
+
+    def plane():
+        return int(random.integers(DEPTH))
 
     def place():
         return int(random.integers(10)), int(random.integers(12))
 
     def mask():
-        return rectangle(int(random.integers(2)), *place(), *(int(n) for n in random.integers(0, 6, 2)))
+        return rectangle(plane(), *place(), *(int(n) for n in random.integers(0, 6, 2)))
 
     def some():
         return tuple(Candidate(mask(), 0.5, "points") for _ in range(random.integers(1, 4)))
+
+    def carried():
+        return [(plane(), mask(), 0.25) for _ in range(3)], bool(random.random() < 0.4), 0
 
     def line():
         return tuple((float(y), float(x)) for y, x in random.uniform(-2, 13, (int(random.integers(1, 4)), 2)))
@@ -688,10 +935,13 @@ def test_long_random_scripts(seed):
         return tuple(int(n) for n in random.permutation([*machine.session.labels, 7])[: random.integers(0, 4)])
 
     rules = {
-        lambda: machine.click(place(), bool(random.random() < 0.7), 0): 4,
-        lambda: machine.draw_box(place(), 3, 4, 0): 2,
-        lambda: machine.make_object(place(), some(), overlap()): 7,
-        lambda: machine.awaited is not None and machine.answer(some()): 4,
+        lambda: machine.click(place(), bool(random.random() < 0.7), plane()): 4,
+        lambda: machine.draw_box(place(), 3, 4, plane()): 2,
+        lambda: machine.make_object(place(), some(), overlap(), plane()): 7,
+        lambda: machine.awaited is not None and machine.kind is Predict and machine.answer(some()): 8,
+        lambda: machine.stop(plane()): 2,
+        lambda: machine.volume and machine.extend(()): 4,
+        lambda: machine.awaited is not None and machine.kind is Extend and machine.carry(*carried()): 8,
         lambda: machine.issued and machine.answer_late_or_twice(int(random.integers(100)), some()): 1,
         lambda: machine.awaited is not None and machine.glimpse(0, some(), True): 2,
         lambda: machine.awaited is not None and machine.fail(): 2,
@@ -701,14 +951,14 @@ def test_long_random_scripts(seed):
         lambda: machine.batched(None): 1,
         lambda: machine.commit(overlap()): 3,
         lambda: machine.remove(int(random.integers(-2, 2))): 1,
-        lambda: machine.paint(line(), 2.0, 0): 2,
-        lambda: machine.erase(line(), 1.0, 0): 2,
-        lambda: machine.split(line(), 0): 3,
+        lambda: machine.paint(line(), 2.0, plane()): 2,
+        lambda: machine.erase(line(), 1.0, plane()): 2,
+        lambda: machine.split(line(), plane()): 3,
         lambda: machine.merge(labels()): 1,
         lambda: machine.delete(labels()): 1,
         lambda: machine.improve(int(random.choice([*machine.session.labels, 1]))): 2,
         lambda: machine.look_around(Select(labels())): 2,
-        lambda: machine.fill(*place(), 0): 1,
+        lambda: machine.fill(*place(), plane()): 1,
         machine.clear: 2,
         machine.undo: 7,
         machine.redo: 5,

@@ -22,12 +22,15 @@ from microsam_nb.core import (
     Polygon,
     PromptError,
     Scribble,
+    Section,
+    Stop,
 )
 from microsam_nb.session import (
     AcceptCandidates,
     AddBox,
     AddPoint,
     AddPrompt,
+    Agreement,
     Automatic,
     Browsing,
     Cancel,
@@ -39,6 +42,9 @@ from microsam_nb.session import (
     Describe,
     Embedded,
     Erase,
+    Extended,
+    ExtendObject,
+    Extension,
     Failed,
     Fill,
     FindAll,
@@ -70,6 +76,7 @@ from microsam_nb.session import (
     SetLayer,
     SetLive,
     SetOverlap,
+    SetPlane,
     SetPolarity,
     Setting,
     SetTool,
@@ -301,13 +308,16 @@ def test_a_box_with_too_little_of_it_inside_is_refused(session):
     assert session.state.prompts == ()
 
 
-def test_prompts_of_one_object_lie_in_one_plane():
-    session = Session((3, 20, 20))
-    session.handle(AddPoint(5, 5, plane=1))
-    with pytest.raises(PromptError) as error:
-        session.handle(AddPoint(5, 5, plane=2))
-    assert error.value.remedy == "Commit or clear the object first."
-    assert len(session.state.prompts) == 1
+def test_where_there_is_one_plane_nothing_ends_or_goes_on_in_others(session):
+    session.handle(AddPoint(5, 5))
+    answer(session, square(4, 4))
+    for action, remedy in ((AddPrompt(Stop(0)), "points, boxes or regions"), (ExtendObject(), "S segments")):
+        before = session.state
+        with pytest.raises(PromptError) as error:
+            session.handle(action)
+        assert remedy in error.value.remedy
+        assert session.state is before
+    assert (before.stale, before.extension, before.sections) == ((), None, ())
 
 
 def test_removing_the_last_prompt_takes_the_proposal_away(session):
@@ -434,6 +444,9 @@ WHOLE_STATE = State(
     answered=False,
     target=3,
     next_id=9,
+    stale=(3, 1),
+    extension=Extension((Setting("iou", 0.5),), (2, 4), taken=True),
+    sections=(Agreement(0, 3, 0.5, 0.25), Agreement(1, 3, 1.0, 0.75)),
     browsing=Browsing(
         1, Tool.LASSO, False, View(1, 2, 3), False, True, Overlap.WHOLE, (1, 2), 4.5,
         Layers(contours=True, objects=Layer(False, 0.25)), (Channel(), Channel(False, "#00ff00", 1.5, 3)), True,
@@ -486,6 +499,13 @@ ACTIONS = [
     ShowAsModel(False),
     UseModel("nano"),
     Cancel(),
+    SetPlane(3),
+    AddPrompt(Stop(2)),
+    ExtendObject(),
+    ExtendObject((Setting("iou", 0.5),)),
+    Extended(
+        7, (Section(0, 2, square(2, 3, plane=2), 0.5, 0.75), Section(1, 4, Mask.crop(np.zeros((3, 3))), 0, 1)), False
+    ),
     Predicted(7, found(square(2, 3), score=0.25)),
     Predicted(7, found(square(2, 3), Mask.crop(np.zeros((3, 3))))),
     Glimpsed(7, found(square(2, 3))),

@@ -77,7 +77,9 @@ class Glimpsed(Action):
     def apply(self, session: Session) -> bool:
         found = tuple(one for one in self.found if one.mask.area)
         state = session.state
-        if session.shape[0] > 1 and state.stale:
+        if session.shape[0] > 1:
+            if not state.stale:
+                return False
             # What the object is in other planes is shown with it.
             found = answered(state, state.stale[-1], self.found).proposals
         return session.glimpse(self.ticket, found)
