@@ -260,7 +260,7 @@ class Annotator:
             "Objects": (
                 "list",
                 "Table of the committed objects",
-                lambda: ObjectsPanel(self.session, hands, self.image.voxel_size),
+                lambda: ObjectsPanel(self.session, hands, None if self.image.axes[0] == "t" else self.image.voxel_size),
             ),
         }
         if self.image.shape[0] > 1:

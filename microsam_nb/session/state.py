@@ -62,7 +62,7 @@ class Layers:
     image: Layer = Layer()
     objects: Layer = Layer(opacity=0.45)
     candidates: Layer = Layer(opacity=0.35)
-    neighbours: Layer = Layer(opacity=0.35)
+    neighbours: Layer = Layer(opacity=0.4)
     proposal: Layer = Layer(opacity=0.5)
     prompts: Layer = Layer()
     contours: bool = False

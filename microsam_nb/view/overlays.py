@@ -72,8 +72,8 @@ CANDIDATES = Style(dashes=5)
 PROPOSALS = Style(PROPOSAL)
 MASKS = Style(POSITIVE, filled=False, dashes=5)
 #: The object in hand and picked ones in the plane before the one that is shown, and in the plane after it.
-BEFORE = Style((90, 190, 255), filled=False, dashes=8, width=1)
-AFTER = Style((255, 150, 40), filled=False, dashes=3, width=1)
+BEFORE = Style((90, 190, 255), filled=False, dashes=8)
+AFTER = Style((255, 150, 40), filled=False, dashes=3)
 
 
 def objects(contours: bool) -> Style:

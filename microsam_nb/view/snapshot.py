@@ -100,10 +100,6 @@ def _overlays(session: Session, state: State) -> list[tuple[Source, Style, float
     if layers.objects.visible:
         found.append((labels, objects(layers.contours), layers.objects.opacity, session.selected))
     proposals = [one.mask for one in state.proposals]
-    for style, step in ((BEFORE, -1), (AFTER, 1)):
-        beside = neighbour_source(session.labels, plane + step, session.selected, proposals)
-        if layers.neighbours.visible and beside is not None:
-            found.append((beside, style, layers.neighbours.opacity, ()))
     for layer, masks, style in (
         (layers.candidates, [one.mask for one in state.candidates], CANDIDATES),
         (layers.proposal, proposals, PROPOSALS),
@@ -111,6 +107,10 @@ def _overlays(session: Session, state: State) -> list[tuple[Source, Style, float
     ):
         if layer.visible and masks:
             found.append((mask_source(masks, plane), style, layer.opacity, ()))
+    for style, step in ((BEFORE, -1), (AFTER, 1)):
+        beside = neighbour_source(session.labels, plane + step, session.selected, proposals)
+        if layers.neighbours.visible and beside is not None:
+            found.append((beside, style, layers.neighbours.opacity, ()))
     return found
 
 

@@ -262,9 +262,9 @@ class Screen:
         layer, layers = self._cleared(_OBJECTS, now.view), now.layers
         self._objects.show(layer, now.view, layers.objects.opacity)
         self._candidates.show(layer, now.view, layers.candidates.opacity)
+        self._proposals.show(layer, now.view, layers.proposal.opacity)
         for one in self._neighbours:
             one.show(layer, now.view, layers.neighbours.opacity)
-        self._proposals.show(layer, now.view, layers.proposal.opacity)
         self._masks.show(layer, now.view, layers.prompts.opacity)
 
     def _show_prompts(self, now: _Scene) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import bqplot
 import ipywidgets as widgets
 import numpy as np
+from numpy.typing import NDArray
 
 from ..core import Candidate, Stop
-from ..session import Change, Session
-from ..session.state import Agreement
+from ..session import Agreement, Change, Session
 from ..view.doubts import Doubt, doubts
 from .buttons import plain_button, visible
 from .hands import Hands
@@ -47,8 +47,10 @@ class CurvePanel:
         )
         self.prompts = bqplot.Scatter(x=[], y=[], scales=scales, colors=[_PROMPT], default_size=40)
         self._axes = [
-            bqplot.Axis(scale=self._x, num_ticks=6, tick_format="d", grid_lines="none"),
-            bqplot.Axis(scale=self._y, side="left", num_ticks=3, tick_format=".1f", grid_lines="none"),
+            bqplot.Axis(scale=self._x, tick_values=_ticks(self._count), tick_format="d", grid_lines="none"),
+            bqplot.Axis(
+                scale=self._y, side="left", tick_values=np.array([0.0, 0.5, 1.0]), tick_format=".1f", grid_lines="none"
+            ),
         ]
         self._marks = [self.bars, self.score, self.agreement, self.prompts]
         self.figure = bqplot.Figure(
@@ -144,6 +146,12 @@ class CurvePanel:
                 self._hands.look_at(self._doubts[place].plane, None, None)
 
         return lambda: self._hands.post(go)
+
+
+def _ticks(count: int) -> NDArray[np.float64]:
+    """Return round numbers of planes, at most eight."""
+    steps = (size * factor for size in (1, 10, 100, 1000, 10000) for factor in (1, 2, 5))
+    return np.arange(0, count, next(step for step in steps if count <= 8 * step), dtype=np.float64)
 
 
 def _doubts(sections: tuple[Agreement, ...], prompted: set[int], proposals: tuple[Candidate, ...]) -> list[Doubt]:

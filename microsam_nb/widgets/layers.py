@@ -13,8 +13,8 @@ from .panels import title
 #: From the top to the bottom, as they lie on the screen.
 _NAMES = {
     LayerName.PROMPTS: ("Prompts", Command.SHOW_PROMPTS),
-    LayerName.PROPOSAL: ("Proposal", Command.SHOW_PROPOSAL),
     LayerName.NEIGHBOURS: ("Neighbours", Command.SHOW_NEIGHBOURS),
+    LayerName.PROPOSAL: ("Proposal", Command.SHOW_PROPOSAL),
     LayerName.CANDIDATES: ("Candidates", Command.SHOW_CANDIDATES),
     LayerName.OBJECTS: ("Objects", Command.SHOW_OBJECTS),
     LayerName.IMAGE: ("Image", Command.SHOW_IMAGE),

@@ -25,14 +25,13 @@ class ObjectsPanel:
 
     def __init__(self, session: Session, hands: Hands, voxel_size: VoxelSize | None = None) -> None:
         self._session, self._hands = session, hands
-        self._pixel = 1.0 if voxel_size is None else voxel_size.y * voxel_size.x
-        unit = "px" if voxel_size is None else f"{voxel_size.unit}²"
-        self._physical = voxel_size is not None
+        self._volume = session.shape[0] > 1
+        self._pixel, unit = _unit(voxel_size, self._volume)
+        self._physical = bool(unit)
         self._rows: list[Row] = []
         self._listed: list[Row] = []
         self._text, self._key, self._down, self._first = "", "label", False, 0
         self._picked: tuple[int, ...] = ()
-        self._volume = session.shape[0] > 1
         self.table = Table(columns=_columns(unit, self._physical, self._volume))
         self.table.on_msg(lambda _, message, __: hands.post(lambda: self._receive(message)))
         self.pick_all = plain_button(
@@ -146,6 +145,15 @@ class ObjectsPanel:
 
 def _labels(rows: Sequence[Row]) -> tuple[int, ...]:
     return tuple(row.label for row in rows)
+
+
+def _unit(size: VoxelSize | None, volume: bool) -> tuple[float, str]:
+    """Return how large a pixel is, or in a volume a voxel, and the unit of that; 1 and "" where it is not known."""
+    if size is None or (volume and size.z is None):
+        return 1.0, ""
+    if volume and size.z is not None:
+        return size.z * size.y * size.x, f"{size.unit}³"
+    return size.y * size.x, f"{size.unit}²"
 
 
 def _columns(unit: str, physical: bool, volume: bool) -> list[dict[str, Any]]:

@@ -38,7 +38,7 @@ class PlaneBar:
                 (Command.NEXT_PLANE, "chevron-right", f"Next {self._word}", ""),
                 (Command.LAST_PLANE, "fast-forward", f"Last {self._word}", ""),
                 (Command.SEGMENT_OBJECT, "cubes", f"Segment the object through all {self._word}s", "Segment object"),
-                (Command.STOP_HERE, "hand-stop-o", f"The object ends before this {self._word}", "Stop here"),
+                (Command.STOP_HERE, "flag-checkered", f"The object ends before this {self._word}", "Stop here"),
             )
         }
         self.slider = widgets.IntSlider(
@@ -49,7 +49,8 @@ class PlaneBar:
             tooltip=f"The {self._word} that is shown; the wheel with Shift goes on",
         )
         self.slider.add_class("msam-plane-slider")
-        self.text = widgets.HTML()
+        # As wide as its longest text: the slider must not move under the hand.
+        self.text = widgets.HTML(layout={"min_width": f"{0.56 * self._longest():.1f}em"})
         self.text.add_class("msam-plane-text")
         self.strip = widgets.HTML()
         self.strip.add_class("msam-strip")
@@ -75,8 +76,8 @@ class PlaneBar:
         state = session.state
         plane, working = state.browsing.plane, bool(state.prompts or state.proposals)
         self._bound.show(plane)
-        deep = "" if self._deep is None else f" <span>z {plane * self._deep[0]:.4g} {self._deep[1]}</span>"
-        self.text.value = f"{self._word} <b>{plane}</b> of {self._count}{deep}"
+        depth = self._depth(plane)
+        self.text.value = f"{self._word} <b>{plane}</b> of {self._count}{f' <span>{depth}</span>' if depth else ''}"
         for command in (Command.FIRST_PLANE, Command.PREVIOUS_PLANE):
             self.buttons[command].disabled = plane == 0
         for command in (Command.NEXT_PLANE, Command.LAST_PLANE):
@@ -87,6 +88,15 @@ class PlaneBar:
         prompted = sorted({one.plane for one in state.prompts} - set(stops))
         self.strip.value = self._strip(self._extent(session.shown), prompted, stops)
         self._list_planes([*prompted, *stops], len(prompted))
+
+    def _depth(self, plane: int) -> str:
+        """Return how deep a plane lies, "" where that is not known."""
+        return "" if self._deep is None else f"z {plane * self._deep[0]:.4g} {self._deep[1]}"
+
+    def _longest(self) -> int:
+        """Return how many letters the text may have."""
+        deepest = max((len(self._depth(plane)) for plane in range(self._count)), default=0)
+        return len(f"{self._word} {self._count - 1} of {self._count} ") + deepest
 
     def _extent(self, shown: tuple[Candidate, ...]) -> tuple[tuple[int, int], ...]:
         """Return the runs (first, last) of planes in which the object in hand is; remembered."""
@@ -125,7 +135,7 @@ class PlaneBar:
             visible(button, place < len(shown))
             if place < len(shown):
                 stop = planes.index(shown[place]) >= prompted
-                button.description, button.icon = str(shown[place]), "hand-stop-o" if stop else ""
+                button.description, button.icon = str(shown[place]), "flag-checkered" if stop else ""
 
     # Buttons: these callbacks only queue.
 

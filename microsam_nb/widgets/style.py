@@ -55,7 +55,8 @@ _CSS = """
 .msam-keys { columns: 26em auto; line-height: 1.55; }
 .msam-keys > div { break-inside: avoid; display: flex; gap: 8px; }
 .msam-keys b { flex: 0 0 10em; }
-.msam-keys b kbd { font: inherit; border: 1px solid var(--msam-line); border-radius: 3px; padding: 0 4px; }
+.msam-keys b kbd { font: inherit; border: 1px solid var(--msam-line); border-radius: 3px; padding: 0 4px;
+  white-space: nowrap; }
 .msam-contrast .bqplot { margin: 0; }
 .msam-contrast .bqplot text { fill: var(--msam-text) !important; font-size: 10px; }
 .msam-contrast .bqplot .axis line, .msam-contrast .bqplot .axis path { stroke: var(--msam-faint) !important; }
@@ -73,6 +74,32 @@ _CSS = """
   line-height: 1.1; }
 .msam-form .widget-readout { min-width: 36px !important; max-width: 40px; }
 .msam-count { font-weight: 600; min-height: 1.5em; }
+.msam-planes { overflow: visible; margin: 0 0 4px; width: 100%; }
+.msam-plane-row { align-items: flex-start; overflow: visible; gap: 2px; margin: 0; flex-flow: row wrap; }
+.msam-annotator .msam-plane-track { flex: 1 1 220px; min-width: 120px; margin: 0 10px; overflow: visible; }
+.msam-plane-track .widget-slider { width: 100%; margin: 0; height: 18px; }
+.msam-plane-track .slider-container { margin: 0; }
+.msam-plane-text { margin: 0 0 0 4px; flex: 0 0 auto; height: 28px; }
+.msam-plane-text .widget-html-content { line-height: 28px; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.msam-plane-text span { color: var(--msam-faint); margin-left: 6px; }
+.msam-strip { margin: 0; height: 9px; overflow: visible; }
+.msam-strip > .widget-html-content { width: 100%; height: 9px; }
+.msam-strip .widget-html-content > div { position: relative; height: 7px; margin: 1px 0; border-radius: 2px;
+  background: var(--msam-raised); overflow: hidden; }
+.msam-strip i { position: absolute; top: 0; height: 100%; min-width: 3px; }
+.msam-strip .msam-extent { background: #e0c000; opacity: 0.75; }
+.msam-strip .msam-prompt { background: #00a843; }
+.msam-strip .msam-stop { background: #e53935; }
+.msam-object { min-height: 30px; column-gap: 6px; }
+.msam-prompted .msam-note { margin: 0 2px 0 8px; }
+.msam-annotator .msam-button.msam-go { min-width: 28px; }
+.msam-views-canvas { overflow: hidden; background: #000; margin: 2px 0; cursor: crosshair; }
+.msam-agreement .bqplot { margin: 0; }
+.msam-agreement .bqplot text { fill: var(--msam-text) !important; font-size: 10px; }
+.msam-agreement .bqplot .axis line, .msam-agreement .bqplot .axis path { stroke: var(--msam-faint) !important; }
+.msam-agreement .bqplot .plotarea_background { fill: transparent !important; }
+.msam-agreement .bqplot .zeroLine { display: none; }
+.msam-agreement .bqplot .bar { cursor: pointer; pointer-events: all; }
 .msam-models .widget-select { width: auto; margin: 2px 0; }
 .msam-models .widget-text { width: auto; flex: 1 1 120px; margin: 0; }
 """

@@ -38,7 +38,7 @@ _GROUPS: dict[str, tuple[tuple[Command, str, str, str], ...]] = {
         (Command.TOGGLE, "plus", "Switch between positive and negative prompts", "Positive"),
         (Command.SEGMENT, "magic", "Segment: ask the model now", ""),
         (Command.SEGMENT_OBJECT, "cubes", "Segment the object through all planes", ""),
-        (Command.STOP_HERE, "hand-stop-o", "Stop here: the object ends before this plane", ""),
+        (Command.STOP_HERE, "flag-checkered", "Stop here: the object ends before this plane", ""),
         (Command.COMMIT, "check", "Commit: keep the object", "Commit"),
         (Command.REMOVE, "step-backward", "Remove the newest prompt", ""),
         (Command.CLEAR, "times", "Clear the prompts", ""),

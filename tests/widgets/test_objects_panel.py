@@ -152,3 +152,25 @@ def test_ten_thousand_objects(panel, monkeypatch):
     took = time.perf_counter() - started
     assert took < 2, "seconds would be felt; it takes about 0.05"
     assert one.table.total == 9999
+
+
+@pytest.mark.parametrize(
+    ("size", "title", "shown"),
+    [
+        (VoxelSize(0.5, 0.1, 0.2), "Size (µm³)", "0.08"),
+        (VoxelSize(None, 0.1, 0.2), "Size", "8"),
+        (None, "Size", "8"),
+    ],
+)
+def test_objects_of_a_volume_have_planes_and_a_volume(desk, size, title, shown):
+    one = desk((6, 8, 8))
+    labels = np.zeros((6, 8, 8), np.uint32)
+    labels[2:4, 1:3, 1:3], labels[5, 4:6, 4:6] = 1, 2
+    one.fill(labels)
+    made = one.panel = ObjectsPanel(one.session, one.hands, size)
+    made.show(EVERYTHING)
+    assert [column["title"] for column in made.table.columns] == ["Id", title, "Planes", "Score", "Name", "Class"]
+    assert [row[3:5] for row in made.table.rows] == [[shown, "2–3"], [f"{float(shown) / 2:.4g}", "5"]]
+    say(made, kind="sort", key="planes")
+    say(made, kind="sort", key="planes")
+    assert listed(made) == [2, 1]

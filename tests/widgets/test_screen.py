@@ -386,7 +386,7 @@ def test_a_plane_that_cannot_be_read_is_told_once(rig, monkeypatch):
 def test_outlines_of_the_neighbouring_planes(rig):
     one = rig(Image(np.zeros((4, 16, 16), np.uint8), "zyx"), 16, 16)
     bitmap = np.zeros((3, 16, 16), bool)
-    bitmap[0, 2:6, 2:6], bitmap[1, 3:10, 3:10], bitmap[2, 1:14, 1:14] = True, True, True
+    bitmap[0, 2:10, 2:10], bitmap[1, 3:10, 3:10], bitmap[2, 1:14, 1:14] = True, True, True
     one.do(*(SetLayer(layer, opacity=1.0) for layer in LayerName), SetLayer(LayerName.PROPOSAL, visible=False))
     one.state(proposals=(candidate(Mask.crop(bitmap)),), browsing=replace(one.session.state.browsing, plane=1))
 
@@ -397,7 +397,7 @@ def test_outlines_of_the_neighbouring_planes(rig):
     assert before.any()
     assert after.any()
     assert not before[~bitmap[0]].any()
-    assert not before[3:5, 3:5].any(), "the lines alone are drawn"
+    assert not before[5:7, 5:7].any(), "the lines alone are drawn"
     assert not after[~bitmap[2]].any()
     one.do(SetLayer(LayerName.NEIGHBOURS, visible=False))
     assert not one.layer(OBJECTS).any()
