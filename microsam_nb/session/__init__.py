@@ -57,6 +57,7 @@ from .actions import (
 )
 from .autosave import Pace
 from .grouping import group, place_of
+from .planes import fixed_planes, stop_planes
 from .project import Project
 from .requests import Embed, Extend, Fit, LoadModel, Predict, Question, Request, SegmentAll, Setting, StopWork
 from .runner import Runner
@@ -165,6 +166,8 @@ __all__ = [
     "View",
     "Work",
     "Working",
+    "fixed_planes",
     "group",
     "place_of",
+    "stop_planes",
 ]

@@ -23,7 +23,7 @@ def fixed_planes(prompts: Iterable[Prompt]) -> tuple[int, ...]:
     return tuple(sorted(by_plane(prompts)))
 
 
-def stops(prompts: Iterable[Prompt]) -> tuple[int, ...]:
+def stop_planes(prompts: Iterable[Prompt]) -> tuple[int, ...]:
     """Return the planes of the stops, in order."""
     return tuple(sorted(int(one.plane) for one in prompts if isinstance(one, Stop)))
 
@@ -32,7 +32,7 @@ def limits(prompts: Iterable[Prompt]) -> tuple[float, float]:
     """Return the planes, both outside, between which an object lies."""
     fixed = fixed_planes(prompts)
     low, high = float("-inf"), float("inf")
-    for plane in stops(prompts) if fixed else ():
+    for plane in stop_planes(prompts) if fixed else ():
         low, high = (plane, high) if plane < fixed[0] else (low, plane)
     return low, high
 

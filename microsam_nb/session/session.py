@@ -20,7 +20,7 @@ from .history import History, Step, Write
 from .interrupts import uninterrupted
 from .journal import encode
 from .opening import replay
-from .planes import fixed_planes, in_hand, stops
+from .planes import fixed_planes, in_hand, stop_planes
 from .project import Project
 from .requests import Embed, Extend, Fit, Predict, Question, Request, SegmentAll, Setting, StopWork
 from .signal import Signal
@@ -456,7 +456,7 @@ class Session:
         state = self.state
         if state.extension is not None and state.extending:
             return Extend(
-                ticket, slices(state), tuple(one.mask for one in state.proposals), stops(state.prompts),
+                ticket, slices(state), tuple(one.mask for one in state.proposals), stop_planes(state.prompts),
                 state.extension.planes, state.extension.options,
             )  # fmt: skip
         plane = state.stale[-1] if state.stale else state.prompts[-1].plane

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from ..core import Candidate, Mask, MaskPrompt, Prompt, Section, Stop
 from ..core.sections import kept, planes_of, replaced, section_at
-from .planes import by_plane, fixed_planes, limits, stops, with_valid_stops
+from .planes import by_plane, fixed_planes, limits, stop_planes, with_valid_stops
 from .requests import Setting
 from .state import Agreement, Extension, State
 
@@ -34,7 +34,8 @@ def reprompted(state: State, prompts: tuple[Prompt, ...]) -> State:
     else:
         # Where a stop was the object may go on now.
         low, high = limits(prompts)
-        freed = [plane for plane in stops(state.prompts) if plane not in stops(prompts) and low < plane < high]
+        gone = set(stop_planes(state.prompts)) - set(stop_planes(prompts))
+        freed = [plane for plane in sorted(gone) if low < plane < high]
         extension = _mended(extension, (*changed, *freed))
     return ended(replace(state, prompts=prompts, stale=stale, proposals=proposals, extension=extension))
 
