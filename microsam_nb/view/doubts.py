@@ -8,7 +8,7 @@ from itertools import pairwise
 
 #: An agreement with the plane before below this is doubtful; the lowest of an object is up to the second one.
 LOW, _LOWEST = 0.7, 0.9
-#: So many times larger or smaller than in the plane before is a jump, where it is not a matter of a few pixels.
+#: So many times larger or smaller than in the plane beside is a jump, where it is not a matter of a few pixels.
 _JUMP, _FEW = 2.0, 30
 
 
@@ -31,15 +31,17 @@ def doubts(agreements: Mapping[int, float], areas: Mapping[int, int]) -> list[Do
     for plane, value in sorted(agreements.items(), key=lambda one: one[1]):
         if value < LOW or (value == least and value < _LOWEST):
             found[plane] = Doubt(plane, f"agreement {value:.2f}")
+    there = sorted(plane for plane, area in areas.items() if area)
     jumps = []
-    for (plane, area), (after, other) in pairwise(sorted(areas.items())):
-        small, large = sorted((area, other))
-        if after != plane + 1 or large < _FEW or large < _JUMP * max(small, 1):
+    for plane, after in pairwise(there):
+        small, large = sorted((plane, after), key=lambda one: areas[one])
+        # At its ends an object tapers off.
+        if after != plane + 1 or small in (there[0], there[-1]) or areas[large] < _FEW:
             continue
+        times = areas[large] / areas[small]
         # The plane that was carried, not the one that the user has drawn.
-        doubtful = plane if after not in agreements else after
-        if doubtful in agreements and doubtful not in found:
-            words = f"area jumps {large / small:.1f} times" if small else "it begins or ends at once"
-            jumps.append((large / max(small, 1), Doubt(doubtful, words)))
+        doubtful = after if after in agreements else plane
+        if times >= _JUMP and doubtful in agreements and doubtful not in found:
+            jumps.append((times, Doubt(doubtful, f"area jumps {times:.1f} times")))
     jumps.sort(key=lambda one: -one[0])
     return [*found.values(), *(doubt for _, doubt in jumps)]

@@ -9,7 +9,7 @@ import pytest
 from microsam_nb.annotators.base import Annotator
 from microsam_nb.core import Image, Mask, Section, Stop
 from microsam_nb.session import Extend, Extended, LayerName, LoadLabels, Select
-from microsam_nb.view import Command
+from microsam_nb.view import VOLUME, Command
 
 PLANES = 12
 
@@ -164,6 +164,23 @@ def test_shift_s_segments_the_object(annotator, send, key):
     key("S", shift=True)
     assert annotator.session.state.proposal.mask.box.shape[0] == PLANES
     assert len(annotator._runner._service.extended) == 1
+
+
+@pytest.mark.parametrize("command", sorted(VOLUME))
+def test_every_command_of_volumes_has_a_button_and_does_something_or_says_why(annotator, command):
+    if command in (Command.FIRST_PLANE, Command.PREVIOUS_PLANE):
+        annotator._controls.look_at(5)
+    annotator.session.say("")
+    annotator.wait()
+    before = annotator.session.state, annotator.session.notice
+    if command is Command.SHOW_NEIGHBOURS:
+        annotator._panels.switches["Layers"].click()
+        annotator.wait()
+        annotator._panels.made["Layers"].checks[LayerName.NEIGHBOURS].value = False
+    else:
+        annotator._planes.buttons[command].click()
+    annotator.wait()
+    assert (annotator.session.state, annotator.session.notice) != before
 
 
 def test_what_is_refused_is_told(annotator, key):

@@ -18,14 +18,17 @@ def test_a_jump_in_area_is_told_of_the_plane_that_was_carried():
     found = doubts(fine, {1: 100, 2: 110, 3: 100, 4: 250, 5: 260})
     assert found == [Doubt(4, "area jumps 2.5 times")]
     # Plane 3 has prompts: where its neighbour below is much smaller, that one is doubtful.
-    assert [one.plane for one in doubts(fine, {2: 30, 3: 100, 4: 100})] == [2]
+    assert [one.plane for one in doubts(fine, {1: 28, 2: 30, 3: 100, 4: 100})] == [2]
 
 
 def test_a_few_pixels_and_gaps_are_no_jump():
-    assert doubts({1: 0.95, 2: 0.95}, {1: 3, 2: 12}) == []
-    assert doubts({1: 0.95, 9: 0.95}, {1: 100, 9: 900}) == []
-    assert doubts({1: 0.95, 2: 0.95}, {1: 0, 2: 900}) == [Doubt(2, "it begins or ends at once")]
+    assert doubts(dict.fromkeys(range(5), 0.95), {0: 3, 1: 3, 2: 12, 3: 12, 4: 12}) == []
+    assert doubts(dict.fromkeys((0, 1, 8, 9), 0.95), {0: 100, 1: 100, 5: 0, 8: 900, 9: 900}) == []
+
+
+def test_the_ends_of_a_round_object_are_no_jump():
+    assert doubts(dict.fromkeys(range(5), 0.95), {0: 40, 1: 160, 2: 200, 3: 150, 4: 30}) == []
 
 
 def test_both_reasons_name_a_plane_once():
-    assert [one.plane for one in doubts({1: 0.95, 2: 0.3}, {1: 100, 2: 900})] == [2]
+    assert [one.plane for one in doubts({1: 0.95, 2: 0.3}, {0: 100, 1: 100, 2: 900, 3: 900})] == [2]

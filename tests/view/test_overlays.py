@@ -24,6 +24,7 @@ from microsam_nb.view.overlays import (
     fill_patch,
     label_source,
     mask_source,
+    neighbour_source,
 )
 from microsam_nb.view.palette import MARK, RIM
 from microsam_nb.view.raster import whole
@@ -254,3 +255,22 @@ def test_a_thousand_nuclei_on_a_large_plane_are_all_seen():
         volume[0, y : y + 9, x : x + 9] = number
     ids = label_source(Labels.of(volume), 0).ids(Raster(32, 0, 0, 64, 64))
     assert len(np.unique(ids)) - 1 == len(places)
+
+
+def test_neighbours_are_picked_objects_and_masks_of_another_plane():
+    drawn = np.zeros((3, 8, 8), np.uint32)
+    drawn[1, 1:4, 1:4], drawn[1, 4:6, 4:6], drawn[0, 7, 7] = 5, 6, 5
+    labels = Labels.of(drawn)
+    bitmap = np.zeros((3, 8, 8), bool)
+    bitmap[1, 3:5, 3:7] = True
+    mask = Mask.crop(bitmap)
+    found = neighbour_source(labels, 1, (5,), (mask,))
+    ids = found.ids(Raster(1, 0, 0, 8, 8))
+    assert np.array_equal(ids == 5, (drawn[1] == 5) & ~bitmap[1])
+    assert np.array_equal((ids > 0) & (ids != 5), bitmap[1])
+    assert found.extent.start == (0, 1, 1)
+    # Gone, elsewhere, or nothing at all.
+    assert neighbour_source(labels, 1, (99,), ()) is None
+    assert neighbour_source(labels, 2, (5,), (mask,)) is None
+    for outside in (-1, 3):
+        assert neighbour_source(labels, outside, (5,), (mask,)) is None
