@@ -78,6 +78,7 @@ class Screen:
         self._objects, self._candidates, self._proposals, self._masks = (Overlay() for _ in range(4))
         #: Of volumes: what lies in the planes before and after the one that is shown.
         self._neighbours = (Overlay(), Overlay()) if image.shape[0] > 1 else ()
+        self._beside: dict[Style, tuple[int, Source | None]] = {}
         self._overlays = (self._objects, self._candidates, self._proposals, self._masks, *self._neighbours)
         self.canvas = MultiCanvas(4, width=width, height=height)
         self.canvas.on_client_ready(self._page_opened)
@@ -234,13 +235,13 @@ class Screen:
         self, overlay: Overlay, style: Style, plane: int, now: _Scene, old: _Scene | None, written: Box | None
     ) -> bool:
         """Draw the outlines of a plane that is not shown; return whether anything changed."""
-        source = None
-        if now.layers.neighbours.visible:
-            masks = _masks(now.proposals)
-            source = neighbour_source(self._session.labels, plane, now.selected, masks)
-        stale = old is not None and (
-            now.proposals is not old.proposals or now.selected != old.selected or (written and now.selected)
-        )
+        stale = old is None or now.proposals is not old.proposals or now.selected != old.selected
+        kept = self._beside.get(style)
+        if kept is None or kept[0] != plane or stale or (written is not None and now.selected):
+            source = neighbour_source(self._session.labels, plane, now.selected, _masks(now.proposals))
+            kept, stale = (plane, source), True
+            self._beside[style] = kept
+        source = kept[1] if now.layers.neighbours.visible else None
         drawn = overlay.empty() if stale or source is None else False
         return drawn if source is None else overlay.update(now.view, source, style, now.density, [], []) or drawn
 

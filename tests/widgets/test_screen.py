@@ -408,6 +408,10 @@ def test_outlines_of_the_neighbouring_planes(rig):
     assert not lines(AFTER.colour).any()
     one.state(proposals=())
     assert not one.layer(OBJECTS).any()
+    # What was known of a plane is not what is there now.
+    for plane in (1, 2, 1):
+        one.state(browsing=replace(one.session.state.browsing, plane=plane))
+        assert not one.layer(OBJECTS).any()
 
 
 def test_picked_objects_have_outlines_of_the_neighbouring_planes_too(rig):
