@@ -42,11 +42,12 @@ def reprompted(state: State, prompts: tuple[Prompt, ...]) -> State:
 
 def ended(state: State) -> State:
     """Return the state without what lies beyond stops, and with what follows from its parts."""
-    low, high = limits(state.prompts)
-    beyond = {plane for one in state.proposals for plane in planes_of(one.mask) if not low < plane < high}
-    proposals = _without(state.proposals, beyond) if beyond else state.proposals
-    sections = tuple(one for one in state.sections if low < one.plane < high)
-    extension = state.extension
+    proposals, sections, extension = state.proposals, state.sections, state.extension
+    if stop_planes(state.prompts):
+        low, high = limits(state.prompts)
+        beyond = {plane for one in proposals for plane in planes_of(one.mask) if not low < plane < high}
+        proposals = _without(proposals, beyond)
+        sections = tuple(one for one in sections if low < one.plane < high)
     if not proposals and not state.stale:
         extension = None  # there is nothing to carry
     return replace(
