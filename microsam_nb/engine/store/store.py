@@ -94,6 +94,11 @@ class EmbeddingStore:
         """Whether the store was opened with its image, so that it can look at more than what is stored."""
         return self._source is not None
 
+    @property
+    def image(self) -> Image | None:
+        """The image that the store was opened with."""
+        return None if self._source is None else self._source.image
+
     def shown(self, plane: int) -> Pixels:
         """Return a plane as the network sees it, uint8 (y, x) or (y, x, 3); a large one is read when it is indexed.
 

@@ -1,0 +1,390 @@
+"""Objects carried from the planes in which they are known into all others, many at a time.
+
+The mask of one plane is put to the model as prompts in the next, outwards until the object ends, and between two
+known planes from both sides to the middle: the way of micro-sam (Archit et al., Nature Methods 2025). Beyond that an
+object is also known by how it stands out from its surroundings, and where the two sides do not agree in the middle
+the shape that is interpolated between them is what is put to the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Protocol
+
+import numpy as np
+
+from ..core import Box, Mask, MaskPrompt, Prompt, PromptError, Section
+from ..core.raster import union
+from ..core.sections import planes_of, section_at
+from .appearance import Appearance, appearance
+from .between import between
+from .models import Model
+from .predict import predict_many
+from .prompting import PointsOf, RegionUse, points_of
+from .reprompt import ProjectSettings, Reprompt, project_settings_for
+from .store import EmbeddingStore
+
+#: Objects asked for in one call: between two calls other work may come.
+_TOGETHER = 8
+_EMPTY = np.zeros((0, 0, 0), bool)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of one object.
+
+    ``seeds``: its masks in the planes that are fixed, one plane each, by plane. ``current``: what it is in all
+    planes, where it was carried before; then ``changed`` are the planes from which on it is to be computed again,
+    fixed ones and such that no longer are.
+    """
+
+    seeds: Mapping[int, Mask]
+    current: Mask | None = None
+    changed: tuple[int, ...] = ()
+
+
+def project(
+    model: Model,
+    store: EmbeddingStore,
+    seeds: Mapping[int, Mask],
+    settings: ProjectSettings | None = None,
+    *,
+    stops: Sequence[int] = (),
+) -> Iterator[Section]:
+    """Carry one object through the planes; yield it in each plane that is found, nearest to the seeds first.
+
+    ``seeds``: masks of one plane each, by plane. ``settings``: by default those that suit the model. The object ends
+    before a plane in ``stops``. Stop iterating to leave. Raises PromptError without seeds and for seeds outside the
+    image, StoreError when an embedding is missing and cannot be computed.
+    """
+    for found in project_many(model, store, [Known(seeds)], settings, stops=stops):
+        yield from found
+
+
+def project_many(
+    model: Model,
+    store: EmbeddingStore,
+    objects: Sequence[Known],
+    settings: ProjectSettings | None = None,
+    *,
+    stops: Sequence[int] = (),
+) -> Iterator[list[Section]]:
+    """Carry several objects at a time, as ``project`` does; yield what one call of the model has found.
+
+    Sections say by ``place`` which object they are of. A section of area 0: the object is no longer in that plane.
+    """
+    own = settings or project_settings_for(model.spec.name, model.spec.architecture)
+    walks = [walk for place, one in enumerate(objects) for walk in _walks(store, own, place, one, stops)]
+    while walks:
+        # Those that are in the same plane share its embedding.
+        asked = sorted(
+            ((walk, question) for walk in walks for question in walk.questions()), key=lambda one: one[1].plane
+        )
+        for start in range(0, len(asked), _TOGETHER):
+            some = asked[start : start + _TOGETHER]
+            answers = _answers(model, store, [question for _, question in some], own)
+            found = []
+            for (walk, question), (mask, score) in zip(some, answers, strict=True):
+                found += walk.take(question, mask, score)
+            yield found
+        walks = [walk for walk in walks if not walk.done]
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What does an object look like in a plane that in a neighbouring one is ``mask``, which lies there already?"""
+
+    plane: int
+    mask: Mask
+    step: int = 0
+
+
+class _Walk(Protocol):
+    @property
+    def done(self) -> bool: ...
+
+    def questions(self) -> list[_Question]: ...
+
+    def take(self, question: _Question, mask: Mask, score: float) -> list[Section]: ...
+
+
+def _walks(
+    store: EmbeddingStore, settings: ProjectSettings, place: int, known: Known, stops: Sequence[int]
+) -> list[_Walk]:
+    planes = store.shape[0]
+    seeds = {plane: mask for plane, mask in known.seeds.items() if mask.area}
+    for plane, mask in seeds.items():
+        MaskPrompt(mask).check(store.shape)
+        if mask.start[0] != plane:
+            raise PromptError(f"The mask for plane {plane} lies in plane {mask.start[0]}.", "Use its own plane.")
+    current = known.current if known.current is not None else Mask((0, 0, 0), _EMPTY)
+    if not seeds and not current.area:
+        raise PromptError("No plane of the object is known.", "Click on it in one plane or more first.")
+    fixed = sorted(seeds)
+    there = set(planes_of(current)) if current.area else set()
+    middle = fixed or sorted(there)
+    low = max((stop for stop in stops if stop < middle[0]), default=-1)
+    high = min((stop for stop in stops if stop > middle[-1]), default=planes)
+    case = _Case(store, settings, place, (low, high), seeds, _reference(store, settings, seeds or _all(current)))
+    if not known.changed:
+        known_at = seeds or _all(current)
+        order = sorted(known_at)
+        walks: list[_Walk] = [_Outward(case, known_at[order[0]], -1), _Outward(case, known_at[order[-1]], 1)]
+        walks += [_Inward(case, known_at[a], known_at[b]) for a, b in pairwise(order) if b - a > 1]
+        return [walk for walk in walks if not walk.done]
+    return [walk for plane in known.changed for walk in _mending(case, current, there, plane) if not walk.done]
+
+
+def _mending(case: _Case, current: Mask, there: set[int], plane: int) -> list[_Walk]:
+    """Return how the neighbourhood of a changed plane is computed again."""
+    below = max((p for p in there | set(case.seeds) if p < plane), default=None)
+    above = min((p for p in there | set(case.seeds) if p > plane), default=None)
+
+    def at(p: int) -> Mask:
+        return case.seeds.get(p) or section_at(current, p)
+
+    if plane not in case.seeds:
+        if below is not None and above is not None:
+            return [_Inward(case, at(below), at(above))]
+        if below is not None:
+            return [_Outward(case, at(below), 1)]
+        return [_Outward(case, at(above), -1)] if above is not None else []
+    walks: list[_Walk] = []
+    for near, step in ((below, -1), (above, 1)):
+        if near is None:
+            walks.append(_Outward(case, case.seeds[plane], step))
+        elif abs(near - plane) > 1:
+            lower, upper = sorted((case.seeds[plane], at(near)), key=lambda one: one.start[0])
+            walks.append(_Inward(case, lower, upper))
+        else:
+            walks.append(_Outward(case, case.seeds[plane], step, current))
+    return walks
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """What all walks of one object have in common; it lies in the planes between ``bounds``, which are outside."""
+
+    store: EmbeddingStore
+    settings: ProjectSettings
+    place: int
+    bounds: tuple[int, int]
+    seeds: Mapping[int, Mask]
+    reference: Appearance | None
+
+    def section(self, mask: Mask, plane: int, agreement: float, score: float) -> Section:
+        return Section(self.place, plane, mask, min(1.0, max(0.0, agreement)), min(1.0, max(0.0, score)))
+
+    def fades(self, mask: Mask) -> bool:
+        """Whether an object no longer looks like what it is."""
+        if self.reference is None or self.store.image is None:
+            return False
+        return appearance(self.store.image, mask).share(self.reference) < self.settings.contrast
+
+
+@dataclass(slots=True)
+class _Outward:
+    """From one plane on in one direction, until the object ends.
+
+    With ``current`` it is mended: where it is as it was, or known, nothing further is computed.
+    """
+
+    case: _Case
+    mask: Mask
+    step: int
+    current: Mask | None = None
+    done: bool = False
+    #: Movement (y, x) from plane to plane that is expected, and where the middle was last.
+    _shift: tuple[float, float] | None = None
+    _middle: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        self._go_on(self.mask)
+
+    def questions(self) -> list[_Question]:
+        plane = self.mask.start[0] + self.step
+        return [_Question(plane, moved_to(self.mask, plane, self.case.store.shape, self._shift), self.step)]
+
+    def take(self, question: _Question, mask: Mask, score: float) -> list[Section]:
+        own, agreement = self.case.settings, overlap(question.mask, mask)
+        change = max(mask.area, question.mask.area) / max(1, min(mask.area, question.mask.area))
+        ends = (
+            not mask.area
+            or agreement < own.iou
+            or score < own.score
+            or (own.growth > 0 and change > own.growth)
+            or self.case.fades(mask)
+        )
+        if ends:
+            self.done = True
+            return []
+        if self.current is not None and overlap(section_at(self.current, question.plane), mask) >= own.settled:
+            self.done = True
+            return []
+        self._go_on(mask)
+        return [self.case.section(mask, question.plane, agreement, score)]
+
+    def _go_on(self, mask: Mask) -> None:
+        """Take a mask as what the object is in its plane, and be done where there is no further plane."""
+        own = self.case.settings
+        if own.motion:
+            ys, xs = np.nonzero(mask.bitmap[0])
+            middle = mask.start[1] + float(ys.mean()), mask.start[2] + float(xs.mean())
+            if self._middle is not None:
+                seen = middle[0] - self._middle[0], middle[1] - self._middle[1]
+                old, keep = self._shift or seen, own.motion_smoothing
+                self._shift = keep * old[0] + (1 - keep) * seen[0], keep * old[1] + (1 - keep) * seen[1]
+            self._middle = middle
+        self.mask = mask
+        plane = mask.start[0] + self.step
+        low, high = self.case.bounds
+        self.done = not low < plane < high or plane in self.case.seeds
+
+
+@dataclass(slots=True)
+class _Inward:
+    """Between two planes in which the object is known: from both to the middle, which is asked for with both."""
+
+    case: _Case
+    lower: Mask
+    upper: Mask
+    done: bool = False
+    _found: dict[int, Section] = field(default_factory=dict)
+    _again: list[_Question] = field(default_factory=list)
+    _ends: tuple[Mask, Mask] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._ends = self.lower, self.upper
+        self.done = self.upper.start[0] - self.lower.start[0] < 2
+
+    def questions(self) -> list[_Question]:
+        if self._again:
+            return self._again
+        low, high = self.lower.start[0], self.upper.start[0]
+        up, down = moved_to(self.lower, low + 1), moved_to(self.upper, high - 1)
+        if high - low == 2:
+            return [_Question(low + 1, union([up, down]))]
+        return [_Question(low + 1, up, 1), _Question(high - 1, down, -1)]
+
+    def take(self, question: _Question, mask: Mask, score: float) -> list[Section]:
+        if self._again:
+            return self._take_again(question, mask, score)
+        agreement = overlap(question.mask, mask)
+        if not mask.area:
+            mask, agreement = self._shape(question.plane), 0.0
+        section = self._found[question.plane] = self.case.section(mask, question.plane, agreement, score)
+        if question.step >= 0:
+            self.lower = mask
+        if question.step <= 0:
+            self.upper = mask
+        met = self.upper.start[0] - self.lower.start[0] < 2
+        if met:
+            self._finish()
+        return [section]
+
+    def _finish(self) -> None:
+        """Where the two sides do not agree, ask again with the shape that lies between the known ones."""
+        a, b = moved_to(self.lower, 0), moved_to(self.upper, 0)
+        joint = overlap(a, b)
+        # In a single plane both sides have been put to the model together.
+        both = min((one.agreement for one in self._found.values()), default=1.0)
+        if min(joint, both) >= self.case.settings.iou:
+            self.done = True
+            return
+        self._again = [_Question(plane, self._shape(plane)) for plane in sorted(self._found)]
+
+    def _take_again(self, question: _Question, mask: Mask, score: float) -> list[Section]:
+        self._again = [one for one in self._again if one is not question]
+        self.done = not self._again
+        agreement = overlap(question.mask, mask)
+        before = self._found[question.plane]
+        if not mask.area or agreement <= overlap(question.mask, before.mask):
+            return []
+        return [self.case.section(mask, question.plane, agreement, score)]
+
+    def _shape(self, plane: int) -> Mask:
+        return _within(between(*self._ends, plane), self.case.store.shape)
+
+
+def _answers(
+    model: Model, store: EmbeddingStore, questions: Sequence[_Question], settings: ProjectSettings
+) -> list[tuple[Mask, float]]:
+    """Return what the model makes of masks that lie in the planes asked about already, and its predicted IoU."""
+    size = store.shape[1:]
+    prompts: list[Sequence[Prompt]] = []
+    before: list[Mask | None] = []
+    full = [question for question in questions if question.mask.area]
+    for question in full:
+        if settings.prompt is Reprompt.CORRECTION:
+            prompts.append(points_of(question.mask, size, PointsOf.SEVERAL))
+            before.append(question.mask)
+        else:
+            prompts.append([MaskPrompt(question.mask)])
+            before.append(None)
+    use = None if settings.prompt is Reprompt.CORRECTION else _use(settings)
+    found = iter(predict_many(model, store, prompts, previous=before, use=use) if full else [])
+    out = []
+    for question in questions:
+        if not question.mask.area:
+            out.append((question.mask, 0.0))
+            continue
+        one = next(found)
+        out.append((one.mask, float(one.score)))
+    return out
+
+
+def _use(settings: ProjectSettings) -> RegionUse:
+    """Return how a mask is put to the model as micro-sam puts it."""
+    kind, reach = settings.prompt, settings.box_extension
+    if kind is Reprompt.SINGLE_POINT:
+        return RegionUse(box=False, mask=False, points=PointsOf.DEEPEST)
+    if kind in (Reprompt.POINTS, Reprompt.POINTS_AND_MASK):
+        return RegionUse(box=False, mask=kind is Reprompt.POINTS_AND_MASK, points=PointsOf.SEVERAL)
+    return RegionUse(box=True, mask=kind is Reprompt.MASK, box_extension=reach)
+
+
+def _reference(store: EmbeddingStore, settings: ProjectSettings, known: Mapping[int, Mask]) -> Appearance | None:
+    """Return what an object looks like where it is known and stands out most, if it does.
+
+    Near its ends it is pale: what looks like that may be anything.
+    """
+    if not settings.contrast or store.image is None:
+        return None
+    looks = [appearance(store.image, mask) for mask in known.values()]
+    most = max(looks, key=lambda one: abs(one.difference))
+    return most if most.clear else None
+
+
+def _all(current: Mask) -> dict[int, Mask]:
+    return {plane: section_at(current, plane) for plane in planes_of(current)}
+
+
+def overlap(one: Mask, other: Mask) -> float:
+    """Return the IoU of two masks of one plane each, 0 where one is empty; the planes need not be the same."""
+    if not (one.area and other.area):
+        return 0.0
+    other = Mask((one.start[0], *other.start[1:]), other.bitmap)
+    shared = int(np.count_nonzero(other.dense_in(one.box) & one.bitmap))
+    return shared / (one.area + other.area - shared)
+
+
+def moved_to(
+    mask: Mask, plane: int, shape: tuple[int, int, int] | None = None, shift: tuple[float, float] | None = None
+) -> Mask:
+    """Return a mask of one plane in another plane, moved there by ``shift`` (y, x) and cut to an image of ``shape``."""
+    dy, dx = shift or (0.0, 0.0)
+    _, y, x = mask.start
+    moved = Mask((plane, y + round(dy), x + round(dx)), mask.bitmap)
+    return moved if shape is None or shift is None else _within(moved, shape)
+
+
+def _within(mask: Mask, shape: tuple[int, int, int]) -> Mask:
+    """Return the part of a mask of one plane that lies in the image."""
+    plane = mask.start[0]
+    where = Box((plane, 0, 0), (plane + 1, *shape[1:]))
+    (_, y0, x0), (_, y1, x1) = mask.box.start, mask.box.stop
+    if y0 >= 0 and x0 >= 0 and y1 <= shape[1] and x1 <= shape[2]:
+        return mask
+    return Mask.crop(mask.dense_in(where), where.start)
