@@ -1,7 +1,7 @@
 """Segment Anything for Microscopy in a notebook.
 
-``annotate_2d(image)`` opens an annotator, ``segment(image)`` finds all objects without one. Everything is loaded
-when it is first used.
+``annotate_2d(image)`` and ``annotate_3d(volume)`` open an annotator, ``segment(image)`` finds all objects without one.
+Everything is loaded when it is first used.
 """
 
 from __future__ import annotations
@@ -13,18 +13,20 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from .annotators.annotate_2d import annotate_2d
+    from .annotators.annotate_3d import annotate_3d
     from .annotators.segment_files import segment
     from .engine.automatic.tuning import tune
     from .engine.load import load_model
 
 _DOORS = {
     "annotate_2d": ".annotators.annotate_2d",
+    "annotate_3d": ".annotators.annotate_3d",
     "load_model": ".engine.load",
     "segment": ".annotators.segment_files",
     "tune": ".engine.automatic.tuning",
 }
 
-__all__ = ["__version__", "annotate_2d", "load_model", "segment", "tune"]
+__all__ = ["__version__", "annotate_2d", "annotate_3d", "load_model", "segment", "tune"]
 
 
 def __getattr__(name: str) -> Any:

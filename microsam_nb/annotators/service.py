@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..core import Candidate, Image, Mask, MaskPrompt, Point, Prompt, StoreError
+from ..core import Candidate, Image, Mask, MaskPrompt, Point, Prompt, Section, StoreError
 from ..engine.automatic import measure_diameter
 from ..engine.download import cached_files, download
 from ..engine.embed import embed
@@ -19,12 +19,16 @@ from ..engine.load import load_model
 from ..engine.models import Model
 from ..engine.plan import choose_tiling
 from ..engine.predict import predict_many, predict_stepwise
+from ..engine.project import Known, project_many
 from ..engine.registry import registered
+from ..engine.reprompt import project_settings_for
 from ..engine.store import EmbeddingStore, open_store
 from ..session import (
     Action,
     Embed,
     Embedded,
+    Extend,
+    Extended,
     Fit,
     Glimpsed,
     LoadModel,
@@ -47,6 +51,8 @@ _KEPT = 64 * 2**20
 _AHEAD = 64
 #: Seconds between two reports of progress.
 _PAUSE = 0.2
+#: Bytes of embeddings of other planes that are kept in memory where there is no folder for them.
+_MOST = 2 * 2**30
 
 Group = tuple[Prompt, ...]
 
@@ -58,6 +64,14 @@ def _without_begin(prompts: Group) -> Group:
     one click .44, with the mask as what is corrected .78).
     """
     return prompts[1:] if len(prompts) > 1 and isinstance(prompts[0], MaskPrompt) else prompts
+
+
+def _with_base(request: Predict) -> tuple[Group, ...]:
+    """Return the prompts of every object, before them what it is already where they correct that."""
+    if not request.base:
+        return request.objects
+    pairs = zip(request.objects, request.base, strict=True)
+    return tuple(own if mask is None else (MaskPrompt(mask), *own) for own, mask in pairs)
 
 
 class EngineService:
@@ -98,6 +112,9 @@ class EngineService:
         if isinstance(request, Predict):
             yield from self._begin()
             yield from self._predict(request)
+        elif isinstance(request, Extend):
+            yield from self._begin()
+            yield from self._extend(request)
         elif isinstance(request, LoadModel):
             yield from self._change(request.name)
         elif isinstance(request, Embed):
@@ -109,16 +126,17 @@ class EngineService:
 
     def _predict(self, request: Predict) -> Iterator[Action]:
         model, store = self._ready()
+        objects = _with_base(request)
         with self._lock:
-            known = {one: self._answers[one] for one in request.objects if one in self._answers}
-            missing = [one for one in request.objects if one not in known]
+            known = {one: self._answers[one] for one in objects if one in self._answers}
+            missing = [one for one in objects if one not in known]
             # A click that corrects the last answer is read together with it.
             previous = [self._corrected(one) for one in missing]
         found = dict(known)
         if missing:
             asked = [_without_begin(one) if model.is_nano else one for one in missing]
             size = request.size or self._sizes.get(missing[0][0].plane)
-            if len(request.objects) > 1:
+            if len(objects) > 1:
                 answers = compute.call(
                     lambda: predict_many(model, store, asked, previous=previous, size=size), urgent=True
                 )
@@ -133,11 +151,36 @@ class EngineService:
                     yield Glimpsed(request.ticket, (one,))
         with self._lock:
             if store is self._store:
-                for own in request.objects:
+                for own in objects:
                     self._answers[own] = found[own]
                     self._answers.move_to_end(own)
                 self._forget()
-        yield Predicted(request.ticket, tuple(found[own] for own in request.objects), model.spec.name)
+        yield Predicted(request.ticket, tuple(found[own] for own in objects), model.spec.name)
+
+    def _extend(self, request: Extend) -> Iterator[Action]:
+        """Carry objects through the planes; what is found is shown, and kept, as it comes."""
+        model, store = self._ready()
+        own = project_settings_for(model.spec.name, model.spec.architecture)
+        settings = own.changed({one.name: one.value for one in request.options})
+        objects = [
+            Known({mask.start[0]: mask for mask in seeds}, current, request.planes)
+            for seeds, current in zip(request.objects, request.current, strict=True)
+        ]
+        steps = project_many(model, store, objects, settings, stops=request.stops)
+        waiting: list[Section] = []
+        told, done = time.perf_counter(), 0
+        work = Work("Segmenting through the planes")
+        for found in compute.steps(steps, urgent=True):
+            waiting += found
+            done += len(found)
+            if time.perf_counter() - told > _PAUSE and waiting:
+                told = time.perf_counter()
+                yield Extended(request.ticket, tuple(waiting), False, model.spec.name)
+                waiting, work = [], Work("Segmenting through the planes", done, 0, "planes")
+            # The one who runs this may leave it here.
+            yield Working(work)
+        yield Extended(request.ticket, tuple(waiting), True, model.spec.name)
+        yield Working(None)
 
     def _forget(self) -> None:
         """Let go of the oldest answers when they take too much memory."""
@@ -166,7 +209,11 @@ class EngineService:
         _, height, width = self._image.shape
         y = height / 2 if request.y is None else min(max(request.y, 0.0), height - 1)
         x = width / 2 if request.x is None else min(max(request.x, 0.0), width - 1)
-        if model.is_nano:
+        volume = self._image.shape[0] > 1
+        about = model.spec.hash, 0 if volume else request.plane
+        if model.is_nano and about in self._said:
+            pass  # it has answered before
+        elif model.is_nano:
             # It looks at windows of the image when it is asked; the first question takes longest.
             compute.call(lambda: predict_many(model, store, [[Point(request.plane, y, x)]]))
         elif store.tiling is None:
@@ -176,7 +223,6 @@ class EngineService:
             yield Working(Work(f"Encoding the image with {model.spec.label}"))
             first = store.tiling.tile_of((height, width), y, x)
             yield from self._encode(model, store, request.plane, first)
-        about = model.spec.hash, request.plane
         if about in self._said:
             yield Working(None)
         else:
@@ -184,6 +230,8 @@ class EngineService:
             yield Embedded(request.plane, time.perf_counter() - start, model.spec.label)
         if model.is_nano and model.distances is not None and request.plane not in self._sizes:
             yield from self._measure(model, store, request.plane, (y, x))
+        if volume and not model.is_nano and self._keeps(store):
+            yield from self._encode_others(model, store, request.plane)
 
     def _measure(
         self, model: Model, store: EmbeddingStore, plane: int, middle: tuple[float, float]
@@ -220,6 +268,21 @@ class EngineService:
             yield Working(Work(what, done, total, "tiles", each * (total - done)))
             if done >= _AHEAD:
                 return
+
+    def _keeps(self, store: EmbeddingStore) -> bool:
+        """Whether the embeddings of all planes can be kept."""
+        channels, height, width = self._ready()[0].features_shape[1:]
+        return self._folder is not None or store.shape[0] * store.tiles * channels * height * width * 4 <= _MOST
+
+    def _encode_others(self, model: Model, store: EmbeddingStore, plane: int) -> Iterator[Action]:
+        """Encode all other planes, the nearest first. Clicks come in between; another plane begins this anew."""
+        what, start, first = f"Encoding the planes with {model.spec.label}", time.perf_counter(), None
+        for one in compute.steps(iter(embed(model, self._image, store, plane))):
+            first = one.done - 1 if first is None else first
+            each = (time.perf_counter() - start) / (one.done - first)
+            unit = "planes" if store.tiling is None else "tiles"
+            yield Working(Work(what, one.done, one.total, unit, each * (one.total - one.done)))
+        yield Working(None)
 
     def _begin(self) -> Iterator[Action]:
         """Load the first model, and say so; nothing when that is done."""

@@ -5,8 +5,8 @@ Forms, command-line options and documentation are made from what ``describe`` re
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
 from enum import Enum
 from typing import Any, Self
 
@@ -71,6 +71,25 @@ class Settings:
     def costly(self) -> dict[str, Any]:
         """Return the settings that decide what has to be computed by the model."""
         return {one.name: getattr(self, one.name) for one in self.describe() if one.costly}
+
+    def changed(self, options: Mapping[str, Any], what: str = "") -> Self:
+        """Return settings of which some are changed; numbers and words may come from a form or a command line.
+
+        ``what``, such as " for ais", is put into the sentence about names that do not exist. Raises SettingsError for
+        those, and for values that are not possible.
+        """
+        known = {one.name: one for one in self.describe()}
+        values: dict[str, Any] = {}
+        for name, value in options.items():
+            if name not in known:
+                raise SettingsError(f"There is no setting {name!r}{what}.", f"Use some of: {', '.join(known)}.")
+            kind = known[name].kind
+            if issubclass(kind, Enum) and value in [one.value for one in kind]:
+                value = kind(value)
+            elif kind is int and isinstance(value, float) and value.is_integer():
+                value = int(value)
+            values[name] = value
+        return replace(self, **values)
 
     @classmethod
     def parse(cls, pairs: Iterable[str]) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import Any
 
 from ...core import Option, Settings, SettingsError, option
@@ -158,17 +158,4 @@ def settings_with(settings: AutomaticSettings, options: Mapping[str, Any]) -> Au
 
     Raises SettingsError for names that do not exist and values that are not possible.
     """
-    known = {one.name: one for one in settings.describe()}
-    values: dict[str, Any] = {}
-    for name, value in options.items():
-        if name not in known:
-            raise SettingsError(
-                f"There is no setting {name!r} for {mode_of(settings)}.", f"Use some of: {', '.join(known)}."
-            )
-        kind = known[name].kind
-        if issubclass(kind, Enum) and value in [one.value for one in kind]:
-            value = kind(value)
-        elif kind is int and isinstance(value, float) and value.is_integer():
-            value = int(value)
-        values[name] = value
-    return replace(settings, **values)
+    return settings.changed(options, f" for {mode_of(settings)}")

@@ -1,0 +1,107 @@
+"""What all doors to an annotator have in common: session, project, model and the objects to begin with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..core import Image, ModelError, Option, ProjectError
+from ..engine.automatic.settings import KINDS, Mode
+from ..engine.download import cached_files
+from ..engine.finding import find_weights
+from ..engine.registry import MODELS
+from ..session import LoadLabels, Project, Session
+from ..widgets import ModelChoice
+from .base import Annotator, Methods, stem
+from .inputs import read_labels
+from .late import LateService
+from .settings import AnnotatorSettings
+
+if TYPE_CHECKING:
+    from ..engine import Model
+
+_MODES = (
+    ("What suits the model", "auto"), ("Distances (AIS)", "ais"), ("Automatic prompts (APG)", "apg"),
+    ("Grid of points (AMG)", "amg"),
+)  # fmt: skip
+
+
+def open_annotator(
+    image: Image,
+    *,
+    model: Model | str | os.PathLike[str],
+    device: str,
+    labels: Any,
+    project: str | os.PathLike[str] | bool | None,
+    settings: AnnotatorSettings | Mapping[str, Any] | None,
+) -> Annotator:
+    """Return an annotator of an image; the arguments, and what is raised, are those of ``annotate_2d``."""
+    options = AnnotatorSettings.of(settings)
+    first = None if labels is None else LoadLabels.of(*read_labels(labels, image))
+    kept, warning = _project(image, project, _name_of(model))
+    try:
+        session = Session(image.shape, kept)
+        new = not (session.can_undo or session.can_redo or session.labels.count())
+        if new:
+            for action in [*options.actions(), *([first] if first is not None else [])]:
+                session.handle(action)
+        elif first is not None and kept is not None:
+            folder = kept.folder.name
+            left = f"The labels given were not loaded: {folder} holds work already. "
+            warning = f"{warning} {left}Choose another project folder to begin with them.".strip()
+        warning = f"{warning} {session.recovered}".strip()
+        service = LateService(image, model, device, kept.folder if kept is not None else None)
+        return Annotator(
+            image,
+            service,
+            kept,
+            warning,
+            session=session,
+            settings=options,
+            models=model_choices,
+            methods=Methods(_MODES, _options),
+            follows=service.follows,
+        )
+    except BaseException:
+        if kept is not None:
+            kept.close()
+        raise
+
+
+def _name_of(model: Model | str | os.PathLike[str]) -> str:
+    if isinstance(model, str | os.PathLike):
+        return find_weights(model)[1]
+    if not hasattr(model, "spec"):
+        raise ModelError(
+            f"A {type(model).__name__} is no model.", "Give a name such as 'nano', a path, or what load_model returns."
+        )
+    return model.spec.name
+
+
+def _options(mode: str) -> Sequence[Option]:
+    return KINDS[Mode(mode)].describe()
+
+
+def model_choices() -> list[ModelChoice]:
+    """Return every model of the registry, and whether it has to be downloaded."""
+    return [
+        ModelChoice(one.name, one.label, one.about, one.megabytes, all(file.size for file in cached_files(one)))
+        for one in MODELS
+    ]
+
+
+def _project(image: Image, project: str | os.PathLike[str] | bool | None, model: str) -> tuple[Project | None, str]:
+    """Open the project, and return it with a warning when the default place cannot be written."""
+    if project is False:
+        return None, ""
+    if project is None or project is True:
+        folder = Path.cwd() / f"{stem(image)}.msam"
+        try:
+            return Project.open(folder, image, model), ""
+        except ProjectError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            return None, f"Your work is not kept on disk: {error}"
+    return Project.open(Path(project).expanduser(), image, model), ""
