@@ -276,6 +276,16 @@ def test_a_batch_in_two_planes_is_refused(session):
     assert "one object at a time" in refused(session, SetBatched(True))
 
 
+def test_what_is_painted_in_two_planes_in_a_batch_can_be_stopped_and_taken_back(session):
+    session.handle(SetBatched(True))
+    session.handle(Paint(((5, 5), (5, 9)), 3.0, 2))
+    session.handle(Paint(((5, 5), (5, 9)), 3.0, 4))
+    session.handle(AddPrompt(Stop(6)))
+    session.handle(RemovePrompt(0))
+    assert list(planes(session)) == [4]
+    assert session.state.prompts[1:] == (Stop(6),)
+
+
 def test_boxes_in_two_planes_are_one_object(session):
     session.handle(AddBox(2, 2, 8, 8, plane=3))
     answer(session, square(3, 3, plane=3))

@@ -57,7 +57,10 @@ class AddPrompt(Action):
     def apply(self, session: Session) -> None:
         prompt = checked(session, self.prompt)
         prompts = session.state.prompts
-        prompt_with(session, with_stop(prompts, prompt) if isinstance(prompt, Stop) else (*prompts, prompt))
+        if isinstance(prompt, Stop):
+            prompt_with(session, with_stop(prompts, prompt), adds=False)
+        else:
+            prompt_with(session, (*prompts, prompt))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +76,7 @@ class ReplacePrompt(Action):
         prompt = checked(session, self.prompt)
         if isinstance(prompt, Stop):
             del prompts[self.index]
-            prompt_with(session, with_stop(tuple(prompts), prompt))
+            prompt_with(session, with_stop(tuple(prompts), prompt), adds=False)
             return
         prompts[self.index] = prompt
         prompt_with(session, tuple(prompts))
@@ -89,7 +92,7 @@ class RemovePrompt(Action):
         prompts = list(session.state.prompts)
         _check_index(self.index, prompts)
         del prompts[self.index]
-        prompt_with(session, tuple(prompts))
+        prompt_with(session, tuple(prompts), adds=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,14 +214,14 @@ def _check_index(index: int, prompts: list[Prompt]) -> None:
         raise PromptError(f"There is no prompt number {index}.", f"There are {len(prompts)} prompts.")
 
 
-def prompt_with(session: Session, prompts: tuple[Prompt, ...]) -> None:
-    """Put these prompts in the place of those that are there. Raises PromptError."""
+def prompt_with(session: Session, prompts: tuple[Prompt, ...], *, adds: bool = True) -> None:
+    """Put these prompts in the place of those that are there; ``adds``: some are new. Raises PromptError."""
     state = session.state
     if session.shape[0] == 1:
         # The old proposals stay on screen until the new answer comes.
         after = replace(state, prompts=prompts, answered=False) if prompts else state.emptied()
     else:
-        if not state.target:
+        if adds and not state.target:
             check_objects(prompts, batched=state.browsing.batched)
         after = reprompted(state, prompts)
     session.edit(after)
