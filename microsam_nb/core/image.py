@@ -436,6 +436,13 @@ def _guess(shape: tuple[int, ...]) -> str:
         return "yxc" if few or shape[-1] in (3, 4) else "zyx"
     if len(shape) == 4 and shape[-1] in (1, 2, 3, 4):
         return "zyxc"
+    if len(shape) > 3:
+        rest = ", 0" * (len(shape) - 4)
+        raise ImageError(
+            f"An image of shape {shape} has more axes than can be shown.",
+            f"Pick one plane, volume or movie of it, for example image[0{rest}] or image[:, 0{rest}], or name the axes: "
+            "zyxc, tyxc; channels come last.",
+        )
     raise ImageError(
         f"The axes of an image of shape {shape} cannot be guessed.",
         f"Pick one plane, or name the axes: {', '.join(AXES)}; channels come last.",

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from .models import Model, ModelSpec
     from .plan import Plan, choose_tiling, plan
     from .predict import predict, predict_logits, predict_many, predict_stepwise
+    from .project import Known, project, project_many
     from .prompting import PointsOf, RegionUse
     from .registry import MODELS, find_registered
+    from .reprompt import ProjectSettings, Reprompt, project_settings_for
     from .store import EmbeddingStore, open_store
     from .tiling import Tiling
 
@@ -29,11 +31,14 @@ _HOMES = {
     "Embedding": "embedding",
     "EmbeddingStore": "store",
     "Encoded": "embed",
+    "Known": "project",
     "Model": "models",
     "ModelSpec": "models",
     "Plan": "plan",
     "PointsOf": "prompting",
+    "ProjectSettings": "reprompt",
     "RegionUse": "prompting",
+    "Reprompt": "reprompt",
     "Tiling": "tiling",
     "choose_tiling": "plan",
     "embed": "embed",
@@ -47,6 +52,9 @@ _HOMES = {
     "predict_logits": "predict",
     "predict_many": "predict",
     "predict_stepwise": "predict",
+    "project": "project",
+    "project_many": "project",
+    "project_settings_for": "reprompt",
 }
 
 __all__ = [
@@ -54,11 +62,14 @@ __all__ = [
     "Embedding",
     "EmbeddingStore",
     "Encoded",
+    "Known",
     "Model",
     "ModelSpec",
     "Plan",
     "PointsOf",
+    "ProjectSettings",
     "RegionUse",
+    "Reprompt",
     "Tiling",
     "choose_tiling",
     "embed",
@@ -72,6 +83,9 @@ __all__ = [
     "predict_logits",
     "predict_many",
     "predict_stepwise",
+    "project",
+    "project_many",
+    "project_settings_for",
 ]
 
 

@@ -274,6 +274,9 @@ class _Inward:
         agreement = overlap(question.mask, mask)
         if not mask.area:
             mask, agreement = self._shape(question.plane), 0.0
+        if not question.step:
+            # Whatever the model makes of both sides together, they may not agree.
+            agreement = min(agreement, overlap(self.lower, self.upper))
         section = self._found[question.plane] = self.case.section(mask, question.plane, agreement, score)
         if question.step >= 0:
             self.lower = mask
@@ -286,11 +289,8 @@ class _Inward:
 
     def _finish(self) -> None:
         """Where the two sides do not agree, ask again with the shape that lies between the known ones."""
-        a, b = moved_to(self.lower, 0), moved_to(self.upper, 0)
-        joint = overlap(a, b)
-        # In a single plane both sides have been put to the model together.
-        both = min((one.agreement for one in self._found.values()), default=1.0)
-        if min(joint, both) >= self.case.settings.iou:
+        worst = min((one.agreement for one in self._found.values()), default=1.0)
+        if min(overlap(self.lower, self.upper), worst) >= self.case.settings.iou:
             self.done = True
             return
         self._again = [_Question(plane, self._shape(plane)) for plane in sorted(self._found)]

@@ -16,7 +16,7 @@ import tifffile
 
 from microsam_nb import annotate_2d
 from microsam_nb.annotators import base
-from microsam_nb.annotators.annotate_2d import _MODES, _options, model_choices
+from microsam_nb.annotators.opening import _MODES, _options, model_choices
 from microsam_nb.annotators.base import Annotator, Methods
 from microsam_nb.annotators.settings import AnnotatorSettings
 from microsam_nb.core import FileError, Image, ImageError, LabelError, ModelError, Overlap, ProjectError, SettingsError
@@ -404,7 +404,7 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_work(tmp_path, monkey
             30, "read-only"
         )
 
-    monkeypatch.setattr("microsam_nb.annotators.annotate_2d.Project.open", refuse)
+    monkeypatch.setattr("microsam_nb.annotators.opening.Project.open", refuse)
     one = annotate_2d(drawn_image.pixels)
     opened(one)
     one.wait()
