@@ -1,0 +1,165 @@
+"""A volume in a real browser: prompts in two planes, the object through all planes, a correction, commit, save."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from annotator_page import Screen, labels
+
+pytestmark = pytest.mark.browser
+
+CELL = """from microsam_nb import annotate_3d
+from microsam_nb.core import Image
+from microsam_nb.files import samples
+volume = Image(samples.nuclei(), "zyx", "nuclei", voxel_size=(2.0, 0.5, 0.5))
+annotator = annotate_3d(volume, project="nuclei.msam")
+annotator"""
+
+#: A nucleus of the sample, (y, x), which lies in planes 0 to 8, and the background beside it.
+NUCLEUS = (130.0, 76.0)
+
+
+def plane(screen: Screen) -> int:
+    return screen.book.kernel("annotator.session.state.browsing.plane")
+
+
+def in_hand(screen: Screen) -> list[int]:
+    """The planes that the object in hand reaches through."""
+    return screen.book.kernel(
+        "from microsam_nb.core.sections import planes_of\n"
+        "found = annotator.session.state.proposals\n"
+        "list(planes_of(found[0].mask)) if found else []"
+    )
+
+
+def go_to(screen: Screen, wanted: int) -> None:
+    while (now := plane(screen)) != wanted:
+        screen.press("z" if wanted > now else "Shift+Z")
+
+
+def picked_name(screen: Screen, name: str) -> None:
+    """Open a panel."""
+    screen.page.locator(f"button.msam-open-{name}").first.click()
+    screen.page.locator(f".msam-panel.msam-{name}").first.wait_for()
+    screen.wait()
+
+
+def test_two_prompts_become_an_object_that_is_corrected_committed_and_saved(open_notebook, lab):
+    book = open_notebook("volume.ipynb", CELL)
+    book.run()
+    screen = Screen(book)
+    screen.drawn()
+    screen.wait()
+    screen.canvas.focus()
+    go_to(screen, 3)
+    screen.says("Ready")
+    screen.click(*NUCLEUS)
+    screen.wait()
+    assert in_hand(screen) == [3]
+    go_to(screen, 5)
+    screen.click(*NUCLEUS)
+    screen.wait()
+    assert in_hand(screen) == [3, 5]
+    assert screen.page.locator(".msam-planes", has_text="Prompts in planes").count() >= 1
+
+    # Through all planes: it fills the gap, and ends by itself.
+    screen.press("Shift+S")
+    screen.wait()
+    whole = in_hand(screen)
+    assert {3, 4, 5} < set(whole)
+    assert max(whole) < 14, "it goes on where nothing is"
+    picked_name(screen, "views")
+    picked_name(screen, "agreement")
+    screen.page.wait_for_timeout(1200)
+    screen.shot("volume-extended")
+    size = "annotator.session.state.proposals[0].mask.area"
+    before = book.kernel(size)
+
+    # One plane is corrected by hand, which does not touch the others.
+    screen.canvas.focus()
+    go_to(screen, 4)
+    screen.press("w")
+    y, x = NUCLEUS
+    screen.drag("stroke", (y, x), (y + 22, x))
+    screen.wait()
+    assert in_hand(screen) == whole
+    assert book.kernel(size) > before
+    screen.press("Control+z")
+    assert book.kernel(size) == before
+    screen.press("Control+Shift+z")
+    corrected = book.kernel(size)
+
+    # A stop ends it at once.
+    go_to(screen, max(whole))
+    screen.press("Shift+X")
+    screen.wait()
+    assert max(in_hand(screen)) == max(whole) - 1
+    screen.press("Control+z")
+    assert book.kernel(size) == corrected
+
+    # One object in the volume, one undo.
+    screen.press("c")
+    screen.wait()
+    volume = labels(book)
+    assert (volume == 1).sum() == corrected
+    screen.shot("volume-committed")
+    screen.press("Control+z")
+    assert not labels(book).any()
+    screen.press("Control+Shift+z")
+    assert np.array_equal(labels(book), volume)
+    screen.press("Control+s")
+    screen.says("saved")
+    screen.wait()
+    saved = [tifffile.imread(path) for path in Path(lab.work).glob("nuclei-*_labels.tif")]
+    assert any(np.array_equal(one, volume) for one in saved)
+
+    # The page is closed, the kernel starts anew: everything is there.
+    book.kernel("annotator.close()\nTrue")
+    book.run()
+    screen.wait()
+    assert np.array_equal(labels(book), volume)
+
+
+def test_keys_wheel_slider_and_buttons_go_through_the_planes(open_notebook):
+    book = open_notebook("planes.ipynb", CELL.replace('project="nuclei.msam"', "project=False"))
+    book.run()
+    screen = Screen(book)
+    screen.drawn()
+    screen.wait()
+    screen.canvas.focus()
+    assert plane(screen) == 0
+    for _ in range(5):
+        screen.page.keyboard.press("PageDown")
+    screen.wait()
+    assert plane(screen) == 5
+    screen.press("End")
+    assert plane(screen) == 23
+    screen.press("Home")
+    assert plane(screen) == 0
+    screen.canvas.hover()
+    screen.page.keyboard.down("Shift")
+    screen.page.mouse.wheel(0, 120)
+    screen.page.keyboard.up("Shift")
+    screen.page.wait_for_timeout(400)
+    screen.wait()
+    assert plane(screen) == 1
+    screen.page.locator(".msam-plane-slider .noUi-handle").first.focus()
+    for _ in range(3):
+        screen.page.keyboard.press("ArrowRight")
+    screen.page.wait_for_timeout(400)
+    screen.wait()
+    assert plane(screen) == 4
+    # What is on screen is that plane: pixels of the canvas follow the brightness of the volume.
+    bright, dark = book.kernel(
+        "plane = volume.pixels[4].astype(int)\n"
+        "from scipy import ndimage\n"
+        "smooth = ndimage.uniform_filter(plane, 5)\n"
+        "import numpy as np\n"
+        "a = np.unravel_index(int(smooth.argmax()), plane.shape)\n"
+        "b = np.unravel_index(int(smooth[8:-8, 8:-8].argmin()), (plane.shape[0] - 16, plane.shape[1] - 16))\n"
+        "[[int(a[0]), int(a[1])], [int(b[0]) + 8, int(b[1]) + 8]]"
+    )
+    assert screen.pixel(*bright)[0] > screen.pixel(*dark)[0] + 60
