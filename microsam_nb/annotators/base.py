@@ -16,8 +16,8 @@ import ipywidgets as widgets
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Image, MicrosamError, Option
-from ..files.labels import write_labels
+from ..core import Box, Image, MicrosamError, Option
+from ..files.labels import write_label_stack, write_labels
 from ..session import Cancel, Change, Embed, Project, Runner, Session
 from ..session.runner import Service
 from ..view import Command
@@ -54,6 +54,8 @@ _log = logging.getLogger("microsam_nb")
 
 #: Width in pixels of the picture that stays in a saved notebook: it is part of the file.
 _STILL = 720
+#: Bytes of labels up to which a copy is saved, which no change can tear.
+_COPIED = 2**28
 #: Width in CSS pixels beyond which a screen costs too much to paint.
 _WIDEST = 1500
 #: Seconds that the model is not loaded while no page has shown the picture, and after it was sent to one.
@@ -149,8 +151,10 @@ class Annotator:
         Raises FileError when that is not possible.
         """
         where = Path(path).expanduser() if path is not None else Path(f"{stem(self.image)}_labels.tif")
-        labels = self.labels
-        write_labels(where, labels)
+        if self.session.labels.volume.nbytes <= _COPIED:
+            write_labels(where, self.labels)
+        else:
+            self._write_planes(where)
         count = self.session.labels.count()
         what = f"{count} objects are" if count != 1 else "1 object is"
         waiting = len(self.session.state.candidates)
@@ -159,6 +163,12 @@ class Annotator:
         self.session.say(f"{what} saved in {where.absolute()}.{working}{left}", error=bool(waiting and not count))
         self._still.flush()
         return where
+
+    def _write_planes(self, where: Path) -> None:
+        """Write a volume of which no copy is to be made."""
+        planes, height, width = self.session.shape
+        crops = (self.session.crop(Box((p, 0, 0), (p + 1, height, width)))[0] for p in range(planes))
+        write_label_stack(where, crops, self.session.shape, max(self.session.labels, default=0))
 
     def wait(self, timeout: float = 60.0) -> None:
         """Return when the model has answered, the screen is painted and labels are saved. Raises TimeoutError."""

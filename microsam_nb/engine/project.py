@@ -312,18 +312,42 @@ def _answers(
     model: Model, store: EmbeddingStore, questions: Sequence[_Question], settings: ProjectSettings
 ) -> list[tuple[Mask, float]]:
     """Return what the model makes of masks that lie in the planes asked about already, and its predicted IoU."""
+    found = _asked(model, store, questions, settings, settings.prompt)
+    if not settings.second_look:
+        return found
+    doubtful = [
+        i
+        for i, (question, (mask, score)) in enumerate(zip(questions, found, strict=True))
+        if overlap(question.mask, mask) < settings.iou or score < settings.score
+    ]
+    others = Reprompt.CORRECTION if settings.prompt is not Reprompt.CORRECTION else Reprompt.POINTS_AND_MASK
+    again = _asked(model, store, [questions[i] for i in doubtful], settings, others)
+    for i, other in zip(doubtful, again, strict=True):
+        # What the model believes in more, and only if it would not end the object as well.
+        if other[1] > found[i][1] and overlap(questions[i].mask, other[0]) >= settings.iou:
+            found[i] = other
+    return found
+
+
+def _asked(
+    model: Model,
+    store: EmbeddingStore,
+    questions: Sequence[_Question],
+    settings: ProjectSettings,
+    how: Reprompt,
+) -> list[tuple[Mask, float]]:
     size = store.shape[1:]
     prompts: list[Sequence[Prompt]] = []
     before: list[Mask | None] = []
     full = [question for question in questions if question.mask.area]
     for question in full:
-        if settings.prompt is Reprompt.CORRECTION:
+        if how is Reprompt.CORRECTION:
             prompts.append(points_of(question.mask, size, PointsOf.SEVERAL))
             before.append(question.mask)
         else:
             prompts.append([MaskPrompt(question.mask)])
             before.append(None)
-    use = None if settings.prompt is Reprompt.CORRECTION else _use(settings)
+    use = None if how is Reprompt.CORRECTION else _use(how, settings.box_extension)
     found = iter(predict_many(model, store, prompts, previous=before, use=use) if full else [])
     out = []
     for question in questions:
@@ -335,9 +359,8 @@ def _answers(
     return out
 
 
-def _use(settings: ProjectSettings) -> RegionUse:
+def _use(kind: Reprompt, reach: float) -> RegionUse:
     """Return how a mask is put to the model as micro-sam puts it."""
-    kind, reach = settings.prompt, settings.box_extension
     if kind is Reprompt.SINGLE_POINT:
         return RegionUse(box=False, mask=False, points=PointsOf.DEEPEST)
     if kind in (Reprompt.POINTS, Reprompt.POINTS_AND_MASK):

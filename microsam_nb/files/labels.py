@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,13 @@ import tifffile
 from numpy.typing import NDArray
 
 from ..core import FileError
+from ..core.box import Triple
 from .replacing import check_writable, replacing
 
 #: Side of the tiles of large label images.
 _TILE = 512
+#: Bytes beyond which a TIFF may outgrow its addresses, should the labels not compress.
+_BIG = 2**32 - 2**25
 
 
 def write_labels(path: Path, labels: NDArray[np.uint32]) -> None:
@@ -28,6 +32,20 @@ def write_labels(path: Path, labels: NDArray[np.uint32]) -> None:
     with replacing(path) as part:
         # Without photometric, 3 or 4 planes would be stored as the channels of one colour picture.
         tifffile.imwrite(part, small, photometric="minisblack", compression="zlib", metadata={"axes": axes})
+
+
+def write_label_stack(path: Path, planes: Iterable[NDArray[np.uint32]], shape: Triple, largest: int) -> None:
+    """Write instance labels of a volume plane by plane, as ``write_labels`` does; only one plane is in memory.
+
+    ``planes`` (y, x), in order; ``shape`` (planes, h, w); ``largest``: the largest number among them. Raises FileError.
+    """
+    _check_name(path)
+    kind = np.uint16 if largest < 2**16 else np.uint32
+    with replacing(path) as part:
+        tifffile.imwrite(
+            part, (plane.astype(kind) for plane in planes), shape=shape, dtype=kind, photometric="minisblack",
+            compression="zlib", bigtiff=math.prod(shape) * np.dtype(kind).itemsize > _BIG, metadata={"axes": "ZYX"},
+        )  # fmt: skip
 
 
 def write_label_planes(path: Path, labels: Any) -> None:

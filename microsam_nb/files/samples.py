@@ -40,4 +40,5 @@ def nuclei() -> NDArray[np.uint8]:
     texture = ndimage.gaussian_filter(random.normal(size=shape), (0.5, 2, 2))
     volume *= 1 + 0.25 * texture / texture.std()
     volume = ndimage.gaussian_filter(volume, (0.8, 1.2, 1.2))
-    return (25 + 170 * volume + random.normal(0, 6, shape)).clip(0, 255).astype(np.uint8)
+    noisy: NDArray[np.float64] = 25 + 170 * volume + random.normal(0, 6, shape)
+    return noisy.clip(0, 255).astype(np.uint8)

@@ -341,3 +341,18 @@ def test_nano_carries_a_cell_through_a_drawn_volume_and_finds_its_ends():
     assert (whole & truth).sum() / (whole | truth).sum() > 0.8
     assert set(planes_of(Mask.crop(whole))) >= set(range(4, 12))
     assert not set(planes_of(Mask.crop(whole))) & {0, 1, 14, 15}
+
+
+def test_what_would_end_is_asked_once_more_in_another_way(carried):
+    asks = []
+
+    def shy(plane, mask):
+        asks.append(plane)
+        again = asks.count(plane) == 2
+        return mask if again or plane != 7 else disk(plane, 10, 10, 5)
+
+    found, asked = carried(shy, {5: disk(5, 32, 32, 10)}, replace(FREE, iou=0.5, second_look=True), stops=(3, 9))
+    # The second answer is believed only where the model is surer of it: here it is as sure.
+    assert planes(found) == [4, 6]
+    assert [plane for plane, _, _ in asked].count(7) == 2
+    assert asked[-1][2] is None

@@ -3,7 +3,7 @@ import pytest
 import tifffile
 
 from microsam_nb.core import FileError
-from microsam_nb.files.labels import write_labels
+from microsam_nb.files.labels import write_label_stack, write_labels
 
 
 @pytest.mark.parametrize(
@@ -75,3 +75,29 @@ def test_a_full_disk_leaves_the_earlier_file_and_nothing_half_written(tmp_path, 
     assert "No space left" in error.value.what
     assert tifffile.imread(path).sum() == 16
     assert [p.name for p in tmp_path.iterdir()] == ["out.tif"]
+
+
+@pytest.mark.parametrize(("largest", "kind"), [(7, np.uint16), (70_000, np.uint32)])
+def test_a_stack_written_plane_by_plane_is_what_would_be_written_at_once(tmp_path, largest, kind):
+    volume = np.random.default_rng(0).integers(0, 8, (4, 30, 40)).astype(np.uint32)
+    volume[2, 3, 4] = largest
+    write_label_stack(tmp_path / "a.tif", iter(volume), volume.shape, largest)
+    write_labels(tmp_path / "b.tif", volume)
+    with tifffile.TiffFile(tmp_path / "a.tif") as one, tifffile.TiffFile(tmp_path / "b.tif") as other:
+        assert one.series[0].axes == other.series[0].axes == "ZYX"
+        found = one.asarray()
+        assert np.array_equal(found, other.asarray())
+    assert found.dtype == kind
+    assert np.array_equal(found, volume)
+
+
+def test_a_stack_that_fails_half_way_leaves_the_file_that_was_there(tmp_path):
+    def planes():
+        yield np.zeros((3, 4), np.uint32)
+        raise OSError("gone")
+
+    (tmp_path / "a.tif").write_text("before")
+    with pytest.raises((FileError, OSError)):
+        write_label_stack(tmp_path / "a.tif", planes(), (2, 3, 4), 1)
+    assert (tmp_path / "a.tif").read_text() == "before"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.tif"]
