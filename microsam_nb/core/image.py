@@ -440,8 +440,8 @@ def _guess(shape: tuple[int, ...]) -> str:
         rest = ", 0" * (len(shape) - 4)
         raise ImageError(
             f"An image of shape {shape} has more axes than can be shown.",
-            f"Pick one plane, volume or movie of it, for example image[0{rest}] or image[:, 0{rest}], or name the axes: "
-            "zyxc, tyxc; channels come last.",
+            f"Pick one plane, volume or movie of it, for example image[0{rest}] or image[:, 0{rest}], or name the axes:"
+            " zyxc, tyxc; channels come last.",
         )
     raise ImageError(
         f"The axes of an image of shape {shape} cannot be guessed.",

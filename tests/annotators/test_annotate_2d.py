@@ -16,8 +16,8 @@ import tifffile
 
 from microsam_nb import annotate_2d
 from microsam_nb.annotators import base
-from microsam_nb.annotators.opening import _MODES, _options, model_choices
 from microsam_nb.annotators.base import Annotator, Methods
+from microsam_nb.annotators.opening import _MODES, _options, model_choices
 from microsam_nb.annotators.settings import AnnotatorSettings
 from microsam_nb.core import FileError, Image, ImageError, LabelError, ModelError, Overlap, ProjectError, SettingsError
 from microsam_nb.session import AddPoint, Commit, Delete, Describe, LayerName, LoadModel, Predict, Select, SetLive, Tool

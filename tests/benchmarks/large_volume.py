@@ -173,7 +173,8 @@ def first_mask() -> None:
 
 
 def report(what: str, seconds: float | None = None) -> None:
-    peak = next(int(line.split()[1]) for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    peak = next(int(line.split()[1]) for line in lines if "VmHWM" in line)
     took = "" if seconds is None else f"{seconds:.1f} s, "
     print(f"{what}: {took}peak {peak / 2**10:.0f} MiB", flush=True)
 
