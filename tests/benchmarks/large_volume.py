@@ -167,9 +167,8 @@ def first_mask() -> None:
         masks.append(time.perf_counter() - start)
         annotator.close()
     encoding, mask = statistics.median(alone), statistics.median(masks)
-    print(
-        f"encoding one plane {encoding:.2f} s; opening 64 planes until the first mask {mask:.2f} s: {mask / encoding:.2f}x"
-    )
+    ratio = mask / encoding
+    print(f"encoding one plane {encoding:.2f} s; opening 64 planes until the first mask {mask:.2f} s: {ratio:.2f}x")
 
 
 def report(what: str, seconds: float | None = None) -> None:
