@@ -12,7 +12,7 @@ from ..engine.automatic.settings import KINDS, Mode
 from ..engine.download import cached_files
 from ..engine.finding import find_weights
 from ..engine.registry import MODELS
-from ..session import LoadLabels, Project, Session
+from ..session import LoadLabels, Project, Session, SetPlane
 from ..widgets import ModelChoice
 from .base import Annotator, Methods, stem
 from .inputs import read_labels
@@ -45,7 +45,9 @@ def open_annotator(
         session = Session(image.shape, kept)
         new = not (session.can_undo or session.can_redo or session.labels.count())
         if new:
-            for action in [*options.actions(), *([first] if first is not None else [])]:
+            # A stack of images is empty at its ends; a movie begins with its first frame.
+            middle = [SetPlane(image.shape[0] // 2)] if image.axes[0] == "z" else []
+            for action in [*options.actions(), *middle, *([first] if first is not None else [])]:
                 session.handle(action)
         elif first is not None and kept is not None:
             folder = kept.folder.name

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Image
+from ..core import Image, ImageError
 from ..core.image import spread
 from ..core.pixels import sample_blocks
 from ..session import Browsing, Channel
@@ -18,6 +18,8 @@ from .raster import Raster, overview
 
 #: Pixels of the plane that are read at a time for an overview.
 _STRIP = 4 << 20
+#: Planes of a volume from which its black and white are found.
+_SAMPLED = 9
 #: Each pixel of an overview is the mean of so many times so many places in the plane, where there are as many.
 _FINE = 4
 _PRIMARY = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
@@ -63,19 +65,37 @@ class Pictures:
     def windows(self, plane: int) -> tuple[tuple[float, float], ...]:
         """Return of every channel the intensities that are black and white when nothing else is chosen.
 
-        Those of an RGB photograph are 0 and 255, those of up to two channels what the model sees.
+        Those of an RGB photograph are 0 and 255. All planes of a volume have the same ones: an empty plane is dark
+        then, and nothing flickers. Those of a single plane of up to two channels are what the model sees.
         """
+        plane = 0 if self._image.shape[0] > 1 else plane
         if plane not in self._windows:
             count = max(1, self._image.channels)
             if self.photograph:
                 found = ((0.0, 255.0),) * count
-            elif count <= 2:
+            elif self._image.shape[0] == 1 and count <= 2:
                 found = self._image.contrast_of(plane)
             else:
-                sample = _sample(self._image, plane)
-                found = tuple(self._image.contrast.window(sample[..., c]) for c in range(count))
+                sample = self._sample().reshape(-1, count)
+                found = tuple(self._image.contrast.window(sample[:, c]) for c in range(count))
             self._windows[plane] = found
         return self._windows[plane]
+
+    def _sample(self) -> NDArray[np.generic]:
+        """Return pixels from all over the image, (n,) or (n, c): of many planes those of a few."""
+        planes = self._image.shape[0]
+        some = np.unique(np.linspace(0, planes - 1, min(planes, _SAMPLED)).round().astype(int))
+        found = []
+        for plane in some:
+            try:
+                found.append(_sample(self._image, int(plane)))
+            except (ImageError, OSError):
+                # It is told where that plane is shown; the others can be seen.
+                if plane == some[-1] and not found:
+                    raise
+        join: Any = np.ma.concatenate if any(map(np.ma.is_masked, found)) else np.concatenate
+        out: NDArray[np.generic] = join(found)
+        return out
 
     def stains(self, look: Look, windows: Sequence[tuple[float, float]] | None = None) -> list[Stain]:
         """Return how the visible channels are shown. A channel without colour has its own.

@@ -130,6 +130,8 @@ def test_keys_wheel_slider_and_buttons_go_through_the_planes(open_notebook):
     screen.drawn()
     screen.wait()
     screen.canvas.focus()
+    assert plane(screen) == 12, "a volume opens in its middle"
+    screen.press("Home")
     assert plane(screen) == 0
     for _ in range(5):
         screen.page.keyboard.press("PageDown")

@@ -212,3 +212,28 @@ def test_smaller_copies_are_used():
     out = pictures.part(Look(), whole(4, (400, 400)))
     assert source.read == 0
     assert np.array_equal(out, compose(small.pixels, [Stain(0, *image.contrast_of(0)[0])]))
+
+
+def test_all_planes_of_a_volume_have_the_same_black_and_white():
+    pixels = np.random.default_rng(0).integers(0, 20, (20, 32, 32)).astype(np.uint8)
+    pixels[8:12, 8:24, 8:24] = 200
+    made = Pictures(Image(pixels, "zyx"))
+    assert len({made.windows(plane) for plane in range(20)}) == 1
+    ((low, high),) = made.windows(0)
+    assert low < 5
+    assert high > 150, "an empty plane would be stretched to noise"
+
+
+def test_planes_that_cannot_be_read_do_not_count(monkeypatch):
+    image = Image(np.random.default_rng(0).integers(0, 200, (3, 16, 16)).astype(np.uint8), "zyx")
+    region = Image.region
+
+    def broken(self, index, *more):
+        if index < 2:
+            raise OSError("gone")
+        return region(self, index, *more)
+
+    monkeypatch.setattr(Image, "region", broken)
+    ((low, high),) = Pictures(image).windows(0)
+    assert low < 20
+    assert high > 180
