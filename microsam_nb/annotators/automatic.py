@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
 
-from ..core import SettingsError, StoreError
+from ..core import Candidate, Mask, SettingsError, StoreError
 from ..engine.automatic import Kept, Progress, Segmenter, Tuning
 from ..engine.automatic.grid import floor_of
 from ..engine.automatic.modes import mode_for, settings_for
 from ..engine.automatic.settings import AutomaticSettings, GridSettings, mode_of, settings_with
+from ..engine.automatic.stitch import StitchSettings
 from ..engine.automatic.tuning import tuning
+from ..engine.automatic.volumes import join_planes, segment_planes
 from ..engine.models import Model
 from ..engine.store import EmbeddingStore
 from ..session import Action, Automatic, Fit, SegmentAll, Setting, Sketched, Suggested, Surveyed, Work, Working
@@ -24,6 +30,10 @@ from .compute import compute
 _LEFT = 3
 #: Seconds between two reports of progress.
 _PAUSE = 0.2
+#: How objects of single planes are joined: as micro-sam's window does, gaps of a plane are closed.
+_JOINED = StitchSettings(gap_closing=1, min_extent=2)
+#: Bytes of labels of a volume that is segmented on screen.
+_MOST = 2**30
 
 
 class AutomaticService:
@@ -43,6 +53,9 @@ class AutomaticService:
         """Find all objects; yield how it goes, and candidates."""
         segmenter = self._of(model, store)
         settings = _settings(model, request.mode, request.options)
+        if request.volume:
+            yield from self._segment_volume(segmenter, request, settings)
+            return
         yield from self._prepare(segmenter, request.plane, settings)
         if request.final:
             scores, areas = compute.call(lambda: segmenter.spread(request.plane, settings))
@@ -52,6 +65,26 @@ class AutomaticService:
             yield Suggested(request.ticket, tuple(found), _automatic(settings, model))
         else:
             yield Sketched(request.ticket, tuple(found))
+
+    def _segment_volume(
+        self, segmenter: Segmenter, request: SegmentAll, settings: AutomaticSettings
+    ) -> Iterator[Action]:
+        """Find all objects of all planes; those of single planes are joined."""
+        store, model = segmenter.store, segmenter.model
+        if 4 * math.prod(store.shape) > _MOST:
+            raise SettingsError(
+                f"The volume {store.shape} is too large to find all its objects on screen.",
+                "Segment it with `python -m microsam_nb segment`, and open the result with labels=.",
+            )
+        out = np.zeros(store.shape, np.uint32)
+        what = "Finding all objects of all planes"
+        yield from _paced(compute.steps(segment_planes(segmenter, settings, out)), what)
+        planes = out.copy()
+        yield from _paced(compute.steps(join_planes(out, _JOINED)), "Joining the objects of all planes")
+        found = compute.call(lambda: _objects(segmenter, settings, planes, out))
+        about = f"In {store.shape[0]} planes:"
+        automatic = replace(_automatic(settings, model), volume=True)
+        yield Suggested(request.ticket, tuple(found), automatic, about)
 
     def fit(self, model: Model, store: EmbeddingStore, request: Fit) -> Iterator[Action]:
         """Find settings that give the objects of a plane best, and the candidates they give."""
@@ -101,6 +134,34 @@ class AutomaticService:
         except StoreError:
             # It can be computed again: a damaged or unwritable place must not keep anybody from annotating.
             return Kept(store.key)
+
+
+def _objects(
+    segmenter: Segmenter, settings: AutomaticSettings, planes: NDArray[np.uint32], joined: NDArray[np.uint32]
+) -> list[Candidate]:
+    """Return the objects of a volume as candidates; the score of each is the mean of its parts, by their areas.
+
+    ``planes``: labels numbered in each plane; ``joined``: the same pixels with the numbers of the whole objects.
+    """
+    count = int(joined.max(initial=0))
+    total, weight = np.zeros(count + 1), np.zeros(count + 1)
+    for plane in np.flatnonzero(planes.any(axis=(1, 2))):
+        scored = segmenter.candidates(int(plane), settings)
+        for one in scored:
+            ids = joined[one.mask.box.slices][one.mask.bitmap]
+            ids = ids[ids > 0]
+            if len(ids):
+                number = int(np.bincount(ids).argmax())
+                total[number] += one.score * one.mask.area
+                weight[number] += one.mask.area
+    found = []
+    for number, place in enumerate(ndimage.find_objects(joined.view(np.int32)), start=1):
+        if place is None:
+            continue
+        start = tuple(part.start for part in place)
+        score = total[number] / weight[number] if weight[number] else 0.0
+        found.append(Candidate(Mask(start, joined[place] == number), float(min(1.0, score)), str(mode_of(settings))))
+    return found
 
 
 class _Open:

@@ -77,7 +77,8 @@ class Setting:
 class SegmentAll:
     """Find all objects of a plane: ``mode`` "auto", "amg", "ais" or "apg", and settings other than the model's own.
 
-    ``final`` False: somebody is still moving a slider, and what is found is only shown.
+    ``final`` False: somebody is still moving a slider, and what is found is only shown. ``volume``: of all planes,
+    joined to objects through them.
     """
 
     ticket: int
@@ -85,6 +86,7 @@ class SegmentAll:
     mode: str
     options: tuple[Setting, ...] = ()
     final: bool = True
+    volume: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

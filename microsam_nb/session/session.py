@@ -302,11 +302,13 @@ class Session:
         self._glimpsed = found
         return True
 
-    def seek(self, plane: int, mode: str, options: tuple[Setting, ...], final: bool) -> None:
-        """Request all objects of a plane; what was requested before is no longer awaited."""
+    def seek(
+        self, plane: int, mode: str, options: tuple[Setting, ...], *, final: bool = True, volume: bool = False
+    ) -> None:
+        """Request all objects of a plane, or of all; what was requested before is no longer awaited."""
         self._tickets += 1
         self._seeking = self._tickets
-        self.want(SegmentAll(self._tickets, plane, mode, options, final))
+        self.want(SegmentAll(self._tickets, plane, mode, options, final, volume))
 
     def fit(self, plane: int, mode: str, options: tuple[Setting, ...]) -> None:
         """Request the settings that give the committed objects of a plane best, and what they give."""

@@ -111,11 +111,15 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Automatic:
-    """How the candidates were found: the mode ("amg", "ais" or "apg"), all its settings, and by which model."""
+    """How the candidates were found: the mode ("amg", "ais" or "apg"), all its settings, and by which model.
+
+    ``volume``: in all planes.
+    """
 
     mode: str
     options: tuple[Setting, ...] = ()
     model: str = ""
+    volume: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -60,6 +60,10 @@ class AutomaticPanel:
         self.mode.add_class("msam-mode")
         self._bound = Bound(self.mode, hands, self._choose)
         self.find = plain_button("msam-find-all", "bullseye", "Find all objects [U]", self._find, "Find all objects")
+        self.find_volume = plain_button(
+            "msam-find-volume", "cubes", "Find all objects of all planes, and join what belongs together",
+            self._find_volume, "Find in all planes",
+        )  # fmt: skip
         self.count = widgets.HTML("")
         self.count.add_class("msam-count")
         self.accept = command_button(
@@ -83,8 +87,11 @@ class AutomaticPanel:
         row = widgets.Box([self.accept, self.choose, self.reject, self.fit])
         row.add_class("msam-group")
         self.box = widgets.VBox(
-            [title("Automatic", "all objects at once"), self.mode, self.find, self.count, row, self._results]
-        )
+            [
+                title("Automatic", "all objects at once"), self.mode, self.find,
+                *([self.find_volume] if session.shape[0] > 1 else []), self.count, row, self._results,
+            ]
+        )  # fmt: skip
 
     def show(self, change: Change) -> None:
         stopped = change.work and not self._session.seeking and self._timer is None
@@ -110,6 +117,7 @@ class AutomaticPanel:
             close_tree(plot.figure)
         for form in self._forms.values():
             close_tree(form.box)
+        close_tree(self.find_volume)
 
     # On the screen's thread.
 
@@ -230,8 +238,13 @@ class AutomaticPanel:
             self._timer = None
             self._search(self._mode, self._options())
 
-    def _search(self, mode: str, options: tuple[Setting, ...], *, final: bool = True) -> None:
-        self._hands.handle(FindAll(mode, options, final))
+    def _search(
+        self, mode: str, options: tuple[Setting, ...], *, final: bool = True, volume: bool | None = None
+    ) -> None:
+        """Find with other settings, where ``volume`` is None in the planes of last time; a sketch is of one plane."""
+        known = self._session.state.automatic
+        same = known is not None and known.volume
+        self._hands.handle(FindAll(mode, options, final, final and (same if volume is None else volume)))
 
     def _options(self) -> tuple[Setting, ...]:
         """Return the settings to search with: those on screen, unless they were found with another model."""
@@ -243,12 +256,15 @@ class AutomaticPanel:
     # Buttons: these callbacks only queue.
 
     def _find(self) -> None:
-        def find() -> None:
-            self._forget_timer()
-            same = bool(self._mode) and self._chosen in ("auto", self._mode) and bool(self._options())
-            self._search(self._mode if same else self._chosen, self._options() if same else ())
+        self._hands.post(lambda: self._find_in(volume=False))
 
-        self._hands.post(find)
+    def _find_volume(self) -> None:
+        self._hands.post(lambda: self._find_in(volume=True))
+
+    def _find_in(self, *, volume: bool) -> None:
+        self._forget_timer()
+        same = bool(self._mode) and self._chosen in ("auto", self._mode) and bool(self._options())
+        self._search(self._mode if same else self._chosen, self._options() if same else (), volume=volume)
 
     def _fit(self) -> None:
         def fit() -> None:

@@ -13,6 +13,7 @@ from microsam_nb.annotators.service import EngineService
 from microsam_nb.core import Image, ImageError, Mask, MaskPrompt, Point
 from microsam_nb.engine import ModelSpec
 from microsam_nb.session import (
+    AcceptCandidates,
     AddPoint,
     Commit,
     Embed,
@@ -20,6 +21,7 @@ from microsam_nb.session import (
     Extend,
     Extended,
     ExtendObject,
+    FindAll,
     Predict,
     Redo,
     SetPlane,
@@ -173,3 +175,36 @@ def test_a_volume_of_one_plane_opens_without_planes():
     one = annotate_3d(np.zeros((1, 40, 40), np.uint8), axes="zyx", project=False)
     assert one.labels.shape == (1, 40, 40)
     one.close()
+
+
+def test_all_objects_of_all_planes_become_candidates_through_the_planes():
+    rng = np.random.default_rng(1)
+    z, y, x = np.ogrid[:12, :SIZE, :SIZE]
+    truth = np.zeros((12, SIZE, SIZE), np.uint32)
+    for number, (a, b, c) in enumerate([(5, 24, 24), (6, 70, 30), (5, 50, 72)], start=1):
+        truth[(3 * (z - a)) ** 2 + (y - b) ** 2 + (x - c) ** 2 <= 13**2] = number
+    pixels = (rng.normal(30, 4, truth.shape) + 100 * (truth > 0)).clip(0, 255).astype(np.uint8)
+    one = annotate_3d(Image(pixels, "zyx", "three"), project=False)
+    one.session.handle(FindAll(volume=True))
+    one.wait(120)
+    state = one.session.state
+    assert state.automatic.volume
+    matched = 0
+    for number in (1, 2, 3):
+        known = truth == number
+        best = max(state.candidates, key=lambda c: (c.mask.dense(truth.shape) & known).sum())
+        matched += iou(best.mask.dense(truth.shape), known) > 0.6
+        assert 0 < best.score <= 1
+    assert matched == 3
+    one.session.handle(AcceptCandidates())
+    assert one.session.labels.count() == len(state.candidates)
+    one.session.handle(Undo())
+    assert one.session.labels.count() == 0
+    one.close()
+
+
+def test_a_volume_too_large_for_that_says_what_to_do(opened, monkeypatch):
+    monkeypatch.setattr("microsam_nb.annotators.automatic._MOST", 1000)
+    opened.session.handle(FindAll(volume=True))
+    opened.wait(60)
+    assert "open the result with labels=" in opened.session.notice.text

@@ -202,3 +202,27 @@ def test_what_a_slider_left_behind_does_not_take_the_place_of_what_comes_after(p
     panel.mode.value = "amg"
     time.sleep(0.8)
     assert searches(panel)[-1] == FindAll("amg", ())
+
+
+def test_in_a_volume_all_planes_can_be_searched_and_settings_go_on_with_that(desk):
+    one = desk((5, 96, 96))
+    panel = one.panel = AutomaticPanel(one.session, one.hands, MODES, lambda mode: KINDS[Mode(mode)].describe())
+    panel.desk = one
+    panel.show(EVERYTHING)
+    assert panel.find_volume in panel.box.children
+    panel.find_volume.click()
+    assert searches(panel) == [FindAll("auto", (), volume=True)]
+    answer(panel, 3, Automatic("ais", settings(), volume=True), [0.2, 0.6], [30, 300])
+    panel.show(EVERYTHING)
+    panel._change({"min_size": 50})
+    # While the hand moves only the plane on screen is shown; what is kept is of all planes again.
+    assert searches(panel)[-1].volume is False
+    assert searches(panel)[-1].final is False
+    panel._keep(panel._timer)
+    assert searches(panel)[-1].volume is True
+    panel.find.click()
+    assert searches(panel)[-1].volume is False
+
+
+def test_one_plane_has_no_button_for_all_planes(panel):
+    assert panel.find_volume not in panel.box.children

@@ -27,12 +27,14 @@ class FindAll(Action):
     """Find all objects of the present plane; what is found comes as candidates.
 
     ``mode``: "amg", "ais", "apg", or "auto" for what suits the model. ``options``: settings other than the model's
-    own. ``final`` False: what is found is only shown, since somebody is still moving a slider.
+    own. ``final`` False: what is found is only shown, since somebody is still moving a slider. ``volume``: find them in
+    all planes, and join what belongs together.
     """
 
     mode: str = "auto"
     options: tuple[Setting, ...] = ()
     final: bool = True
+    volume: bool = False
     journaled: ClassVar[bool] = False
     step: ClassVar[bool] = False
 
@@ -45,9 +47,11 @@ class FindAll(Action):
         return cls(known.mode, known.options)
 
     def apply(self, session: Session) -> None:
-        session.seek(session.state.browsing.plane, self.mode, self.options, self.final)
+        volume = self.volume and session.shape[0] > 1
+        plane = session.state.browsing.plane
+        session.seek(plane, self.mode, self.options, final=self.final, volume=volume)
         if self.final:
-            session.notice = Notice("Looking for all objects ...")
+            session.notice = Notice(f"Looking for all objects{' of all planes' if volume else ''} ...")
 
 
 @dataclass(frozen=True, slots=True)
