@@ -40,6 +40,7 @@ from .prompts import (
 from .raster import rasterise
 from .sections import Section
 from .settings import Option, Settings, option
+from .tracks import Tracks
 from .voxels import VoxelSize
 
 __all__ = [
@@ -76,6 +77,7 @@ __all__ = [
     "SettingsError",
     "Stop",
     "StoreError",
+    "Tracks",
     "VoxelSize",
     "option",
     "prompt_from_json",

@@ -1,0 +1,183 @@
+"""Cells followed through a movie: labels whose numbers are tracks, and which track descends from which."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from .errors import LineageError
+from .labels import as_labels
+from .lineage import Lineage
+
+#: An object of one frame: the frame, and the number of its pixels there.
+Spot = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tracks:
+    """``labels`` uint32 (frames, h, w), where the number of a pixel is its track, 0 = background; read-only.
+
+    ``lineage`` has every track that has pixels, and no other; tracks without relatives may be left out when it is
+    made. A daughter begins after the last frame of her mother. ``present`` has the frames of every track, in order.
+    Raises LineageError, and LabelError for what is no labels.
+    """
+
+    labels: NDArray[np.uint32]
+    lineage: Lineage = field(default_factory=Lineage)
+    present: Mapping[int, tuple[int, ...]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        own = as_labels(self.labels)
+        own = own.copy() if np.may_share_memory(own, self.labels) else own
+        own.flags.writeable = False
+        found: dict[int, list[int]] = defaultdict(list)
+        for frame, plane in enumerate(own):
+            for track in areas(plane)[0].tolist():
+                found[track].append(frame)
+        present = {track: tuple(found[track]) for track in sorted(found)}
+        object.__setattr__(self, "labels", own)
+        object.__setattr__(self, "present", present)
+        _check_family(self.lineage, self.spans)
+        every = {track: (self.lineage.children(track) if track in self.lineage else ()) for track in present}
+        object.__setattr__(self, "lineage", Lineage(every))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Tracks):
+            return NotImplemented
+        return self.lineage == other.lineage and np.array_equal(self.labels, other.labels)
+
+    def __hash__(self) -> int:
+        return hash((self.lineage, self.labels.shape))
+
+    def __reduce__(self) -> tuple[type[Tracks], tuple[NDArray[np.uint32], Lineage]]:
+        # So that labels are read-only again in another process.
+        return type(self), (self.labels, self.lineage)
+
+    @classmethod
+    def from_links(cls, frames: NDArray[np.integer], links: Iterable[tuple[Spot, Spot]]) -> Self:
+        """Return tracks of ``frames`` (frames, h, w), whose objects have other numbers in every frame, and of links.
+
+        A link joins an object (frame, number) to one of a later frame. An object linked to one later object is the
+        same cell, to several their mother; tracks are numbered from 1 in the order in which they begin. Raises
+        LabelError, and LineageError for links of what is not there, back in time, or of two objects to one.
+        """
+        labels = as_labels(frames)
+        spots = [(frame, number) for frame, plane in enumerate(labels) for number in areas(plane)[0].tolist()]
+        later, earlier = _follow(set(spots), links)
+        track: dict[Spot, int] = {}
+        daughters: dict[int, list[int]] = {}
+        for spot in spots:  # those before it are numbered
+            before = earlier.get(spot)
+            if before is not None and len(later[before]) == 1:
+                track[spot] = track[before]
+                continue
+            track[spot] = len(daughters) + 1
+            daughters[track[spot]] = []
+            if before is not None:
+                daughters[track[before]].append(track[spot])
+        names: list[dict[int, int]] = [{} for _ in labels]
+        for (frame, number), own in track.items():
+            names[frame][number] = own
+        out = np.zeros_like(labels)
+        for frame, plane in enumerate(labels):
+            out[frame] = renumbered(plane, names[frame])
+        return cls(out, Lineage({one: tuple(some) for one, some in daughters.items()}))
+
+    @property
+    def spans(self) -> dict[int, tuple[int, int]]:
+        """The first and the last frame of every track, by its number."""
+        return {track: (frames[0], frames[-1]) for track, frames in self.present.items()}
+
+    @property
+    def gaps(self) -> dict[int, tuple[int, ...]]:
+        """The frames between first and last in which a track has no pixels, for those that have such frames."""
+        missing = {t: tuple(sorted(set(range(f[0], f[-1])) - set(f))) for t, f in self.present.items()}
+        return {track: frames for track, frames in missing.items() if frames}
+
+    def places(self) -> NDArray[np.float64]:
+        """Return one row per track and frame: track, frame, y and x of its middle in pixels, area."""
+        rows = []
+        for frame, plane in enumerate(self.labels):
+            for track, area, (y, x) in middles(plane):
+                rows.append((track, frame, y, x, area))
+        rows.sort()
+        return np.array(rows, np.float64).reshape(-1, 5)
+
+    def numbered(self) -> Self:
+        """Return the same tracks, numbered from 1 in the order in which they begin."""
+        order = sorted(self.present, key=lambda track: (self.present[track][0], track))
+        new = {track: number for number, track in enumerate(order, start=1)}
+        labels = np.stack([renumbered(plane, new) for plane in self.labels]) if len(self.labels) else self.labels
+        return type(self)(
+            labels, Lineage({new[t]: tuple(new[d] for d in some) for t, some in self.lineage.daughters.items()})
+        )
+
+
+def areas(plane: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers of the objects of one plane, in order, and how many pixels each has."""
+    if plane.max(initial=0) > plane.size:
+        ids, counts = np.unique(plane[plane > 0], return_counts=True)
+        return ids.astype(np.int64), counts
+    counts = np.bincount(plane.ravel())  # many times faster than to sort the pixels
+    ids = np.flatnonzero(counts)
+    ids = ids[ids > 0]
+    return ids, counts[ids]
+
+
+def middles(plane: NDArray[np.uint32]) -> list[tuple[int, int, tuple[float, float]]]:
+    """Return number, area and middle (y, x) of every object of one plane; a pixel's middle is half a pixel in."""
+    ids, sizes = areas(plane)
+    if not len(ids):
+        return []
+    centres = ndimage.center_of_mass(plane > 0, plane, ids)
+    pairs = zip(ids.tolist(), sizes.tolist(), centres, strict=True)
+    return [(number, area, (float(y) + 0.5, float(x) + 0.5)) for number, area, (y, x) in pairs]
+
+
+def renumbered(plane: NDArray[np.uint32], names: Mapping[int, int]) -> NDArray[np.uint32]:
+    """Return a plane whose objects have the numbers that ``names`` gives theirs; those it leaves out are gone."""
+    ids, _ = areas(plane)
+    old = np.concatenate([[0], ids])
+    new = np.array([0, *(names.get(number, 0) for number in ids.tolist())], np.uint32)
+    return new[np.searchsorted(old, plane)]
+
+
+def _check_family(lineage: Lineage, spans: Mapping[int, tuple[int, int]]) -> None:
+    strange = [track for track in lineage if track not in spans]
+    if strange:
+        raise LineageError(f"Track {strange[0]} of the lineage has no pixels.", f"Leave it out: remove({strange[0]}).")
+    for daughter, mother in lineage.parents.items():
+        if spans[daughter][0] <= spans[mother][1]:
+            raise LineageError(
+                f"Track {daughter} begins in frame {spans[daughter][0]}, but its mother {mother} is there until "
+                f"frame {spans[mother][1]}.",
+                f"Cut one of them, or take the daughter out of the lineage: cut({daughter}).",
+            )
+
+
+def _follow(spots: set[Spot], links: Iterable[tuple[Spot, Spot]]) -> tuple[dict[Spot, list[Spot]], dict[Spot, Spot]]:
+    """Return the later objects of every object that has some, and the earlier one. Raises LineageError."""
+    later: dict[Spot, list[Spot]] = defaultdict(list)
+    earlier: dict[Spot, Spot] = {}
+    for first, second in dict.fromkeys(links):
+        for frame, number in (first, second):
+            if (frame, number) not in spots:
+                raise LineageError(f"There is no object {number} in frame {frame}.", "Link objects that have pixels.")
+        if second[0] <= first[0]:
+            raise LineageError(
+                f"A link goes from frame {first[0]} to frame {second[0]}.", "Link objects to those of a later frame."
+            )
+        if second in earlier:
+            raise LineageError(
+                f"Object {second[1]} of frame {second[0]} is linked to two earlier ones.",
+                "Keep one of the links; tracks do not merge.",
+            )
+        earlier[second] = first
+        later[first].append(second)
+    return later, earlier
