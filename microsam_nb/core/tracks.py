@@ -123,11 +123,11 @@ def areas(plane: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int6
     """Return the numbers of the objects of one plane, in order, and how many pixels each has."""
     if plane.max(initial=0) > plane.size:
         ids, counts = np.unique(plane[plane > 0], return_counts=True)
-        return ids.astype(np.int64), counts
+        return ids.astype(np.int64), counts.astype(np.int64)
     counts = np.bincount(plane.ravel())  # many times faster than to sort the pixels
-    ids = np.flatnonzero(counts)
-    ids = ids[ids > 0]
-    return ids, counts[ids]
+    counts[:1] = 0
+    found = np.flatnonzero(counts).astype(np.int64)
+    return found, counts[found].astype(np.int64)
 
 
 def middles(plane: NDArray[np.uint32]) -> list[tuple[int, int, tuple[float, float]]]:

@@ -1,6 +1,7 @@
 """Cells followed through a movie."""
 
 import pickle
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -147,5 +148,5 @@ def test_links_that_make_no_tracks(links, remedy):
 def test_links_of_tracks_make_the_same_tracks(seed, count, most):
     labels = np.random.default_rng(seed).integers(0, most, (count, 4, 5), np.uint32)
     tracks = Tracks(labels)
-    links = [((a, track), (b, track)) for track, at in tracks.present.items() for a, b in zip(at, at[1:], strict=False)]
+    links = [((a, track), (b, track)) for track, at in tracks.present.items() for a, b in pairwise(at)]
     assert Tracks.from_links(labels, links) == tracks.numbered()
