@@ -1,7 +1,8 @@
 """The folder of the Cell Tracking Challenge: a label image per frame, and a table of tracks.
 
-Every line of the table says L B E P: track, first frame, last frame, mother (0 for none). See Maska et al., Nature
-Methods 2023, and the challenge's naming and file content conventions.
+Every line of the table says L B E P: track, first frame, last frame, mother (0 for none). A track has pixels in all of
+its frames; a cell that is away for some frames comes back as another track, the only daughter of the first. See Maska
+et al., Nature Methods 2023, and the challenge's naming and file content conventions.
 """
 
 from __future__ import annotations
@@ -14,145 +15,160 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ...core import FileError, LineageError
-from ...core.lineage import Lineage
-from ...core.tracks import Tracks
-from ..replacing import replacing
+from ...core import FileError, Lineage, LineageError, Tracks
+from ...core.tracks import renumbered
+from .folders import replacing_folder
 
 _TABLES = ("res_track.txt", "man_track.txt")
 _FRAME = re.compile(r"(?:mask|man_track)(\d+)\.tiff?$", re.IGNORECASE)
 #: The challenge's images hold 16 bits.
 _LARGEST = 2**16 - 1
 
+#: Track, first frame, last frame, mother or 0.
+Line = tuple[int, int, int, int]
+
 
 def write_ctc(folder: Path, tracks: Tracks) -> Path:
-    """Write tracks as mask000.tif, mask001.tif, ... and res_track.txt; return the folder, which is made if need be.
+    """Write tracks as mask000.tif, mask001.tif, ... and res_track.txt into a new folder, or over an earlier result.
 
-    A track with gaps is written as the challenge wants it: every part is a track of its own, with a new number, and
-    descends from the one before. The table, without which the folder means nothing, is written last. Raises FileError
-    for more than 65,535 tracks, and where the folder holds another result.
+    Returns the folder. Tracks keep their numbers; their parts after a gap get numbers above all others. Raises FileError for numbers
+    above 65,535, and where the folder holds anything else.
     """
-    labels, lineage = _without_gaps(tracks)
-    largest = int(labels.max(initial=0))
+    lines, parts = _split(tracks)
+    largest = max((line[0] for line in lines), default=0)
     if largest > _LARGEST:
         raise FileError(
-            f"Track {largest} does not fit the 16 bits of the Cell Tracking Challenge.",
-            "Number the tracks from 1, or write another format.",
+            f"A track would have the number {largest}; the Cell Tracking Challenge has 16 bits, up to {_LARGEST}.",
+            "Number the tracks from 1 with tracks.numbered(), or write another format."
+            if len(lines) <= _LARGEST
+            else "Write another format, such as geff.",
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    digits = max(3, len(str(len(labels) - 1)))
-    own = {f"mask{frame:0{digits}d}.tif" for frame in range(len(labels))}
-    others = [one.name for one in sorted(folder.iterdir()) if _FRAME.match(one.name) and one.name not in own]
-    if others:
-        raise FileError(
-            f"The folder {folder} holds frames of another result, such as {others[0]}.", "Choose an empty folder."
-        )
-    (folder / _TABLES[0]).unlink(missing_ok=True)
-    for frame, plane in enumerate(labels):
-        with replacing(folder / f"mask{frame:0{digits}d}.tif") as part:
-            tifffile.imwrite(part, plane.astype(np.uint16), compression="zlib")
-    mothers = lineage.parents
-    spans = Tracks(labels, lineage).spans
-    lines = [f"{track} {first} {last} {mothers.get(track, 0)}\n" for track, (first, last) in spans.items()]
-    with replacing(folder / _TABLES[0]) as part:
-        part.write_text("".join(lines))
+    digits = max(3, len(str(len(tracks.labels) - 1)))
+    with replacing_folder(folder, _is_result) as part:
+        for frame, plane in enumerate(tracks.labels):
+            own = renumbered(plane, parts[frame]).astype(np.uint16)
+            tifffile.imwrite(part / f"mask{frame:0{digits}d}.tif", own, photometric="minisblack", compression="zlib")
+        (part / _TABLES[0]).write_text("".join("{} {} {} {}\n".format(*line) for line in lines), encoding="ascii")
     return folder
 
 
 def read_ctc(folder: Path) -> Tracks:
-    """Read the tracks of a folder: a result (res_track.txt) or a ground truth (man_track.txt).
+    """Read the tracks of a result (res_track.txt) or a ground truth (man_track.txt, also that in its folder TRA).
 
-    A track that is the only one to descend from another is the later part of that one. Raises FileError for a folder
-    without table or frames, frames that are missing or differ in size, and a table that does not fit the frames.
+    Frames without file are empty. A track that begins after a gap as the only daughter of another is its later part.
+    Raises FileError for a folder without table or frames, and for a table that does not fit the frames.
     """
-    table = next((folder / name for name in _TABLES if (folder / name).is_file()), None)
-    if table is None:
+    places = [one / name for one in (folder, folder / "TRA") for name in _TABLES if (one / name).is_file()]
+    if not places:
         raise FileError(
             f"There is no table of tracks in {folder}.", f"Give the folder that holds {' or '.join(_TABLES)}."
         )
-    frames = {int(m.group(1)): one for one in sorted(folder.iterdir()) if (m := _FRAME.match(one.name))}
-    if not frames or sorted(frames) != list(range(len(frames))):
-        lost = next((i for i in range(len(frames) + 1) if i not in frames), 0)
-        raise FileError(f"Frame {lost} is missing in {folder}.", "Put all frames there, mask000.tif and so on.")
-    planes: list[NDArray[np.uint32]] = []
-    for frame in range(len(frames)):
-        try:
-            plane = np.asarray(tifffile.imread(frames[frame])).astype(np.uint32)
-        except (OSError, ValueError, tifffile.TiffFileError) as error:
-            raise FileError(f"{frames[frame].name} cannot be read ({error}).", "Copy it again.") from error
-        if plane.ndim != 2 or (planes and plane.shape != planes[0].shape):
-            raise FileError(
-                f"{frames[frame].name} has shape {plane.shape}.", "Give frames of one plane each, all of one size."
-            )
-        planes.append(plane)
-    spans, daughters = _read_table(table)
+    table = places[0]
+    files = {int(m.group(1)): one for one in sorted(table.parent.iterdir()) if (m := _FRAME.match(one.name))}
+    if not files:
+        raise FileError(f"There are no frames beside {table}.", "Put them there as mask000.tif, mask001.tif and so on.")
+    lines = _read_table(table)
     try:
-        tracks = Tracks(np.stack(planes), Lineage(daughters))
+        whole = Tracks(_read_frames(files), Lineage(_daughters(lines)))
     except LineageError as error:
-        raise FileError(f"{table.name} does not fit the frames: {error.what}", error.remedy) from error
-    for track, span in tracks.spans.items():
-        if spans.get(track) != span:
-            said = f"from {spans[track][0]} to {spans[track][1]}" if track in spans else "nowhere"
-            raise FileError(
-                f"Track {track} is there in frames {span[0]} to {span[1]}, by {table.name} {said}.",
-                "Write the table anew, or give the frames that belong to it.",
-            )
-    gone = sorted(set(spans) - set(tracks.spans))
-    if gone:
-        raise FileError(f"Track {gone[0]} of {table.name} is in no frame.", "Take it out of the table.")
-    return _joined(tracks)
+        raise FileError(f"{table.name} does not fit the frames. {error.what}", "Correct the table.") from error
+    _compare(whole, lines, files, table.name)
+    return _join(whole)
 
 
-def _without_gaps(tracks: Tracks) -> tuple[NDArray[np.uint32], Lineage]:
-    """Return labels and lineage in which every part of a track with gaps is a track."""
-    gaps = tracks.gaps
-    if not gaps:
-        return tracks.labels, tracks.lineage
-    labels, new = tracks.labels.copy(), max(tracks.lineage.free_id, 1)
-    daughters = dict(tracks.lineage.daughters)
-    for track, missing in gaps.items():
-        last = track
-        there = [frame for frame in range(*tracks.spans[track]) if frame not in missing] + [tracks.spans[track][1]]
-        for before, frame in pairwise(there):
-            if frame - before > 1:
-                daughters[new], daughters[last] = daughters[last], (new,)
-                last, new = new, new + 1
-            labels[frame][tracks.labels[frame] == track] = last
-    return labels, Lineage(daughters)
+def _is_result(folder: Path) -> bool:
+    names = {one.name for one in folder.iterdir()}
+    return _TABLES[0] in names and all(_FRAME.match(name) for name in names - {_TABLES[0]})
 
 
-def _joined(tracks: Tracks) -> Tracks:
-    """Return tracks in which the only daughter of a track is its later part."""
-    lineage = tracks.lineage
-    single = [track for track in lineage if len(lineage.children(track)) == 1]
-    if not single:
+def _split(tracks: Tracks) -> tuple[list[Line], list[dict[int, int]]]:
+    """Return the lines of the table, and for every frame the number in the file of every track."""
+    mothers = tracks.lineage.parents
+    free = max(tracks.present, default=0) + 1
+    names: list[dict[int, int]] = [{} for _ in tracks.labels]
+    lines: list[Line] = []
+    last: dict[int, int] = {}
+    # Mothers come before their daughters, whose mother is her last part.
+    for track, frames in sorted(tracks.present.items(), key=lambda one: one[1][0]):
+        number, mother = track, last.get(mothers.get(track, 0), 0)
+        cuts = [0, *(i for i in range(1, len(frames)) if frames[i] > frames[i - 1] + 1), len(frames)]
+        for start, stop in pairwise(cuts):
+            if start:
+                number, mother, free = free, number, free + 1
+            lines.append((number, frames[start], frames[stop - 1], mother))
+            for frame in frames[start:stop]:
+                names[frame][track] = number
+        last[track] = number
+    return sorted(lines), names
+
+
+def _join(tracks: Tracks) -> Tracks:
+    """Return tracks whose parts after a gap have the number of the first part."""
+    spans, lineage, first = tracks.spans, tracks.lineage, {track: track for track in tracks.present}
+    for track in sorted(spans, key=lambda one: spans[one]):
+        some = tracks.lineage.children(track)
+        if len(some) == 1 and spans[some[0]][0] > spans[track][1] + 1:
+            first[some[0]] = first[track]
+            lineage = lineage.join(first[track], some[0])
+    if len(lineage) == len(first):
         return tracks
-    numbers = np.arange(int(tracks.labels.max()) + 1, dtype=np.uint32)
-    # The last ones first: each takes over what its later part has become.
-    for track in sorted(single, key=lambda one: tracks.spans[one][0], reverse=True):
-        (later,) = lineage.children(track)
-        lineage = lineage.join(track, later)
-        numbers[numbers == later] = track
-    return Tracks(numbers[tracks.labels], lineage)
+    return Tracks(np.stack([renumbered(plane, first) for plane in tracks.labels]), lineage)
 
 
-def _read_table(path: Path) -> tuple[dict[int, tuple[int, int]], dict[int, tuple[int, ...]]]:
-    """Return first and last frame of every track, and the daughters of those that divide."""
-    spans: dict[int, tuple[int, int]] = {}
-    daughters: dict[int, tuple[int, ...]] = {}
-    for number, line in enumerate(path.read_text(errors="replace").splitlines(), start=1):
-        if not line.strip():
+def _read_frames(files: dict[int, Path]) -> NDArray[np.uint32]:
+    planes = np.zeros((0, 0, 0), np.uint32)
+    for frame, path in files.items():
+        try:
+            plane = np.asarray(tifffile.imread(path))
+        except Exception as error:  # readers have no common base error
+            raise FileError(f"{path} cannot be read as an image ({error}).", "Copy it again.") from error
+        if plane.ndim != 2 or plane.dtype.kind not in "bui" or (planes.size and plane.shape != planes.shape[1:]):
+            raise FileError(
+                f"{path} has shape {plane.shape} and type {plane.dtype}.",
+                "Give frames of one plane each (y, x), all of one size, of whole numbers.",
+            )
+        if not planes.size:
+            planes = np.zeros((1 + max(files), *plane.shape), np.uint32)
+        planes[frame] = plane
+    return planes
+
+
+def _read_table(path: Path) -> dict[int, Line]:
+    lines: dict[int, Line] = {}
+    for number, text in enumerate(path.read_text(encoding="utf-8-sig", errors="replace").splitlines(), start=1):
+        if not text.strip():
             continue
         try:
-            track, first, last, mother = (int(part) for part in line.split())
+            track, first, last, mother = (int(part) for part in text.split())
         except ValueError as error:
             raise FileError(
-                f"Line {number} of {path.name} is {line.strip()!r}.",
+                f"Line {number} of {path.name} is {text.strip()!r}.",
                 "Write four whole numbers: track, first frame, last frame, mother or 0.",
             ) from error
-        if track in spans:
-            raise FileError(f"Track {track} stands twice in {path.name}.", "Keep one of its lines.")
-        spans[track] = first, last
+        if track in lines or track < 1 or not 0 <= first <= last:
+            raise FileError(
+                f"Line {number} of {path.name}, {text.strip()!r}, is not possible.",
+                "Give every track one line with a number from 1, and a last frame that is not before the first.",
+            )
+        lines[track] = track, first, last, mother
+    return lines
+
+
+def _daughters(lines: dict[int, Line]) -> dict[int, tuple[int, ...]]:
+    daughters: dict[int, tuple[int, ...]] = dict.fromkeys(lines, ())
+    for track, _, _, mother in lines.values():
         if mother:
             daughters[mother] = (*daughters.get(mother, ()), track)
-    return spans, daughters
+    return daughters
+
+
+def _compare(tracks: Tracks, lines: dict[int, Line], files: dict[int, Path], name: str) -> None:
+    """Raise FileError where a track is not in the frames that its line says; gaps and missing files are no reason."""
+    for track, (begins, ends) in tracks.spans.items():
+        _, first, last, _ = lines.get(track, (track, -1, -1, 0))
+        if begins < first or ends > last or (begins > first in files) or (ends < last in files):
+            said = f"{first} to {last}" if track in lines else "none"
+            raise FileError(
+                f"Track {track} is in frames {begins} to {ends}; {name} says {said}.",
+                "Correct the table, or give the frames that belong to it.",
+            )
