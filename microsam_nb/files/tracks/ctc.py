@@ -31,8 +31,8 @@ Line = tuple[int, int, int, int]
 def write_ctc(folder: Path, tracks: Tracks) -> Path:
     """Write tracks as mask000.tif, mask001.tif, ... and res_track.txt into a new folder, or over an earlier result.
 
-    Returns the folder. Tracks keep their numbers; their parts after a gap get numbers above all others. Raises FileError for numbers
-    above 65,535, and where the folder holds anything else.
+    Returns the folder. Tracks keep their numbers; parts after a gap get numbers above all others. Raises FileError for
+    numbers above 65,535, and where the folder holds anything else.
     """
     lines, parts = _split(tracks)
     largest = max((line[0] for line in lines), default=0)

@@ -1,0 +1,147 @@
+"""Pixels for spots: files of tracks often hold a middle and a radius, or an outline, where labels are wanted."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from skimage.measure import points_in_poly
+
+from ...core import FileError
+from ...core.box import Triple
+from ...core.labels import as_labels
+
+#: Pixels of a movie beyond which the size that its spots suggest is taken for a wrong unit.
+_MOST = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class Disc:
+    """One object of one frame: its number there, middle and radius in pixels (pixel i covers i to i + 1).
+
+    ``outline`` (n, 2), as (y, x), has its true shape, where the file knows it.
+    """
+
+    frame: int
+    number: int
+    y: float
+    x: float
+    radius: float
+    outline: NDArray[np.float64] | None = None
+
+
+def draw(discs: Sequence[Disc], shape: Triple | None) -> NDArray[np.uint32]:
+    """Return labels (frames, h, w) with every object as its outline, or a disc; the nearer middle wins a pixel.
+
+    Without ``shape`` the movie ends with the last frame and the outermost pixel. Raises FileError for objects outside
+    of it, or wholly hidden.
+    """
+    shape = _size(discs) if shape is None else shape
+    labels = np.zeros(shape, np.uint32)
+    for frame, some in _by_frame(discs, shape).items():
+        nearest = np.full(shape[1:], np.inf, np.float32)
+        for one in some:
+            _draw(one, labels[frame], nearest)
+        lost = {one.number for one in some} - set(np.unique(labels[frame]).tolist())
+        if lost:
+            raise FileError(
+                f"Object {min(lost)} of frame {frame} has no pixel that is not another's.",
+                "Give the labels of the movie, or a smaller radius.",
+            )
+    return labels
+
+
+def pick(discs: Sequence[Disc], labels: NDArray[np.integer]) -> NDArray[np.uint32]:
+    """Return ``labels`` (frames, h, w), whose numbers may differ per frame, with the numbers of the spots on them.
+
+    A spot beside all objects gets the nearest within two radii; objects without spot are left out. Raises FileError
+    for spots without object, and two spots on one.
+    """
+    given = as_labels(labels)
+    out = np.zeros_like(given)
+    height, width = given.shape[1:]
+    for frame, some in _by_frame(discs, (len(given), height, width)).items():
+        taken: dict[int, int] = {}
+        for one in some:
+            found = _under(one, given[frame])
+            if not found or found in taken:
+                raise FileError(
+                    f"Track {one.number} has no object of its own at y {one.y:.1f}, x {one.x:.1f} of frame {frame}.",
+                    "Give the labels of these tracks, or none to draw discs.",
+                )
+            taken[found] = one.number
+            out[frame][given[frame] == found] = one.number
+    return out
+
+
+def _by_frame(discs: Iterable[Disc], shape: Triple) -> Mapping[int, list[Disc]]:
+    found: dict[int, list[Disc]] = defaultdict(list)
+    for one in discs:
+        if not (0 <= one.frame < shape[0] and 0 <= one.y < shape[1] and 0 <= one.x < shape[2]):
+            raise FileError(
+                f"A spot at y {one.y:.1f}, x {one.x:.1f} of frame {one.frame} lies outside of {shape}.",
+                "Give the shape (frames, height, width) of the movie, and coordinates in pixels.",
+            )
+        found[one.frame].append(one)
+    return found
+
+
+def _size(discs: Sequence[Disc]) -> Triple:
+    frames = max((one.frame for one in discs), default=-1) + 1
+    ends = [_reach(one) for one in discs]
+    shape = (frames, max([0, *(y for y, _ in ends)]), max([0, *(x for _, x in ends)]))
+    if math.prod(shape) > _MOST:
+        raise FileError(
+            f"These spots would fill a movie of {shape} pixels.", "Check that they are in pixels, or give its shape."
+        )
+    return shape
+
+
+def _reach(one: Disc) -> tuple[int, int]:
+    if one.outline is not None:
+        y, x = np.ceil(one.outline.max(axis=0) - 0.5).astype(int).tolist()  # half a pixel more holds no centre
+        return max(y, int(one.y) + 1), max(x, int(one.x) + 1)
+    return math.ceil(max(one.y + one.radius, int(one.y) + 1)), math.ceil(max(one.x + one.radius, int(one.x) + 1))
+
+
+def _window(one: Disc, shape: tuple[int, ...]) -> tuple[slice, slice]:
+    low, high = np.array([one.y, one.x]) - one.radius, np.array([one.y, one.x]) + one.radius
+    if one.outline is not None:
+        low, high = np.minimum(low, one.outline.min(axis=0)), np.maximum(high, one.outline.max(axis=0))
+    low, high = np.clip(np.floor(low), 0, shape).astype(int), np.clip(np.ceil(high) + 1, 0, shape).astype(int)
+    return slice(low[0], high[0]), slice(low[1], high[1])
+
+
+def _far(one: Disc, window: tuple[slice, slice]) -> NDArray[np.float64]:
+    """Return the squared distance of every pixel's centre from the middle, in radii."""
+    rows, columns = (np.arange(part.start, part.stop) + 0.5 for part in window)
+    away: NDArray[np.float64] = (rows[:, None] - one.y) ** 2 + (columns - one.x) ** 2
+    return away / max(one.radius, 0.5) ** 2
+
+
+def _draw(one: Disc, plane: NDArray[np.uint32], nearest: NDArray[np.float32]) -> None:
+    window = _window(one, plane.shape)
+    far = _far(one, window)
+    if one.outline is None:
+        inside = far <= 1
+        inside[int(one.y) - window[0].start, int(one.x) - window[1].start] = True
+    else:
+        rows, columns = np.mgrid[window] + 0.5
+        inside = points_in_poly(np.stack([rows.ravel(), columns.ravel()], axis=1), one.outline).reshape(far.shape)
+    inside &= far < nearest[window]
+    plane[window][inside] = one.number
+    nearest[window][inside] = far[inside]
+
+
+def _under(one: Disc, plane: NDArray[np.uint32]) -> int:
+    own = int(plane[int(one.y), int(one.x)])
+    if own:
+        return own
+    window = _window(replace(one, radius=2 * one.radius), plane.shape)
+    far = np.where(plane[window] > 0, _far(one, window), np.inf)
+    place = np.unravel_index(int(far.argmin()), far.shape)
+    return int(plane[window][place]) if far[place] <= 4 else 0
