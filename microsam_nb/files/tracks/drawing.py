@@ -43,7 +43,7 @@ def draw(discs: Sequence[Disc], shape: Triple | None) -> NDArray[np.uint32]:
     shape = _size(discs) if shape is None else shape
     labels = np.zeros(shape, np.uint32)
     for frame, some in _by_frame(discs, shape).items():
-        nearest = np.full(shape[1:], np.inf, np.float32)
+        nearest = np.full(shape[1:], np.inf)
         for one in some:
             _draw(one, labels[frame], nearest)
         lost = {one.number for one in some} - set(np.unique(labels[frame]).tolist())
@@ -123,7 +123,7 @@ def _far(one: Disc, window: tuple[slice, slice]) -> NDArray[np.float64]:
     return away / max(one.radius, 0.5) ** 2
 
 
-def _draw(one: Disc, plane: NDArray[np.uint32], nearest: NDArray[np.float32]) -> None:
+def _draw(one: Disc, plane: NDArray[np.uint32], nearest: NDArray[np.float64]) -> None:
     window = _window(one, plane.shape)
     far = _far(one, window)
     if one.outline is None:
