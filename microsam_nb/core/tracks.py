@@ -112,11 +112,15 @@ class Tracks:
     def numbered(self) -> Self:
         """Return the same tracks, numbered from 1 in the order in which they begin."""
         order = sorted(self.present, key=lambda track: (self.present[track][0], track))
-        new = {track: number for number, track in enumerate(order, start=1)}
-        labels = np.stack([renumbered(plane, new) for plane in self.labels]) if len(self.labels) else self.labels
-        return type(self)(
-            labels, Lineage({new[t]: tuple(new[d] for d in some) for t, some in self.lineage.daughters.items()})
-        )
+        return self.renamed({track: number for number, track in enumerate(order, start=1)})
+
+    def renamed(self, names: Mapping[int, int]) -> Self:
+        """Return the same tracks, numbered as ``names`` says of every track; all of them differ."""
+        labels = np.zeros_like(self.labels)
+        for frame, plane in enumerate(self.labels):
+            labels[frame] = renumbered(plane, names)
+        family = {names[track]: tuple(names[d] for d in some) for track, some in self.lineage.daughters.items()}
+        return type(self)(labels, Lineage(family))
 
 
 def areas(plane: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -6,6 +6,7 @@ import geff
 import numpy as np
 import pytest
 import zarr
+from geff.convert import from_trackmate_xml_to_geff
 from geff.core_io import read_to_memory, write_arrays
 from geff.validate.data import ValidationConfig
 from geff.validate.segmentation import graph_is_in_seg_bounds, has_seg_ids_at_time_points, has_valid_seg_id
@@ -14,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from track_movies import family, tracks_of
 
-from microsam_nb.core import FileError, Lineage, Tracks
-from microsam_nb.files.tracks import read_geff, write_geff
+from microsam_nb.core import FileError, Lineage, Tracks, VoxelSize
+from microsam_nb.files.tracks import read_geff, write_geff, write_trackmate
 
 CHECKS = ValidationConfig(graph=True, tracklet=True, lineage=True, sphere=True, ellipsoid=True)
 
@@ -127,6 +128,16 @@ def test_edges_without_direction_go_with_the_time(tmp_path):
     assert read_geff(path, radius=1).lineage == Lineage({1: (2, 3)})
 
 
+@pytest.mark.filterwarnings("ignore:Missing tag", "ignore:No image path")
+def test_graphs_of_trackmate(tmp_path):
+    """Their axes are x, y, z, and what is a frame is no axis."""
+    tracks, size = family(), VoxelSize(None, 0.5, 0.25, "micrometer")
+    write_trackmate(tmp_path / "a.xml", tracks, voxel=size)
+    from_trackmate_xml_to_geff(tmp_path / "a.xml", tmp_path / "a.geff")
+    found = read_geff(tmp_path / "a.geff", labels=tracks.labels, voxel=size)
+    assert found == tracks.numbered()
+
+
 @pytest.mark.parametrize("first", [0, 4])
 def test_numbers_of_tracks(tmp_path, first):
     path = foreign(tmp_path / "a.geff", track_id=[first, first, first + 2, first + 1])
@@ -152,7 +163,7 @@ def test_labels_of_others(tmp_path, shape, pyramid):
     shutil.rmtree(tmp_path / "cells.zarr")
     with pytest.raises(FileError, match="Put them there"):
         read_geff(tmp_path / "a.geff")
-    assert read_geff(tmp_path / "a.geff", labels=labels) == tracks
+    assert read_geff(tmp_path / "a.geff", labels=labels, voxel=VoxelSize(None, 1, 1)) == tracks
 
 
 @pytest.mark.filterwarnings("ignore:.*geff-spec v1.2.1")
@@ -174,7 +185,7 @@ def test_labels_by_their_former_name(tmp_path):
         ({"time": [-1, 1, 2, 2]}, "package geff"),
         ({"track_id": [1, 1, 1, 1]}, "one node per frame"),
         ({"track_id": [1, 2, 3, 4], "edges": ((3, 9), (7, 9))}, "Correct its edges"),
-        ({"unit": "micrometer"}, "Give the labels"),
+        ({"unit": "micrometer"}, "Give the size of a pixel"),
     ],
 )
 def test_graphs_that_hold_no_tracks(tmp_path, changes, remedy):

@@ -1,8 +1,23 @@
-"""Tracks in files, one module per format."""
+"""Tracks in files, two modules at most per format; ``read_tracks`` and ``write_tracks`` open all of them."""
 
 from .ctc import read_ctc, write_ctc
 from .geff_in import read_geff
 from .geff_out import write_geff
+from .opening import TrackFormat, read_tracks, write_tracks
 from .table import read_csv, write_csv
+from .trackmate_in import read_trackmate
+from .trackmate_out import write_trackmate
 
-__all__ = ["read_csv", "read_ctc", "read_geff", "write_csv", "write_ctc", "write_geff"]
+__all__ = [
+    "TrackFormat",
+    "read_csv",
+    "read_ctc",
+    "read_geff",
+    "read_trackmate",
+    "read_tracks",
+    "write_csv",
+    "write_ctc",
+    "write_geff",
+    "write_trackmate",
+    "write_tracks",
+]

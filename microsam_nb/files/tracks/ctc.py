@@ -58,12 +58,11 @@ def read_ctc(folder: Path) -> Tracks:
     Frames without file are empty. A track that begins after a gap as the only daughter of another is its later part.
     Raises FileError for a folder without table or frames, and for a table that does not fit the frames.
     """
-    places = [one / name for one in (folder, folder / "TRA") for name in _TABLES if (one / name).is_file()]
-    if not places:
+    table = _table(folder)
+    if table is None:
         raise FileError(
             f"There is no table of tracks in {folder}.", f"Give the folder that holds {' or '.join(_TABLES)}."
         )
-    table = places[0]
     files = {int(m.group(1)): one for one in sorted(table.parent.iterdir()) if (m := _FRAME.match(one.name))}
     if not files:
         raise FileError(f"There are no frames beside {table}.", "Put them there as mask000.tif, mask001.tif and so on.")
@@ -74,6 +73,16 @@ def read_ctc(folder: Path) -> Tracks:
         raise FileError(f"{table.name} does not fit the frames. {error.what}", "Correct the table.") from error
     _compare(whole, lines, files, table.name)
     return _join(whole)
+
+
+def is_ctc(folder: Path) -> bool:
+    """Tell whether a folder holds a table of tracks, or has a folder TRA that does."""
+    return _table(folder) is not None
+
+
+def _table(folder: Path) -> Path | None:
+    places = (one / name for one in (folder, folder / "TRA") for name in _TABLES)
+    return next((place for place in places if place.is_file()), None)
 
 
 def _is_result(folder: Path) -> bool:

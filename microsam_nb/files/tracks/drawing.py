@@ -35,10 +35,10 @@ class Disc:
 
 
 def draw(discs: Sequence[Disc], shape: Triple | None) -> NDArray[np.uint32]:
-    """Return labels (frames, h, w) with every object as its outline, or a disc; the nearer middle wins a pixel.
+    """Return labels (frames, h, w) with every object as its outline, or a disc.
 
-    Without ``shape`` the movie ends with the last frame and the outermost pixel. Raises FileError for objects outside
-    of it, or wholly hidden.
+    Where discs overlap the nearer middle wins a pixel, where outlines do the smaller object. Without ``shape`` the
+    movie ends with the last frame and the outermost pixel. Raises FileError for objects outside of it, or hidden.
     """
     shape = _size(discs) if shape is None else shape
     labels = np.zeros(shape, np.uint32)
@@ -132,6 +132,7 @@ def _draw(one: Disc, plane: NDArray[np.uint32], nearest: NDArray[np.float64]) ->
     else:
         rows, columns = np.mgrid[window] + 0.5
         inside = points_in_poly(np.stack([rows.ravel(), columns.ravel()], axis=1), one.outline).reshape(far.shape)
+        far = np.full(far.shape, -1 / max(one.radius, 0.5))  # nearer than any disc, the smaller the more
     inside &= far < nearest[window]
     plane[window][inside] = one.number
     nearest[window][inside] = far[inside]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from ...core import FileError, Lineage, LineageError, Tracks
+from ...core import FileError, Lineage, LineageError, Tracks, VoxelSize
 from ...core.box import Triple
 from ...core.tracks import renumbered
 from .drawing import Disc, draw, pick
@@ -34,26 +35,28 @@ class _Graph:
 
 
 def read_geff(
-    path: Path, *, shape: Triple | None = None, labels: NDArray[np.integer] | None = None, radius: float = 5.0
+    path: Path,
+    *,
+    shape: Triple | None = None,
+    labels: NDArray[np.integer] | None = None,
+    voxel: VoxelSize | None = None,
+    radius: float = 5.0,
 ) -> Tracks:
     """Read a graph, or the one in a folder; its nodes become the objects of its labels that they name.
 
     Where the graph has no labels, nodes get the pixels of ``labels`` (frames, h, w) under them, or discs of their
-    radius, or else of ``radius`` pixels, in a movie of ``shape``. Tracks are numbered as in the graph, which has
-    perhaps a tracklet or track_id of every node, or else from 1. Raises FileError.
+    radius, or else of ``radius`` pixels, in a movie of ``shape``; ``voxel`` is the size of a pixel where the graph is
+    in units of the real world. Tracks are numbered as in the graph, which has perhaps a tracklet or track_id of every
+    node, or else from 1. Raises FileError.
     """
     graph = _read(_find(path))
     numbers = _numbers(graph, path)
     if graph.labels is not None and labels is None:
         objects = _named(graph, graph.labels, numbers)
-    elif labels is None and not graph.in_pixels:
-        raise FileError(f"The places of {path} are not in pixels.", "Give the labels of the movie.")
+    elif voxel is None and not graph.in_pixels:
+        raise FileError(f"The places of {path} are not in pixels.", "Give the size of a pixel, voxel=VoxelSize(...).")
     else:
-        sizes = np.full(len(numbers), radius) if graph.radii is None else graph.radii
-        discs = [
-            Disc(int(t), int(number), float(y) + 0.5, float(x) + 0.5, float(size))
-            for t, number, (y, x), size in zip(graph.frames, numbers, graph.places, sizes, strict=True)
-        ]
+        discs = _discs(graph, numbers, voxel or VoxelSize(None, 1.0, 1.0, "pixel"), radius)
         objects = draw(discs, shape) if labels is None else pick(discs, labels)
     try:
         if graph.tracks is not None:
@@ -62,6 +65,14 @@ def read_geff(
         return Tracks.from_links(objects, ((spots[a], spots[b]) for a, b in graph.edges.tolist()))
     except LineageError as error:
         raise FileError(f"{path} holds no tracks. {error.what}", f"Correct its edges. {error.remedy}") from error
+
+
+def _discs(graph: _Graph, numbers: NDArray[np.int64], voxel: VoxelSize, radius: float) -> list[Disc]:
+    places = graph.places / [voxel.y, voxel.x] + 0.5
+    plain = graph.radii is None
+    radii = np.full(len(numbers), radius) if plain else np.asarray(graph.radii) / math.sqrt(voxel.y * voxel.x)
+    rows = zip(graph.frames.tolist(), numbers.tolist(), places.tolist(), radii.tolist(), strict=True)
+    return [Disc(frame, number, y, x, size) for frame, number, (y, x), size in rows]
 
 
 def _find(path: Path) -> Path:
@@ -91,11 +102,12 @@ def _read(path: Path) -> _Graph:
         data: Any = read_to_memory(path)
         about, props = data["metadata"], data["node_props"]
         axes = {one.name: one for one in about.axes or ()}
-        time = next((name for name, one in axes.items() if one.type == "time"), "t")
-        space = [name for name, one in axes.items() if one.type == "space"] or ["y", "x"]
-        frames = np.asarray(props[time]["values"])
-        if len(space) > 2 and any(len(np.unique(props[name]["values"])) > 1 for name in space[:-2]):
+        # TrackMate's axis of time may be in seconds.
+        time = "FRAME" if "FRAME" in props else next((name for name, one in axes.items() if one.type == "time"), "t")
+        *others, y, x = _space([name for name, one in axes.items() if one.type == "space"])
+        if any(len(np.unique(props[name]["values"])) > 1 for name in others):
             raise FileError(f"{path} has tracks in several planes.", "Give the tracks of one plane.")
+        frames = np.asarray(props[time]["values"])
         whole = frames.astype(np.int64)
         if (whole != frames).any() or (whole < 0).any():
             raise ValueError(f"{time} holds other numbers than frames from 0")
@@ -108,18 +120,26 @@ def _read(path: Path) -> _Graph:
         named = related and (related.node_prop or related.label_prop)
         return _Graph(
             whole,
-            np.stack([np.asarray(props[name]["values"], np.float64) for name in space[-2:]], axis=1),
+            np.stack([np.asarray(props[name]["values"], np.float64) for name in (y, x)], axis=1),
             _column(props, about.sphere, np.float64),
             _column(props, (about.track_node_props or {}).get("tracklet", "track_id"), np.int64),
             _column(props, named, np.int64),
             path / related.path if related and named in props else None,
-            all(axes[name].unit in _UNITS for name in space[-2:] if name in axes),
+            all(axes[name].unit in _UNITS for name in (y, x) if name in axes),
             edges,
         )
     except FileError:
         raise
     except Exception as error:  # readers have no common base error
         raise FileError(f"{path} is not a GEFF ({error}).", "Write it again with the package geff.") from error
+
+
+def _space(names: list[str]) -> list[str]:
+    """Return the axes of space with y and x last: TrackMate's are POSITION_X, POSITION_Y and perhaps POSITION_Z."""
+    last = {name[-1].lower(): name for name in names}
+    if not {"y", "x"} <= set(last):
+        return names if len(names) > 1 else ["y", "x"]
+    return [*(name for name in names if name not in (last["y"], last["x"])), last["y"], last["x"]]
 
 
 def _column(props: Any, name: str | None, kind: type[Any]) -> Any:
