@@ -9,11 +9,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from skimage.measure import points_in_poly
 
 from ...core import FileError
 from ...core.box import Triple
 from ...core.labels import as_labels
+from ...core.tracks import areas, renumbered
 
 #: Pixels of a movie beyond which the size that its spots suggest is taken for a wrong unit.
 _MOST = 2**32
@@ -46,7 +46,7 @@ def draw(discs: Sequence[Disc], shape: Triple | None) -> NDArray[np.uint32]:
         nearest = np.full(shape[1:], np.inf)
         for one in some:
             _draw(one, labels[frame], nearest)
-        lost = {one.number for one in some} - set(np.unique(labels[frame]).tolist())
+        lost = {one.number for one in some} - set(areas(labels[frame])[0].tolist())
         if lost:
             raise FileError(
                 f"Object {min(lost)} of frame {frame} has no pixel that is not another's.",
@@ -74,7 +74,7 @@ def pick(discs: Sequence[Disc], labels: NDArray[np.integer]) -> NDArray[np.uint3
                     "Give the labels of these tracks, or none to draw discs.",
                 )
             taken[found] = one.number
-            out[frame][given[frame] == found] = one.number
+        out[frame] = renumbered(given[frame], taken)
     return out
 
 
@@ -130,12 +130,23 @@ def _draw(one: Disc, plane: NDArray[np.uint32], nearest: NDArray[np.float64]) ->
         inside = far <= 1
         inside[int(one.y) - window[0].start, int(one.x) - window[1].start] = True
     else:
-        rows, columns = np.mgrid[window] + 0.5
-        inside = points_in_poly(np.stack([rows.ravel(), columns.ravel()], axis=1), one.outline).reshape(far.shape)
+        inside = _filled(one.outline, window)
         far = np.full(far.shape, -1 / max(one.radius, 0.5))  # nearer than any disc, the smaller the more
     inside &= far < nearest[window]
     plane[window][inside] = one.number
     nearest[window][inside] = far[inside]
+
+
+def _filled(outline: NDArray[np.float64], window: tuple[slice, slice]) -> NDArray[np.bool_]:
+    """Return the pixels whose centre has an odd number of edges to its left."""
+    rows, width = np.arange(window[0].start, window[0].stop) + 0.5, window[1].stop - window[1].start
+    (y0, x0), (y1, x1) = outline.T, np.roll(outline, -1, axis=0).T
+    row, edge = np.nonzero((y0 <= rows[:, None]) != (y1 <= rows[:, None]))
+    crossing = x0[edge] + (rows[row] - y0[edge]) * (x1[edge] - x0[edge]) / (y1[edge] - y0[edge])
+    turns = np.zeros((len(rows), width + 1), np.int64)
+    np.add.at(turns, (row, np.clip(np.ceil(crossing - 0.5) - window[1].start, 0, width).astype(int)), 1)
+    filled: NDArray[np.bool_] = np.cumsum(turns, axis=1)[:, :width] % 2 == 1
+    return filled
 
 
 def _under(one: Disc, plane: NDArray[np.uint32]) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ...core import FileError, Lineage, LineageError, Tracks, VoxelSize
 from ...core.box import Triple
-from ...core.tracks import renumbered
+from ...core.tracks import areas, renumbered
 from .drawing import Disc, draw, pick
 
 _UNITS = (None, "pixel", "frame")
@@ -184,7 +184,7 @@ def _named(graph: _Graph, path: Path, numbers: NDArray[np.int64]) -> NDArray[np.
         names[frame][segment] = number
     for frame, some in names.items():
         out[frame] = renumbered(whole[frame].astype(np.uint32), some)
-        lost = set(some.values()) - set(np.unique(out[frame]).tolist())
+        lost = set(some.values()) - set(areas(out[frame])[0].tolist())
         if lost:
             raise FileError(
                 f"The labels have no pixels for track {min(lost)} in frame {frame}.", "Give the labels of the movie."
