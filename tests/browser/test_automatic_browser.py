@@ -119,7 +119,7 @@ def test_find_choose_correct_and_save_all_objects(open_notebook, lab):
     screen.press("Control+s")
     screen.says("saved")
     screen.wait()
-    saved = [tifffile.imread(path) for path in Path(lab.work).glob("*_labels.tif")]
+    saved = [tifffile.imread(path) for path in Path(lab.work).glob("image-*_labels.tif")]
     assert any(np.array_equal(one, corrected) for one in saved)
     assert all(one.max() > 10 for one in saved)
 
