@@ -15,7 +15,7 @@ from typing import Protocol
 import numpy as np
 from scipy import ndimage
 
-#: An object is good enough from this IoU on; who needs more prompts than ``MOST`` has failed.
+#: An object is good enough from this IoU on; after ``MOST`` prompts nobody goes on.
 ENOUGH, MOST = 0.8, 15
 
 
@@ -42,31 +42,30 @@ class Tool(Protocol):
 
 @dataclass
 class Effort:
-    """What one object took. ``planes`` that were found, all repetitions together."""
+    """What one object took; ``busy``: processor seconds; ``planes`` of all answers together."""
 
     prompts: int
     iou: float
     seconds: float
+    busy: float
     planes: int
 
 
 def annotate(tool: Tool, truth: np.ndarray) -> Effort:
-    """Prompt until the object (planes, h, w) is good enough, or nothing helps."""
-    prompts, seconds, planes, best = Prompts(), 0.0, 0, 0.0
+    """Prompt until the object (planes, h, w) is good enough, or ``MOST`` prompts are given."""
+    prompts, seconds, busy, planes = Prompts(), 0.0, 0.0, 0
     first = int(truth.sum((1, 2)).argmax())
     click(prompts, first, truth[first], positive=True)
     tool.begin()
     while True:
-        start = time.perf_counter()
+        start, spent = time.perf_counter(), time.process_time()
         found = tool.segment(prompts)
         seconds += time.perf_counter() - start
+        busy += time.process_time() - spent
         planes += int(found.any((1, 2)).sum())
-        union = (found | truth).sum()
-        best = float((found & truth).sum() / union)
-        if best >= ENOUGH:
-            return Effort(prompts.count, best, seconds, planes)
-        if prompts.count >= MOST:
-            return Effort(MOST + 1, best, seconds, planes)
+        iou = float((found & truth).sum() / (found | truth).sum())
+        if iou >= ENOUGH or prompts.count >= MOST:
+            return Effort(prompts.count, iou, seconds, busy, planes)
         correct(prompts, found, truth)
 
 
