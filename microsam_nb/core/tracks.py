@@ -109,6 +109,14 @@ class Tracks:
         rows.sort()
         return np.array(rows, np.float64).reshape(-1, 5)
 
+    def without(self, tracks: Iterable[int]) -> Self:
+        """Return the others, with their numbers. Raises LineageError for a track that is not there."""
+        lineage = self.lineage
+        for track in tracks:
+            lineage = lineage.remove(track)
+        names = {track: track for track in lineage}
+        return type(self)(np.stack([renumbered(plane, names) for plane in self.labels]), lineage)
+
     def numbered(self) -> Self:
         """Return the same tracks, numbered from 1 in the order in which they begin."""
         order = sorted(self.present, key=lambda track: (self.present[track][0], track))

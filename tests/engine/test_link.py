@@ -45,7 +45,7 @@ def test_a_cell_that_divides_has_two_daughters():
 def test_without_divisions_a_daughter_is_a_track_of_her_own():
     frames = [frame((40, 40), seed=t) for t in range(3)]
     frames += [frame((40, 34 - t), (40, 46 + t), seed=9 + t) for t in range(3)]
-    tracks = link(frames, LinkSettings(division=0.0))
+    tracks = link(frames, LinkSettings(division=False))
     assert not any(tracks.lineage.children(track) for track in tracks.lineage)
 
 

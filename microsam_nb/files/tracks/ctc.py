@@ -8,7 +8,6 @@ et al., Nature Methods 2023, and the challenge's naming and file content convent
 from __future__ import annotations
 
 import re
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from ...core import FileError, Lineage, LineageError, Tracks
+from ...core.parts import Line, unbroken
 from ...core.tracks import renumbered
 from .folders import replacing_folder
 
@@ -24,9 +24,6 @@ _FRAME = re.compile(r"(?:mask|man_track)(\d+)\.tiff?$", re.IGNORECASE)
 #: The challenge's images hold 16 bits.
 _LARGEST = 2**16 - 1
 
-#: Track, first frame, last frame, mother or 0.
-Line = tuple[int, int, int, int]
-
 
 def write_ctc(folder: Path, tracks: Tracks) -> Path:
     """Write tracks as mask000.tif, mask001.tif, ... and res_track.txt into a new folder, or over an earlier result.
@@ -34,7 +31,7 @@ def write_ctc(folder: Path, tracks: Tracks) -> Path:
     Returns the folder. Tracks keep their numbers; parts after a gap get numbers above all others. Raises FileError for
     numbers above 65,535, and where the folder holds anything else.
     """
-    lines, parts = _split(tracks)
+    lines, parts = unbroken(tracks)
     largest = max((line[0] for line in lines), default=0)
     if largest > _LARGEST:
         raise FileError(
@@ -88,27 +85,6 @@ def _table(folder: Path) -> Path | None:
 def _is_result(folder: Path) -> bool:
     names = {one.name for one in folder.iterdir()}
     return _TABLES[0] in names and all(_FRAME.match(name) for name in names - {_TABLES[0]})
-
-
-def _split(tracks: Tracks) -> tuple[list[Line], list[dict[int, int]]]:
-    """Return the lines of the table, and for every frame the number in the file of every track."""
-    mothers = tracks.lineage.parents
-    free = max(tracks.present, default=0) + 1
-    names: list[dict[int, int]] = [{} for _ in tracks.labels]
-    lines: list[Line] = []
-    last: dict[int, int] = {}
-    # Mothers come before their daughters, whose mother is her last part.
-    for track, frames in sorted(tracks.present.items(), key=lambda one: one[1][0]):
-        number, mother = track, last.get(mothers.get(track, 0), 0)
-        cuts = [0, *(i for i in range(1, len(frames)) if frames[i] > frames[i - 1] + 1), len(frames)]
-        for start, stop in pairwise(cuts):
-            if start:
-                number, mother, free = free, number, free + 1
-            lines.append((number, frames[start], frames[stop - 1], mother))
-            for frame in frames[start:stop]:
-                names[frame][track] = number
-        last[track] = number
-    return sorted(lines), names
 
 
 def _join(tracks: Tracks) -> Tracks:

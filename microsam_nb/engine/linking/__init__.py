@@ -1,0 +1,1 @@
+"""The parts of linking: settings, the objects of a movie, assignment; ``engine.link`` is the door."""
