@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..core.tracks import Tracks
 from .linking.assign import Link, link_frames, link_rest
 from .linking.learned import links_by_trackastra
+from .linking.merged import through_merged
 from .linking.objects import Objects, together
 from .linking.settings import Linker, LinkSettings
 
@@ -63,6 +64,7 @@ def link_stepwise(
         for frame, some in enumerate(link_frames(objects, settings), start=2):
             links += some
             yield Linked(min(frame, total - 1), total)
+        links = through_merged(objects, links, settings.gap)
         links += link_rest(objects, links, settings)
         spots = list(zip(objects.frame.tolist(), objects.number.tolist(), strict=True))
         tracks = Tracks.from_links(labels, [(spots[a], spots[b]) for a, b in links])

@@ -23,7 +23,7 @@ class Cell:
 
 
 def draw(speed, count, seed, frames=24, radius=8.0, doubling=30):
-    """True tracks: ``speed`` in diameters per frame, ``count`` cells at first, which divide about every ``doubling``."""
+    """True tracks: ``speed`` in diameters per frame, ``count`` cells at first, dividing every ``doubling``."""
     chance = np.random.default_rng(seed)
     whole = SIZE + 2 * MARGIN
     cells = [_cell(n + 1, chance, whole, radius) for n in range(count)]
@@ -57,7 +57,7 @@ def draw(speed, count, seed, frames=24, radius=8.0, doubling=30):
 
 
 def spoilt(tracks, seed, missing=0.02, merged=0.02, false=0.02):
-    """Labels (frames, h, w), numbered at random, of which some objects are missing, merged with another, or no cells."""
+    """Labels (frames, h, w), numbered at random, in which objects are missing, merged, or no cells."""
     chance = np.random.default_rng(seed)
     out = np.zeros_like(tracks.labels)
     for frame, plane in enumerate(tracks.labels):
@@ -78,7 +78,11 @@ def spoilt(tracks, seed, missing=0.02, merged=0.02, false=0.02):
             blob = Cell(int(own.max()) + 1, *chance.uniform(0, SIZE, 2), chance.uniform(2, 7), 0, 0)
             _paint(own, blob)
         ids = np.unique(own)
-        names = np.concatenate([[0], chance.permutation(len(ids) - 1) + 1]) if ids[0] == 0 else chance.permutation(len(ids)) + 1
+        names = (
+            np.concatenate([[0], chance.permutation(len(ids) - 1) + 1])
+            if ids[0] == 0
+            else chance.permutation(len(ids)) + 1
+        )
         out[frame] = names[np.searchsorted(ids, own)]
     return out
 

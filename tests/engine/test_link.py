@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import types
+
+import networkx as nx
 import numpy as np
 import pytest
 
-from microsam_nb.core import LabelError, SettingsError
-from microsam_nb.engine.link import LinkSettings, link
+from microsam_nb.core import LabelError, ModelError, SettingsError
+from microsam_nb.engine.link import Linker, LinkSettings, link, link_stepwise
 
 SIZE = 80
 
@@ -94,3 +98,176 @@ def test_what_is_no_movie_is_refused():
         link([np.zeros((4, 4))])
     with pytest.raises(SettingsError, match=r"Choose a value from 0\.05"):
         LinkSettings(distance=0.0)
+
+
+def test_what_is_no_movie_says_what_is_one():
+    for wrong in ([], np.zeros((0, 4, 4), int), [np.zeros((2, 4, 4), int)]):
+        with pytest.raises(LabelError, match=r"Give labels \(frames, y, x\)"):
+            link(wrong)
+
+
+def bar(x, width, number=1):
+    out = np.zeros((40, 80), np.uint32)
+    out[10:20, x : x + width] = number
+    return out
+
+
+def test_cells_that_overlap_belong_together_however_long_they_are():
+    """A long cell grows by half at one end; its middle moves by more than a cell that is typical does."""
+    frames = [bar(2, 50, 5), bar(2, 76, 3)]
+    for frame in frames:
+        frame[30:33, ::8] = np.arange(10, 20)  # typical cells
+    assert len(link(frames, LinkSettings(distance=0.5)).spans) == 11
+
+
+def test_overlap_outweighs_distance():
+    """In the second frame one object covers the cell, another has its middle nearer."""
+    first, second = np.zeros((40, 40), np.uint32), np.zeros((40, 40), np.uint32)
+    first[10:30, 10:30] = 1
+    second[8:36, 10:26] = 1
+    second[10:30, 28:31] = 2
+    by_overlap = link([first, second], LinkSettings(division=False))
+    assert at(by_overlap, 0, 12, 12) == at(by_overlap, 1, 12, 12)
+
+
+def test_the_distance_may_be_given_in_pixels():
+    frames = [frame((20, 20)), frame((20, 45), seed=1)]
+    assert len(link(frames).spans) == 2
+    assert len(link(frames, LinkSettings(distance_px=26.0)).spans) == 1
+    assert len(link(frames, LinkSettings(distance=2.6)).spans) == 1
+
+
+def test_two_cells_that_are_one_object_for_a_frame_are_no_division():
+    apart, merged = frame((40, 34), (40, 46)), frame((40, 34), (40, 46))
+    merged[merged > 0] = 7
+    merged[38:43, 36:45] = 7
+    tracks = link([apart, apart, merged, apart, apart])
+    assert len(tracks.spans) == 2
+    assert not tracks.lineage.parents
+    assert list(tracks.gaps.values()) == [(2,)]
+
+
+def test_what_comes_in_beside_a_cell_is_no_daughter():
+    frames = [frame((30, 30)), frame((30, 30)), *[frame((30, 30), (30, 44), seed=t) for t in range(3)]]
+    assert not link(frames).lineage.parents
+
+
+def test_a_false_object_beside_a_cell_is_no_daughter():
+    frames = [frame((30, 30), seed=t) for t in range(6)]
+    frames[2][30:33, 38:41] = 99
+    tracks = link(frames)
+    assert not tracks.lineage.parents
+    assert sorted(tracks.spans.values()) == [(0, 5), (2, 2)]
+
+
+def test_a_higher_cost_finds_fewer_divisions():
+    frames = [frame((40, 40), seed=t) for t in range(3)]
+    frames += [frame((40, 34 - t), (40, 46 + t), seed=9 + t) for t in range(3)]
+    assert not link(frames, LinkSettings(division_cost=10.0)).lineage.parents
+
+
+def test_empty_frames_at_both_ends_and_between():
+    frames = [frame(), frame((20, 20)), frame((20, 21)), frame(), frame()]
+    assert link(frames).spans == {1: (1, 2)}
+
+
+def test_numbers_as_large_as_they_get():
+    frames = np.zeros((2, 9, 9), np.uint32)
+    frames[0, 4, 4], frames[1, 4, 4] = 2**32 - 1, 2**31
+    assert link(frames).spans == {1: (0, 1)}
+
+
+def test_steps_count_the_frames_and_the_last_has_the_tracks():
+    frames = [frame((20, 20 + t), seed=t) for t in range(4)]
+    steps = list(link_stepwise(frames))
+    assert [step.done for step in steps] == [1, 2, 3, 3, 4]
+    assert {step.total for step in steps} == {4}
+    assert [step.tracks is None for step in steps] == [True, True, True, True, False]
+    assert steps[-1].tracks == link(frames)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_object_gets_one_track_and_no_pixel_is_lost(seed):
+    chance = np.random.default_rng(seed)
+    frames = [frame(*chance.uniform(0, SIZE, (int(chance.integers(0, 9)), 2)), seed=t) for t in range(6)]
+    tracks = link(frames, LinkSettings(gap=2))
+    for t, labels in enumerate(frames):
+        assert np.array_equal(tracks.labels[t] > 0, labels > 0)
+        pairs = np.unique(np.stack([labels[labels > 0], tracks.labels[t][labels > 0]]), axis=1)
+        assert len(pairs[0]) == len(set(pairs[0])) == len(set(pairs[1])), "one to one"
+
+
+class _Trackastra:
+    """Answers as trackastra does: a graph of nodes with time and label, and relabelled masks."""
+
+    asked: tuple = ()
+
+    @classmethod
+    def from_pretrained(cls, name, device=None):
+        if name != "general_2d":
+            raise ValueError(name)
+        return cls()
+
+    def track(self, images, masks, mode):
+        type(self).asked = images.shape, mode
+        graph = nx.DiGraph()
+        for node, (time, label) in enumerate([(0, 3), (1, 5), (1, 6)]):
+            graph.add_node(node, time=time, label=label)
+        graph.add_edges_from([(0, 1), (0, 2)])
+        return graph, masks
+
+
+@pytest.fixture
+def labelled():
+    labels = np.zeros((2, 8, 8), np.uint32)
+    labels[0, 3:5, 3:5], labels[1, 2, 3], labels[1, 5, 3], labels[1, 7, 7] = 3, 5, 6, 9
+    return labels
+
+
+def test_trackastra_links_where_it_is_installed(monkeypatch, labelled):
+    monkeypatch.setitem(sys.modules, "trackastra", types.ModuleType("trackastra"))
+    monkeypatch.setitem(sys.modules, "trackastra.model", types.SimpleNamespace(Trackastra=_Trackastra))
+    tracks = link(labelled, LinkSettings(linker=Linker.TRACKASTRA), np.zeros(labelled.shape, np.uint8))
+    assert dict(tracks.lineage.daughters) == {1: (2, 3), 2: (), 3: (), 4: ()}
+    assert _Trackastra.asked == ((2, 8, 8), "greedy")
+    link(labelled, LinkSettings(linker=Linker.TRACKASTRA, division=False), np.zeros(labelled.shape, np.uint8))
+    assert _Trackastra.asked[1] == "greedy_nodiv"
+
+
+def test_trackastra_that_cannot_be_used(monkeypatch, labelled):
+    settings, images = LinkSettings(linker=Linker.TRACKASTRA), np.zeros(labelled.shape)
+    with pytest.raises(LabelError, match=r"Give images \(frames, y, x\)"):
+        link(labelled, settings)
+    with pytest.raises(LabelError, match=r"Give images \(frames, y, x\)"):
+        link(labelled, settings, images[:1])
+    monkeypatch.setitem(sys.modules, "trackastra", None)
+    with pytest.raises(ModelError, match="pip install trackastra"):
+        link(labelled, settings, images)
+
+    class Offline:
+        from_pretrained = classmethod(lambda cls, *_, **__: (_ for _ in ()).throw(OSError("no network")))
+
+    monkeypatch.setitem(sys.modules, "trackastra", types.ModuleType("trackastra"))
+    monkeypatch.setitem(sys.modules, "trackastra.model", types.SimpleNamespace(Trackastra=Offline))
+    with pytest.raises(ModelError, match="Check the connection"):
+        link(labelled, settings, images)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_merged_cells_for_as_many_frames_as_a_gap_has(count):
+    """Both move while they are one object; each is found again on its side."""
+    apart = [frame((40, 34), (40, 46), seed=t) for t in range(2)]
+    merged = []
+    for _ in range(count):
+        one = frame((40, 34), (40, 46))
+        one[one > 0] = 7
+        one[38:43, 36:45] = 7
+        merged.append(one)
+    frames = [*apart, *merged, frame((39, 34), (41, 46), seed=8), frame((39, 34), (41, 46), seed=9)]
+    tracks = link(frames, LinkSettings(gap=2))
+    if count > 2:
+        assert len(tracks.spans) == 4
+        return
+    assert len(tracks.spans) == 2
+    assert at(tracks, 0, 40, 34) == at(tracks, -1, 40, 34)
+    assert at(tracks, 0, 40, 46) == at(tracks, -1, 40, 46)

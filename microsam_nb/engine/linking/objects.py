@@ -58,7 +58,7 @@ class Objects:
 
 
 def together(frames: Sequence[ArrayLike] | NDArray[np.integer]) -> NDArray[np.uint32]:
-    """Return labels (h, w) of all frames as (frames, h, w). Raises LabelError for what is no labels, or of many sizes."""
+    """Return the labels of all frames as (frames, h, w). Raises LabelError for what is no labels, or of many sizes."""
     if isinstance(frames, np.ndarray) and frames.ndim == 3 and len(frames):
         return as_labels(frames)
     planes = [as_labels(np.asarray(frame)) for frame in frames]

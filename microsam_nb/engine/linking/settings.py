@@ -23,13 +23,13 @@ class LinkSettings(Settings):
         Linker.LAP, "Linear assignment, or trackastra's network where it is installed; that has no distances and gaps."
     )
     distance: float = option(
-        1.0, "How far a cell moves at most from frame to frame.", low=0.05, high=50.0, unit="diameters"
+        1.3, "How far a cell moves at most from frame to frame.", low=0.05, high=50.0, unit="diameters"
     )
     distance_px: float = option(
         0.0, "The same in pixels; 0: as a multiple of the typical diameter.", low=0.0, high=10_000.0, unit="px"
     )
     overlap: float = option(
-        0.5,
+        0.7,
         "How much the overlap of two objects counts for being the same cell; the rest is their distance.",
         low=0.0,
         high=1.0,
@@ -39,7 +39,7 @@ class LinkSettings(Settings):
     )
     division: bool = option(True, "Cells divide.")
     division_distance: float = option(
-        1.5, "How far daughters lie at most from where their mother was.", low=0.05, high=50.0, unit="diameters"
+        2.0, "How far daughters lie at most from where their mother was.", low=0.05, high=50.0, unit="diameters"
     )
     division_cost: float = option(
         1.0, "Higher values find fewer divisions: only those with daughters near to their mother.", low=0.0, high=100.0
