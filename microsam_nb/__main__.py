@@ -1,4 +1,4 @@
-"""The command line: python -m microsam_nb lab | info | embed | segment | prompt | train-embedded."""
+"""The command line: python -m microsam_nb lab | info | embed | segment | track | prompt | train-embedded."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from . import __version__
 from .core import FileError, MicrosamError, PromptError
 
 if TYPE_CHECKING:
+    from .annotators.segment_files import Job
     from .core import Image, Prompt
     from .engine.models import Model
     from .engine.registry import RegisteredModel
@@ -67,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_embed(commands)
     _add_segment(commands)
+    _add_track(commands)
     _add_prompt(commands)
 
     train = commands.add_parser("train-embedded", help="train the embedded model from scratch")
@@ -167,39 +169,81 @@ def _add_segment(commands: Any) -> None:
         "every image gets its own STEM.tif",
     )
     segment.add_argument("--zarr", action="store_true", help="in a folder, write STEM.zarr instead of STEM.tif")
-    segment.add_argument("--mode", default="auto", help="auto, amg, ais or apg (default: auto, what suits the model)")
-    segment.add_argument(
-        "-m", "--model", default="nano", help="a name from 'info', or a checkpoint file (default: nano)"
-    )
-    segment.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    segment.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: auto)")
+    _add_finding(segment)
     segment.add_argument(
         "-e", "--embeddings", metavar="STORE_OR_FOLDER",
         help="use, and complete, the stores that 'embed' made; what the model finds is kept there as well",
     )  # fmt: skip
-    segment.add_argument("--tile", nargs=2, type=int, metavar=("H", "W"), help="cut planes into tiles of H x W pixels")
-    segment.add_argument("--halo", nargs=2, type=int, metavar=("H", "W"), help="pixels seen around a tile")
-    segment.add_argument("--batch", type=int, metavar="N", help="answer N prompts together (amg, apg)")
-    segment.add_argument("--axes", default="", help="yx, yxc, zyx, tyx, zyxc or tyxc, where the guess is wrong")
-    segment.add_argument("--key", default="", help="which array of a zarr group (default: the only one, or the finest)")
     segment.add_argument("--overwrite", action="store_true", help="also images that have a result")
     segment.add_argument("--no-stitch", action="store_true", help="leave the planes of a volume as they are")
     segment.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no table, only errors")
-    from .engine.automatic.settings import KINDS
-
-    known: dict[str, Any] = {}
-    for mode, kind in KINDS.items():
-        group = segment.add_argument_group(f"settings of {mode}")
-        for one in kind.describe():
-            if one.name not in known:
-                _add_option(group, one)
-            known[one.name] = one
+    known = _add_modes(segment)
     from .engine.automatic.stitch import StitchSettings
 
     group = segment.add_argument_group("joining the planes of volumes")
     for one in StitchSettings.describe():
         _add_option(group, one, "stitch_")
-    segment.set_defaults(run=_segment, settings=tuple(known))
+    segment.set_defaults(run=_segment, settings=known)
+
+
+def _add_finding(parser: Any) -> None:
+    """Add the options that say how objects are found, but for the settings of the methods."""
+    parser.add_argument("--mode", default="auto", help="auto, amg, ais or apg (default: auto, what suits the model)")
+    parser.add_argument(
+        "-m", "--model", default="nano", help="a name from 'info', or a checkpoint file (default: nano)"
+    )
+    parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: auto)")
+    parser.add_argument("--tile", nargs=2, type=int, metavar=("H", "W"), help="cut planes into tiles of H x W pixels")
+    parser.add_argument("--halo", nargs=2, type=int, metavar=("H", "W"), help="pixels seen around a tile")
+    parser.add_argument("--batch", type=int, metavar="N", help="answer N prompts together (amg, apg)")
+    parser.add_argument("--axes", default="", help="yx, yxc, zyx, tyx, zyxc or tyxc, where the guess is wrong")
+    parser.add_argument("--key", default="", help="which array of a zarr group (default: the only one, or the finest)")
+
+
+def _add_modes(parser: Any) -> tuple[str, ...]:
+    """Add the settings of all methods, and return their names."""
+    from .engine.automatic.settings import KINDS
+
+    known: dict[str, Any] = {}
+    for mode, kind in KINDS.items():
+        group = parser.add_argument_group(f"settings of {mode}")
+        for one in kind.describe():
+            if one.name not in known:
+                _add_option(group, one)
+            known[one.name] = one
+    return tuple(known)
+
+
+def _add_track(commands: Any) -> None:
+    track = commands.add_parser(
+        "track",
+        help="find all objects of a movie and follow them, with divisions",
+        description="Find all objects in every frame of a movie, or take labels, link them to tracks with divisions, "
+        "and write these. What was segmented is kept until the tracks are written: the same command goes on.",
+        epilog="Formats: ctc, a folder of the Cell Tracking Challenge; geff, a Zarr folder; trackmate, XML for Fiji; "
+        "csv, a table for napari with the graph and the labels beside. Exit codes: 0 done, 1 nothing was found or it "
+        "failed, 2 the command is wrong, 130 interrupted.",
+    )
+    track.add_argument("movie", type=Path, metavar="MOVIE", help="TIFF, .npy or zarr folder, time first: (t, y, x)")
+    track.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="FOLDER",
+        help="folder for the tracks; or the name of a file that ends in .zarr, .xml or .csv",
+    )  # fmt: skip
+    track.add_argument("--format", help="ctc, geff, trackmate or csv (default: as the ending says, else ctc)")
+    track.add_argument(
+        "--labels", type=Path, metavar="PATH",
+        help="take these labels instead of segmenting: a file (t, y, x), or a folder with one file per frame",
+    )  # fmt: skip
+    track.add_argument("--overwrite", action="store_true", help="also where there is a result")
+    track.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no summary, only errors")
+    _add_finding(track)
+    from .engine.linking.settings import LinkSettings
+
+    group = track.add_argument_group("linking")
+    for one in LinkSettings.describe():
+        _add_option(group, one, "link_")
+    track.set_defaults(run=_track, settings=_add_modes(track))
 
 
 def _add_option(group: Any, one: Any, prefix: str = "") -> None:
@@ -228,12 +272,7 @@ def _segment(options: argparse.Namespace) -> int:
     from .engine.load import load_model
     from .files.inputs import find_images, name_results
 
-    if options.batch is not None and options.batch < 1:
-        raise SettingsError(f"{options.batch} prompts cannot be answered together.", "Give --batch 1 or more.")
-    if options.halo and not options.tile:
-        raise SettingsError("There is a halo without tiles.", "Give --tile as well, or leave --halo out.")
-    options.auto_tile = False
-    tiling = _tiling(options)
+    tiling = _checked_tiling(options)
     joined = {
         one.name: value
         for one in StitchSettings.describe()
@@ -296,6 +335,81 @@ def _segment(options: argparse.Namespace) -> int:
     if not options.quiet:
         _print_table(rows, f"{model.spec.label}, mode {mode_of(settings)}")
     return 1 if failed else 0
+
+
+def _track(options: argparse.Namespace) -> int:
+    from .annotators.track_files import place_of, track_file
+    from .core import SettingsError
+    from .engine.automatic.batches import is_out_of_memory
+    from .engine.linking.settings import LinkSettings
+    from .files.tracks import TrackFormat, check_tracks_path
+
+    if options.format not in (None, *TrackFormat):
+        raise SettingsError(f"There is no format {options.format!r} of tracks.", f"Use {', '.join(TrackFormat)}.")
+    place, kind = place_of(options.output, None if options.format is None else TrackFormat(options.format))
+    given = {
+        one.name: value
+        for one in LinkSettings.describe()
+        if (value := getattr(options, f"link_{one.name}")) is not None
+    }
+    linking = LinkSettings().changed(given)
+    chosen = {name: value for name in options.settings if (value := getattr(options, name)) is not None}
+    if options.labels is not None and chosen:
+        raise SettingsError(f"--labels leaves {', '.join(chosen)} without use.", "Leave one of them out.")
+    if not options.overwrite and (place.is_file() or (place.is_dir() and any(place.iterdir()))):
+        check_tracks_path(place, kind)
+        if not options.quiet:
+            print(f"{place}: skipped, there is a result; --overwrite makes it anew.")  # noqa: T201
+        return 0
+    try:
+        job = None if options.labels is not None else _job(options, chosen)
+        with _bar(options.movie.name, options.quiet) as told:
+            found = track_file(
+                options.movie, place, job, linking, kind,
+                labels=options.labels, axes=options.axes, key=options.key, told=told,
+            )  # fmt: skip
+    except (MemoryError, RuntimeError) as error:
+        why = "The memory does not suffice. Use --tile, a smaller model, or cut the movie."
+        said = why if is_out_of_memory(error) else f"{error.__class__.__name__}: {error}"
+        print(f"microsam-nb: {options.movie}: {said}", file=sys.stderr)  # noqa: T201
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. Run the same command to go on.", file=sys.stderr)  # noqa: T201
+        return 130
+    if not options.quiet:
+        frames, height, width = found.shape
+        print(  # noqa: T201
+            f"{options.movie.name}: {frames} frames of {height} x {width}, {found.objects} objects, {found.tracks} "
+            f"tracks, {found.divisions} divisions, {found.gaps} frames bridged, {found.seconds:.1f} s\n{kind}: {place}"
+        )
+    return 0 if found.tracks else 1
+
+
+def _job(options: argparse.Namespace, chosen: Mapping[str, Any]) -> Job:
+    """Load the model, and say what is wrong with the options before anything is computed."""
+    from .annotators.segment_files import Job
+    from .engine.automatic.maps import check_decoder
+    from .engine.automatic.settings import needs_decoder
+    from .engine.load import load_model
+
+    tiling = _checked_tiling(options)
+    model = load_model(options.model, options.device, precision=options.precision)
+    job = Job(model, options.mode, chosen, None, tiling, options.batch, options.axes, options.key)
+    if needs_decoder(job.settings):
+        check_decoder(model)
+    return job
+
+
+def _checked_tiling(options: argparse.Namespace) -> Tiling | None:
+    """Check --batch, and read --tile and --halo of the commands that find objects. Raises SettingsError."""
+    from .core import SettingsError
+
+    if options.batch is not None and options.batch < 1:
+        raise SettingsError(f"{options.batch} prompts cannot be answered together.", "Give --batch 1 or more.")
+    if options.halo and not options.tile:
+        raise SettingsError("There is a halo without tiles.", "Give --tile as well, or leave --halo out.")
+    options.auto_tile = False
+    return _tiling(options)
 
 
 @contextlib.contextmanager

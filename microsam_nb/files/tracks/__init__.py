@@ -3,13 +3,15 @@
 from .ctc import read_ctc, write_ctc
 from .geff_in import read_geff
 from .geff_out import write_geff
-from .opening import TrackFormat, read_tracks, write_tracks
+from .opening import ENDINGS, TrackFormat, check_tracks_path, read_tracks, write_tracks
 from .table import read_csv, write_csv
 from .trackmate_in import read_trackmate
 from .trackmate_out import write_trackmate
 
 __all__ = [
+    "ENDINGS",
     "TrackFormat",
+    "check_tracks_path",
     "read_csv",
     "read_ctc",
     "read_geff",

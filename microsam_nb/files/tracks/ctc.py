@@ -41,7 +41,7 @@ def write_ctc(folder: Path, tracks: Tracks) -> Path:
             else "Write another format, such as geff.",
         )
     digits = max(3, len(str(len(tracks.labels) - 1)))
-    with replacing_folder(folder, _is_result) as part:
+    with replacing_folder(folder, is_result) as part:
         for frame, plane in enumerate(tracks.labels):
             own = renumbered(plane, parts[frame]).astype(np.uint16)
             tifffile.imwrite(part / f"mask{frame:0{digits}d}.tif", own, photometric="minisblack", compression="zlib")
@@ -82,7 +82,8 @@ def _table(folder: Path) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def _is_result(folder: Path) -> bool:
+def is_result(folder: Path) -> bool:
+    """Tell whether a folder holds a result and nothing else, so that another may replace it."""
     names = {one.name for one in folder.iterdir()}
     return _TABLES[0] in names and all(_FRAME.match(name) for name in names - {_TABLES[0]})
 

@@ -20,8 +20,7 @@ def replacing_folder(path: Path, ours: Callable[[Path], bool]) -> Iterator[Path]
     """
     whole = path.resolve()
     part, former = (whole.with_name(f"{whole.name}.{os.getpid()}.{end}") for end in ("part", "former"))
-    if whole.exists() and not (whole.is_dir() and (not any(whole.iterdir()) or ours(whole))):
-        raise FileError(f"{path} holds something else already.", "Choose a new or an empty folder.")
+    check_folder(path, ours)
     try:
         part.mkdir(parents=True)
         yield part
@@ -41,3 +40,13 @@ def replacing_folder(path: Path, ours: Callable[[Path], bool]) -> Iterator[Path]
         ) from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def check_folder(path: Path, ours: Callable[[Path], bool]) -> None:
+    """Raise FileError for a place where something is that must not be replaced, or that cannot be written to."""
+    whole = path.resolve()
+    if whole.exists() and not (whole.is_dir() and (not any(whole.iterdir()) or ours(whole))):
+        raise FileError(f"{path} holds something else already.", "Choose a new or an empty folder.")
+    above = next(one for one in whole.parents if one.exists())
+    if not (above.is_dir() and os.access(above, os.W_OK)):
+        raise FileError(f"{path} cannot be made in {above}.", "Choose a folder that you may write to.")

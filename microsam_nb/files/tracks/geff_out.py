@@ -47,7 +47,7 @@ def write_geff(path: Path, tracks: Tracks) -> Path:
         track_node_props={"tracklet": _TRACK} if plain else None,
         related_objects=[RelatedObject(type="labels", path=f"../{_LABELS}", node_prop=_TRACK)],
     )
-    with replacing_folder(path, _is_result) as part:
+    with replacing_folder(path, is_ours) as part:
         group = zarr.open_group(part, mode="w", zarr_format=2)
         chunks = tuple(
             max(1, min(size, most)) for size, most in zip(tracks.labels.shape, (1, _CHUNK, _CHUNK), strict=True)
@@ -60,7 +60,8 @@ def write_geff(path: Path, tracks: Tracks) -> Path:
     return path
 
 
-def _is_result(folder: Path) -> bool:
+def is_ours(folder: Path) -> bool:
+    """Tell whether a folder holds what ``write_geff`` wrote and nothing else, so that it may be replaced."""
     names = {one.name for one in folder.iterdir()}
     return _GRAPH in names and names <= {_GRAPH, _LABELS, ".zgroup", ".zattrs", "zarr.json"}
 

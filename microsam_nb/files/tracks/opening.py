@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 
 from ...core import FileError, Tracks, VoxelSize
 from ...core.box import Triple
-from .ctc import is_ctc, read_ctc, write_ctc
+from ..replacing import check_writable
+from .ctc import is_ctc, is_result, read_ctc, write_ctc
+from .folders import check_folder
 from .geff_in import read_geff
-from .geff_out import write_geff
+from .geff_out import is_ours, write_geff
 from .table import read_csv, write_csv
 from .trackmate_in import read_trackmate
 from .trackmate_out import write_trackmate
@@ -27,6 +29,8 @@ class TrackFormat(StrEnum):
     CSV = "csv"
 
 
+#: The ending of each format's files, "" for a folder.
+ENDINGS = {TrackFormat.CTC: "", TrackFormat.GEFF: ".zarr", TrackFormat.TRACKMATE: ".xml", TrackFormat.CSV: ".csv"}
 _ENDINGS = {
     "": TrackFormat.CTC, ".zarr": TrackFormat.GEFF, ".geff": TrackFormat.GEFF, ".xml": TrackFormat.TRACKMATE,
     ".csv": TrackFormat.CSV, ".txt": TrackFormat.CSV,
@@ -82,6 +86,17 @@ def write_tracks(
             return write_trackmate(path, tracks, image=image, voxel=voxel)
         case TrackFormat.CSV:
             return write_csv(path, tracks)
+
+
+def check_tracks_path(path: Path, format: TrackFormat) -> None:
+    """Raise FileError where tracks clearly cannot be written to ``path``, before they are made.
+
+    Folders above it need not exist for the formats that are folders.
+    """
+    if format in (TrackFormat.TRACKMATE, TrackFormat.CSV):
+        return check_writable(path)
+    ours = is_result if format is TrackFormat.CTC else is_ours
+    return check_folder(path, ours)
 
 
 def _format(path: Path, name: TrackFormat | str | None) -> TrackFormat:
