@@ -18,7 +18,7 @@ from ..core import FileError, Image, ImageError, SettingsError, Tracks
 from ..engine.automatic import run
 from ..engine.automatic.segmenter import Progress
 from ..engine.automatic.settings import AutomaticSettings, Mode, mode_of
-from ..engine.link import Linked, Linker, LinkSettings, link_stepwise
+from ..engine.link import Linked, Linker, LinkSettings, check_linker, link_stepwise
 from ..engine.models import Model
 from ..engine.store.key import fingerprint
 from ..files.images import SUFFIXES, read_image
@@ -69,6 +69,7 @@ def track(
     names = {one.name for one in LinkSettings.describe()}
     chosen = (linking or LinkSettings()).changed({name: value for name, value in options.items() if name in names})
     rest = {name: value for name, value in options.items() if name not in names}
+    check_linker(chosen)
     image = as_movie(read_input(movie, axes))
     if labels is not None and (rest or settings is not None):
         said = ", ".join(rest) or "settings"
@@ -98,15 +99,18 @@ def track_file(
     output, in OUTPUT.part, until the tracks are there: the same call goes on. Raises MicrosamError.
     """
     start = time.perf_counter()
+    check_linker(linking)
     if format in (TrackFormat.TRACKMATE, TrackFormat.CSV):
         _make(output.parent)
     check_tracks_path(output, format)
-    image = as_movie(Image(open_image(path, key), axes, path.stem, voxel_size=read_voxel_size(path)))
+    stored = Image(open_image(path, key), axes, path.stem, voxel_size=read_voxel_size(path))
+    image = as_movie(stored)
     work = output.with_name(f"{output.name}.part")
     if labels is not None:
         found = given_labels(labels, image)
     elif job is not None:
-        found = _segmented(path, image, replace(job, stitching=None, axes=image.axes), work, told)
+        named = image.axes if len(stored.axes) == len(image.axes) else stored.axes
+        found = _segmented(path, image, replace(job, stitching=None, axes=named), work, told)
     else:
         raise SettingsError("There is neither a model nor labels.", "Give one of them.")
     tracks = _linked(found, image, linking, told)

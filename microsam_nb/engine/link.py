@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..core.tracks import Tracks
 from .linking.assign import Link, link_frames, link_rest
-from .linking.learned import links_by_trackastra
+from .linking.learned import check_trackastra, links_by_trackastra
 from .linking.merged import through_merged
 from .linking.objects import Objects, together
 from .linking.settings import Linker, LinkSettings
 
-__all__ = ["Linked", "Linker", "LinkSettings", "link", "link_stepwise"]
+__all__ = ["Linked", "Linker", "LinkSettings", "check_linker", "link", "link_stepwise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +69,12 @@ def link_stepwise(
         spots = list(zip(objects.frame.tolist(), objects.number.tolist(), strict=True))
         tracks = Tracks.from_links(labels, [(spots[a], spots[b]) for a, b in links])
     yield Linked(total, total, tracks=_long_enough(tracks, settings.min_length))
+
+
+def check_linker(settings: LinkSettings) -> None:
+    """Raise ModelError where the linker is not installed."""
+    if settings.linker is Linker.TRACKASTRA:
+        check_trackastra()
 
 
 def _long_enough(tracks: Tracks, least: int) -> Tracks:

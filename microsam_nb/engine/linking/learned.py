@@ -14,6 +14,16 @@ from .settings import LinkSettings
 _MODEL = "general_2d"
 
 
+def check_trackastra() -> None:
+    """Raise ModelError where the package cannot be imported, before long work is done for it."""
+    try:
+        import trackastra.model  # noqa: F401
+    except ImportError as error:
+        raise ModelError(
+            f"The linker trackastra cannot be used ({error}).", "Install it with: pip install trackastra; or use lap."
+        ) from error
+
+
 def links_by_trackastra(
     labels: NDArray[np.uint32], images: NDArray[Any] | None, settings: LinkSettings
 ) -> list[tuple[Spot, Spot]]:
@@ -28,12 +38,9 @@ def links_by_trackastra(
             + ("none." if images is None else f"images of shape {images.shape}."),
             "Give images (frames, y, x) of one channel, or use linker=lap.",
         )
-    try:
-        from trackastra.model import Trackastra
-    except ImportError as error:
-        raise ModelError(
-            f"The linker trackastra cannot be used ({error}).", "Install it with: pip install trackastra; or use lap."
-        ) from error
+    check_trackastra()
+    from trackastra.model import Trackastra
+
     try:
         model = Trackastra.from_pretrained(_MODEL, device="automatic")
     except Exception as error:  # whatever its download raises
