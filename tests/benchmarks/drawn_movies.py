@@ -77,13 +77,18 @@ def spoilt(tracks, seed, missing=0.02, merged=0.02, false=0.02):
         for _ in range(chance.poisson(false * len(ids))):
             blob = Cell(int(own.max()) + 1, *chance.uniform(0, SIZE, 2), chance.uniform(2, 7), 0, 0)
             _paint(own, blob)
-        ids = np.unique(own)
-        names = (
-            np.concatenate([[0], chance.permutation(len(ids) - 1) + 1])
-            if ids[0] == 0
-            else chance.permutation(len(ids)) + 1
-        )
-        out[frame] = names[np.searchsorted(ids, own)]
+        out[frame] = own
+    return renumbered(out, seed)
+
+
+def renumbered(labels, seed=0):
+    """Labels whose objects have other numbers in every frame."""
+    chance = np.random.default_rng(seed)
+    out = np.zeros_like(labels)
+    for frame, plane in enumerate(labels):
+        ids = np.unique(plane[plane > 0])
+        names = np.concatenate([[0], chance.permutation(len(ids)) + 1])
+        out[frame] = names[np.searchsorted(ids, plane) + 1] * (plane > 0) if len(ids) else 0
     return out
 
 
