@@ -271,3 +271,32 @@ def test_merged_cells_for_as_many_frames_as_a_gap_has(count):
     assert len(tracks.spans) == 2
     assert at(tracks, 0, 40, 34) == at(tracks, -1, 40, 34)
     assert at(tracks, 0, 40, 46) == at(tracks, -1, 40, 46)
+
+
+def test_three_cells_that_are_merged_one_after_the_other():
+    places = [(40, 28), (40, 40), (40, 52)]
+    apart = frame(*places)
+    two, three = frame(*places), frame(*places)
+    two[:, :46][two[:, :46] > 0] = 60
+    two[38:43, 30:40] = 60
+    three[three > 0] = 60
+    three[38:43, 30:50] = 60
+    tracks = link([apart, apart, two, three, apart, apart], LinkSettings(gap=2))
+    assert len(tracks.spans) == 3
+    for y, x in places:
+        assert at(tracks, 0, y, x) == at(tracks, -1, y, x)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_objects_at_random_are_linked_whatever_the_settings(seed):
+    chance = np.random.default_rng(seed)
+    frames = np.zeros((8, 24, 24), np.uint32)
+    for plane in frames:
+        for number in range(int(chance.integers(0, 9))):
+            y, x, h, w = *chance.integers(0, 20, 2), *chance.integers(1, 9, 2)
+            plane[y : y + h, x : x + w] = number + 1
+    settings = LinkSettings(
+        gap=int(chance.integers(0, 5)), distance=float(chance.uniform(0.1, 4)), overlap=float(chance.uniform(0, 1)),
+        division=bool(chance.integers(0, 2)), division_cost=float(chance.choice([0, 0.5, 1, 2])),
+    )  # fmt: skip
+    assert np.array_equal(link(frames, settings).labels > 0, frames > 0)

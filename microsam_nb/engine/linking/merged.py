@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import product
 
 import numpy as np
 
@@ -28,11 +29,12 @@ def through_merged(objects: Objects, links: list[tuple[int, int]], gap: int) -> 
             follower = after.get(last)
             if follower is None or not ends:
                 break
-            for begins in new.get(last, ()):
-                if not ends:
-                    break
-                end = min(ends, key=lambda one: _squared(objects, one, begins))
+            # Of cells that were merged one after the other each takes what is left.
+            waiting = new.get(last, [])
+            while ends and waiting:
+                end, begins = min(product(ends, waiting), key=lambda pair: _squared(objects, *pair))
                 ends.remove(end)
+                waiting.remove(begins)
                 first = before[merged]
                 straight = _squared(objects, first, follower) + _squared(objects, end, begins)
                 crossed = _squared(objects, first, begins) + _squared(objects, end, follower)
