@@ -150,3 +150,14 @@ def test_links_of_tracks_make_the_same_tracks(seed, count, most):
     tracks = Tracks(labels)
     links = [((a, track), (b, track)) for track, at in tracks.present.items() for a, b in pairwise(at)]
     assert Tracks.from_links(labels, links) == tracks.numbered()
+
+
+def test_without_some_tracks():
+    labels = np.zeros((3, 4, 6), np.uint32)
+    labels[0, 0, 0], labels[1:, 0, 0], labels[1:, 2, 2], labels[:, 3, 5] = 1, 2, 3, 9
+    tracks = Tracks(labels, Lineage({1: (2, 3)}))
+    rest = tracks.without([1, 9])
+    assert rest.spans == {2: (1, 2), 3: (1, 2)}
+    assert not rest.lineage.parents, "daughters stay, without mother"
+    with pytest.raises(LineageError, match="Add it first"):
+        tracks.without([4])
