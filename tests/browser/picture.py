@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from PIL import Image as Bitmap
+from playwright.sync_api import TimeoutError as Waited
 
 #: Pixels inside the proposal, none of them under the dot of a click.
 INSIDE = """
@@ -79,19 +80,24 @@ class Picture:
     ) -> None:
         """Wait until a JavaScript test of the pixels ``now`` at some places, against ``before``, is true."""
         where = places if shares else [self.share(*p) for p in places]
-        self.page.wait_for_function(
-            f"([given, before]) => {{ const now = ({READ})(given); return now !== null && {test}; }}",
-            arg=[[self.number, over, where], before],
-            timeout=30_000,
-        )
+        try:
+            self.page.wait_for_function(
+                f"([given, before]) => {{ const now = ({READ})(given); return now !== null && {test}; }}",
+                arg=[[self.number, over, where], before],
+                timeout=30_000,
+            )
+        except Waited as error:
+            now = self.page.evaluate(READ, [self.number, over, where])
+            raise AssertionError(f"{test} at {places}: now {now}, before {before}") from error
 
     def until_proposed(self, prompts: int = 1) -> list[Place]:
         """Wait until the answer to some clicks is yellow on the picture; return places in it."""
         self.book.until(f"len({self.name}.session.state.prompts) == {prompts} and {self.name}.session.state.answered")
         places = [tuple(p) for p in self.book.kernel(INSIDE.format(name=self.name))]
         assert len(places) >= 4, "the answer is too small to be seen"
-        # Yellow over any colour leaves less blue than there was.
-        self.until(places, "now.every((p, i) => p[2] < 0.85 * before[i][2] && p[0] >= p[2])", self.plain(places))
+        # Yellow over any colour, black and white as well, leaves more red beside blue than there was.
+        test = "now.every((p, i) => p[0] - p[2] > before[i][0] - before[i][2] + 15)"
+        self.until(places, test, self.plain(places))
         return places
 
     def until_shown(self, places: list[Place], objects: bool) -> None:
