@@ -6,12 +6,16 @@ from .actions import (
     AddBox,
     AddPoint,
     AddPrompt,
+    BeginDaughters,
     Cancel,
     Clear,
     Commit,
+    CutTrack,
     Delete,
     Describe,
     Embedded,
+    EndDaughters,
+    EndTrack,
     Erase,
     Extended,
     ExtendObject,
@@ -21,14 +25,20 @@ from .actions import (
     FitAll,
     Glimpsed,
     Improve,
+    JoinTracks,
+    LinkAll,
+    Linked,
     LoadLabels,
+    LoadTracks,
     Merge,
     ModelLoaded,
+    Orphan,
     Paint,
     Predicted,
     Redo,
     RejectCandidates,
     RemovePrompt,
+    Reparent,
     ReplacePrompt,
     Restored,
     Segment,
@@ -50,6 +60,7 @@ from .actions import (
     Suggest,
     Suggested,
     Surveyed,
+    SwapTracks,
     TakeCandidate,
     Undo,
     UseModel,
@@ -59,7 +70,7 @@ from .autosave import Pace
 from .grouping import group, place_of
 from .planes import fixed_planes, stop_planes
 from .project import Project
-from .requests import Embed, Extend, Fit, LoadModel, Predict, Question, Request, SegmentAll, Setting, StopWork
+from .requests import Embed, Extend, Fit, Link, LoadModel, Predict, Question, Request, SegmentAll, Setting, StopWork
 from .runner import Runner
 from .session import Row, Session
 from .state import (
@@ -82,6 +93,18 @@ from .state import (
 )
 
 __all__ = [
+    "BeginDaughters",
+    "CutTrack",
+    "EndDaughters",
+    "EndTrack",
+    "JoinTracks",
+    "LinkAll",
+    "Linked",
+    "LoadTracks",
+    "Orphan",
+    "Reparent",
+    "SwapTracks",
+    "Link",
     "AcceptCandidates",
     "Action",
     "AddBox",

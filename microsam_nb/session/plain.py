@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Mask, Prompt, PromptError, prompt_from_json, prompt_to_json
+from ..core import Lineage, LineageError, Mask, Prompt, PromptError, prompt_from_json, prompt_to_json
 
 
 class Unknown(ValueError):
@@ -21,6 +21,8 @@ class Unknown(ValueError):
 def to_plain(value: Any) -> Any:
     """Return ``value`` as numbers, texts, lists and dictionaries."""
     if isinstance(value, Mask):
+        return value.to_json()
+    if isinstance(value, Lineage):
         return value.to_json()
     if isinstance(value, Prompt):
         return prompt_to_json(value)
@@ -55,6 +57,11 @@ def from_plain(hint: Any, value: Any) -> Any:
         return tuple(from_plain(kind, one) for kind, one in zip(inner, value, strict=True))
     if hint is Mask:
         return Mask.from_json(value)
+    if hint is Lineage:
+        try:
+            return Lineage.from_json(value)
+        except LineageError as error:
+            raise ValueError(str(error)) from error
     if isinstance(hint, type) and issubclass(hint, Enum):
         return hint(value)
     if isinstance(hint, type) and is_dataclass(hint):

@@ -44,33 +44,35 @@ def in_hand(state: State, plane: int) -> tuple[tuple[Prompt, ...], ...]:
     return (own,) if state.target else group(own, batched=state.browsing.batched)
 
 
-def check_objects(prompts: tuple[Prompt, ...], *, batched: bool) -> None:
-    """Raise PromptError when prompts in several planes mean several objects."""
+def check_objects(prompts: tuple[Prompt, ...], *, batched: bool, word: str = "plane") -> None:
+    """Raise PromptError when prompts in several planes, called ``word``, mean several objects."""
     planes = by_plane(prompts)
     if len(planes) < 2:
         return
     groups = [tuple(p for own in planes.values() for p in own)] if batched else list(planes.values())
     if any(len(group(own, batched=batched)) > 1 for own in groups):
         raise PromptError(
-            "The prompts of several objects lie in several planes.",
-            "Commit or clear them first, then mark one object at a time; or leave their prompts in one plane.",
+            f"The prompts of several objects lie in several {word}s.",
+            f"Commit or clear them first, then mark one object at a time; or leave their prompts in one {word}.",
         )
 
 
-def with_stop(prompts: tuple[Prompt, ...], stop: Stop) -> tuple[Prompt, ...]:
+def with_stop(prompts: tuple[Prompt, ...], stop: Stop, word: str = "plane") -> tuple[Prompt, ...]:
     """Return prompts with a stop, in the place of one on the same side. Raises PromptError."""
     fixed = fixed_planes(prompts)
     if not fixed:
-        raise PromptError("No plane has prompts of an object that could end.", "Click on the object in a plane first.")
+        raise PromptError(
+            f"No {word} has prompts of an object that could end.", f"Click on the object in a {word} first."
+        )
     side = _side(stop.plane, fixed)
     if not side and stop.plane in fixed:
         raise PromptError(
-            f"The object has prompts in plane {stop.plane}.", "Remove those first, or stop it in another plane."
+            f"The object has prompts in {word} {stop.plane}.", f"Remove those first, or stop it in another {word}."
         )
     if not side:
         raise PromptError(
-            f"The object has prompts below and above plane {stop.plane}.",
-            f"Stop it below plane {fixed[0]} or above plane {fixed[-1]}, or remove the prompts on one side first.",
+            f"The object has prompts before and after {word} {stop.plane}.",
+            f"Stop it before {word} {fixed[0]} or after {word} {fixed[-1]}, or remove the prompts on one side first.",
         )
     others = (one for one in prompts if not (isinstance(one, Stop) and _side(one.plane, fixed) == side))
     return (*others, stop)

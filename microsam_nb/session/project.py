@@ -126,6 +126,7 @@ def _check_meta(folder: Path, expected: Meta) -> bool:
         found: dict[str, Any] = json.loads(path.read_text())
         number = int(found["format"])
         same = found["image"] == expected.image
+        axes = str(found["axes"])
     except (ValueError, KeyError, TypeError) as error:
         raise ProjectError(f"{path} cannot be read.", "Restore the file, or open another project.") from error
     if number > _FORMAT:
@@ -136,6 +137,12 @@ def _check_meta(folder: Path, expected: Meta) -> bool:
         raise ProjectError(
             f"{folder} belongs to another image ({found.get('name')}, shape {found.get('shape')}).",
             "Open it with that image, or choose another project folder.",
+        )
+    if axes.startswith("t") != expected.axes.startswith("t"):
+        what, door = ("a movie", "annotate_tracks") if axes.startswith("t") else ("no movie", "annotate_3d")
+        raise ProjectError(
+            f"{folder} was begun with the axes {axes!r}, as {what}.",
+            f"Open it with {door} and axes={axes!r}, or choose another project folder.",
         )
     return True
 

@@ -100,6 +100,16 @@ class Fit:
     labels: NDArray[np.uint32]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Link:
+    """Link the objects of all frames of a movie to tracks: ``labels``, uint32 (t, y, x), None: find them first."""
+
+    ticket: int
+    mode: str
+    options: tuple[Setting, ...]
+    labels: NDArray[np.uint32] | None
+
+
 @dataclass(frozen=True, slots=True)
 class StopWork:
     """Leave what runs in the background; what it has got so far stays."""
@@ -108,5 +118,5 @@ class StopWork:
 #: What is asked about the object in hand: only the newest one matters.
 Question = Predict | Extend
 #: What takes long.
-LongWork = Embed | LoadModel | SegmentAll | Fit
+LongWork = Embed | LoadModel | SegmentAll | Fit | Link
 Request = Question | LongWork | StopWork

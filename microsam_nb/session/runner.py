@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ..core import MicrosamError
 from .actions import Action, Failed, Working
-from .requests import Embed, Fit, LoadModel, LongWork, Predict, Question, Request, SegmentAll, StopWork
+from .requests import Embed, Fit, Link, LoadModel, LongWork, Predict, Question, Request, SegmentAll, StopWork
 from .session import Session
 
 _log = logging.getLogger("microsam_nb")
@@ -19,8 +19,8 @@ Service = Callable[[Request], Iterable[Action]]
 
 
 def _kind(request: Request | None) -> type:
-    """Return what a request is about: settings are fitted for the same segmentation that they are used for."""
-    return SegmentAll if isinstance(request, Fit) else type(request)
+    """Return what a request is about: of those that need all objects only the newest matters."""
+    return SegmentAll if isinstance(request, Fit | Link) else type(request)
 
 
 class Runner:
@@ -100,7 +100,7 @@ class Runner:
                 # Planes that are being prepared for another model, or another place, can wait; so can all objects.
                 leaves = isinstance(running, Embed) or _kind(running) is _kind(request)
                 self._leave |= leaves or (running is not None and isinstance(request, LoadModel))
-                if isinstance(running, Embed) and isinstance(request, SegmentAll | Fit):
+                if isinstance(running, Embed) and isinstance(request, SegmentAll | Fit | Link):
                     # It is gone on with afterwards.
                     self._work = [*(one for one in self._work if not isinstance(one, Embed)), running]
             self._wake.notify_all()
@@ -195,7 +195,7 @@ class Runner:
             return self._leave and self._running is request
 
     def _actions(self, request: Request) -> Iterator[Action]:
-        ticket = request.ticket if isinstance(request, Question | SegmentAll | Fit) else None
+        ticket = request.ticket if isinstance(request, Question | SegmentAll | Fit | Link) else None
         try:
             yield from self._service(request)
         except MicrosamError as error:

@@ -12,17 +12,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Box, Candidate, Delta, Labels, Note, ObjectInfo, ProjectError
+from ..core import Box, Candidate, Delta, Labels, Lineage, Note, ObjectInfo, ProjectError
 from ..core.box import Triple
 from .actions import Action, Restored
 from .autosave import Autosave, Pace
 from .history import History, Step, Write
 from .interrupts import uninterrupted
 from .journal import encode
+from .kinship import check_times, in_time, with_tracks
 from .opening import replay
 from .planes import fixed_planes, in_hand, stop_planes
 from .project import Project
-from .requests import Embed, Extend, Fit, Predict, Question, Request, SegmentAll, Setting, StopWork
+from .requests import Embed, Extend, Fit, Link, Predict, Question, Request, SegmentAll, Setting, StopWork
 from .signal import Signal
 from .state import Change, Notice, Outcome, Spread, State, Work
 from .stored import Stamp, StoredLabels
@@ -49,7 +50,11 @@ class Session:
     ``write``, ``edit``, ``amend``, ``step_back`` and ``step_forward``. Slow work leaves as requests.
     """
 
-    def __init__(self, shape: Triple, project: Project | None = None, pace: Pace | None = None) -> None:
+    def __init__(
+        self, shape: Triple, project: Project | None = None, pace: Pace | None = None, *, movie: bool = False
+    ) -> None:
+        #: Whether planes are frames, and objects tracks.
+        self.movie = movie
         self.labels = Labels(shape)
         #: What is said about the objects, by number; only ``write`` changes it.
         self.infos: dict[int, ObjectInfo] = {}
@@ -69,7 +74,9 @@ class Session:
         #: Chunks of the stored labels that hold something else now.
         self.touched: set[Triple] = set()
         self._lock = threading.RLock()
-        self._history = History(State())
+        self._history = History(self._first())
+        #: Frames of tracks, as far as they were asked for.
+        self._frames: dict[int, tuple[int, ...]] = {}
         self._awaiting: int | None = None
         self._carrying = False
         self._glimpsed: tuple[Candidate, ...] = ()
@@ -89,6 +96,16 @@ class Session:
         self._journal_name = ""
         if project is not None:
             self._open(project, pace)
+
+    @property
+    def noun(self) -> str:
+        """What a committed object is called."""
+        return "Track" if self.movie else "Object"
+
+    @property
+    def word(self) -> str:
+        """What a plane is called."""
+        return "frame" if self.movie else "plane"
 
     @property
     def shape(self) -> Triple:
@@ -197,6 +214,15 @@ class Session:
         with self._lock:
             return self.labels.box(label)
 
+    def frames(self, track: int) -> tuple[int, ...]:
+        """Return the planes in which an object has pixels, in order. Raises LabelError when there is none."""
+        with self._lock:
+            if track not in self._frames:
+                box = self.labels.box(track)
+                there = (self.labels.volume[box.slices] == track).any(axis=(1, 2))
+                self._frames[track] = tuple(box.start[0] + int(i) for i in np.flatnonzero(there))
+            return self._frames[track]
+
     def rows(self) -> list[Row]:
         """Return the table of all objects, in the order of their numbers."""
         with self._lock:
@@ -247,6 +273,10 @@ class Session:
         """
         before = self.state
         self.write(*writes)
+        if state.lineage is not None and (self._written or state.lineage != before.lineage):
+            lineage = with_tracks(state.lineage, self.labels)
+            check_times(lineage, self.frames)
+            state = replace(state, lineage=lineage, mother=state.mother if state.mother in lineage else 0)
         self._history.push(Step(state, tuple(self._written)))
         self._written.clear()
         if asks and not (state.extending and _in_hand(state) == _in_hand(before)):
@@ -316,6 +346,12 @@ class Session:
         self._seeking = self._tickets
         self.want(Fit(self._tickets, plane, mode, options, self.labels.volume[plane].copy()))
 
+    def link(self, mode: str, options: tuple[Setting, ...], *, segment: bool) -> None:
+        """Request the tracks of a movie; what was requested before is no longer awaited."""
+        self._tickets += 1
+        self._seeking = self._tickets
+        self.want(Link(self._tickets, mode, options, None if segment else self.labels.volume.copy()))
+
     def found(self, ticket: int) -> bool:
         """Return whether the automatic segmentation ``ticket`` is awaited; if so, it is not any longer.
 
@@ -357,7 +393,11 @@ class Session:
     def begin(self, state: State, labels: NDArray[np.uint32], infos: dict[int, ObjectInfo]) -> None:
         """Take what was recovered in the place of everything; it cannot be undone."""
         self.labels = Labels.of(labels)
+        self._frames.clear()
         self.infos = dict(infos)
+        if self.movie:
+            lineage = in_time(with_tracks(state.lineage or Lineage({}), self.labels), self.frames)
+            state = replace(state, lineage=lineage, mother=state.mother if state.mother in lineage else 0)
         if state.unanswered and not state.stale:
             state = replace(state, stale=self._plane_to_ask(state))
         self._history = History(state)
@@ -382,7 +422,8 @@ class Session:
     def reset(self) -> None:
         """Forget everything."""
         self.labels, self.infos = Labels(self.shape), {}
-        self._history = History(State())
+        self._frames.clear()
+        self._history = History(self._first())
         self._forget_question()
         self._tickets = 0
         self.leave_search()
@@ -426,6 +467,9 @@ class Session:
 
     # What the verbs are made of.
 
+    def _first(self) -> State:
+        return State(lineage=Lineage({}) if self.movie else None)
+
     def _walk(self, move: Callable[[], tuple[Write, ...]]) -> None:
         browsing = self.state.browsing
         if self._seeking is not None:
@@ -458,12 +502,23 @@ class Session:
         state = self.state
         if state.extension is not None and state.extending:
             return Extend(
-                ticket, slices(state), tuple(one.mask for one in state.proposals), stop_planes(state.prompts),
+                ticket, slices(state), tuple(one.mask for one in state.proposals), self._ends(),
                 state.extension.planes, state.extension.options,
             )  # fmt: skip
         plane = state.stale[-1] if state.stale else state.prompts[-1].plane
         objects = in_hand(state, plane)
         return Predict(ticket, objects, self._usual_size(), plane, base(state, plane, len(objects)))
+
+    def _ends(self) -> tuple[int, ...]:
+        """Return the planes which the object in hand does not reach: stops; where its daughters, or its mother, are."""
+        state, stops = self.state, set(stop_planes(self.state.prompts))
+        if state.lineage is not None:
+            mother = state.mother
+            if state.target in state.lineage:
+                mother = state.lineage.parent(state.target) or 0
+                stops |= {self.frames(one)[0] for one in state.lineage.children(state.target)}
+            stops |= {self.frames(mother)[-1]} if mother else set()
+        return tuple(sorted(stops))
 
     def _plane_to_ask(self, state: State) -> tuple[int, ...]:
         """Return the plane whose prompts are asked about when all are answered: the one on screen if it has some."""
@@ -482,6 +537,9 @@ class Session:
     def _do(self, one: Write) -> None:
         if isinstance(one, Delta):
             self.labels.apply(one)
+            if self.movie:
+                for label in (*one.numbers(before=True), *one.numbers(before=False)):
+                    self._frames.pop(label, None)
             self._painted = one.where if self._painted is None else self._painted.union(one.where)
             if self._stored is not None:
                 self.touched.update(self._stored.touched(one.where))
@@ -544,6 +602,7 @@ class Session:
             notice=self.notice is not notice,
             work=self.work is not work,
             labels=self._painted,
+            lineage=now.lineage != before.lineage or now.mother != before.mother,
         )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Box, Candidate, Mask, Overlap, Prompt
+from ..core import Box, Candidate, Lineage, Mask, Overlap, Prompt
 from .requests import Request, Setting
 
 
@@ -192,6 +192,9 @@ class State:
 
     Of volumes only: ``stale`` are the planes whose prompts were changed since the model answered them, the newest
     last; ``extension`` says that the object is carried through the planes, and ``sections`` how well it goes on.
+
+    Of movies only: the ``lineage`` of the committed objects, which are tracks; what is committed next becomes a
+    daughter of the track ``mother``, 0 for none.
     """
 
     prompts: tuple[Prompt, ...] = ()
@@ -206,6 +209,8 @@ class State:
     stale: tuple[int, ...] = ()
     extension: Extension | None = None
     sections: tuple[Agreement, ...] = ()
+    lineage: Lineage | None = None
+    mother: int = 0
 
     @property
     def proposal(self) -> Candidate | None:
@@ -244,6 +249,7 @@ class Change:
     notice: bool = False
     work: bool = False
     labels: Box | None = None
+    lineage: bool = False
 
     def __or__(self, other: Change) -> Change:
         if self.labels is None or other.labels is None:
@@ -261,6 +267,7 @@ class Change:
             self.notice or other.notice,
             self.work or other.work,
             labels,
+            self.lineage or other.lineage,
         )
 
 

@@ -24,6 +24,7 @@ from .editing import Redo, Undo
 from .extending import Extended, ExtendObject
 from .finding import AcceptCandidates, FindAll, FitAll, RejectCandidates, Sketched, Suggested, Surveyed
 from .former import OnlyBox
+from .linking import LinkAll, Linked, LoadTracks
 from .objects import Delete, Describe, LoadLabels, Merge, Split
 from .painting import Erase, Fill, Paint
 from .prompting import (
@@ -39,8 +40,20 @@ from .prompting import (
     TakeCandidate,
 )
 from .restoring import Restored
+from .tracking import BeginDaughters, CutTrack, EndDaughters, EndTrack, JoinTracks, Orphan, Reparent, SwapTracks
 
 __all__ = [
+    "BeginDaughters",
+    "CutTrack",
+    "EndDaughters",
+    "EndTrack",
+    "JoinTracks",
+    "LinkAll",
+    "Linked",
+    "LoadTracks",
+    "Orphan",
+    "Reparent",
+    "SwapTracks",
     "AcceptCandidates",
     "Action",
     "AddBox",

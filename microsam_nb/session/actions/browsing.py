@@ -97,7 +97,7 @@ class SetPlane(Action):
     def apply(self, session: Session) -> bool:
         plane, count = int(self.plane), session.shape[0]
         if not 0 <= plane < count:
-            raise SettingsError(f"There is no plane {plane}.", f"Choose one from 0 to {count - 1}.")
+            raise SettingsError(f"There is no {session.word} {plane}.", f"Choose one from 0 to {count - 1}.")
         if plane == session.state.browsing.plane:
             return False
         _browse(session, plane=plane)

@@ -11,6 +11,7 @@ from ...core.raster import union
 from ..state import Notice
 from .base import Action
 from .prompting import OBJECT
+from .tracking import committed_to
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -71,8 +72,10 @@ class Commit(Action):
             label += number == label
         if refused is not None and not made:
             raise refused
-        session.edit(state.emptied(next_id=label))
-        session.notice = Notice(_say(made, len(state.proposals)))
+        new = [one for one in made if one != state.target]
+        session.edit(committed_to(state, new).emptied(next_id=label))
+        daughters = f" Daughter of track {state.mother}." if state.mother and new else ""
+        session.notice = Notice(_say(session.noun, made, len(state.proposals)) + daughters)
 
 
 def minus(mask: Mask, others: list[Mask]) -> Mask:
@@ -94,9 +97,9 @@ def _spans(one: Box, other: Box) -> Iterator[tuple[int, int, int, int]]:
     return zip(one.start, one.stop, other.start, other.stop, strict=True)
 
 
-def _say(made: list[int], asked: int) -> str:
+def _say(noun: str, made: list[int], asked: int) -> str:
     if asked == 1:
-        return f"Object {made[0]} is committed."
-    names = f"Objects {made[0]} to {made[-1]} are" if len(made) > 1 else f"Object {made[0]} is"
+        return f"{noun} {made[0]} is committed."
+    names = f"{noun}s {made[0]} to {made[-1]} are" if len(made) > 1 else f"{noun} {made[0]} is"
     lost = f" {asked - len(made)} had no free pixel and were left out." if asked > len(made) else ""
     return f"{names} committed.{lost}"

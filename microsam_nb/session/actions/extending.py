@@ -29,19 +29,20 @@ class ExtendObject(Action):
     options: tuple[Setting, ...] = ()
 
     def apply(self, session: Session) -> None:
-        state = session.state
+        state, how = session.state, "follow" if session.movie else "segment"
         if session.shape[0] == 1:
-            raise PromptError("The image has one plane only.", "S segments the object in it.")
+            raise PromptError(f"The image has one {session.word} only.", "S segments the object in it.")
         if not state.prompts and not state.proposals:
-            raise PromptError("There is no object to segment through the planes.", "Click on one first.")
+            raise PromptError(f"There is no object to {how} through the {session.word}s.", "Click on one first.")
         after = begun(state, self.options)
         if after.extension is None:
             raise PromptError(
-                "Nothing is found in the planes with prompts.", "Add a positive point on the object in one of them."
+                f"Nothing is found in the {session.word}s with prompts.",
+                "Add a positive point on the object in one of them.",
             )
         session.edit(after, asks=False)
         session.go_on()
-        session.notice = Notice("Segmenting the object through the planes ...")
+        session.notice = Notice(f"{how.capitalize()}ing the object through the {session.word}s ...")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +68,26 @@ class Extended(Action):
         after = extended(state, self.sections, final=self.final)
         session.amend(after)
         if self.final:
-            session.notice = _told(after)
+            session.notice = _told(after, session)
         return True
 
 
-def _told(state: State) -> Notice:
+def _told(state: State, session: Session) -> Notice:
     proposals = state.proposals
     if not proposals:
         return Notice("Nothing was found. Add a positive point on the object, or draw a box around it.", True)
     planes = sorted({plane for one in proposals for plane in planes_of(one.mask)})
     what = f"{len(proposals)} objects" if len(proposals) > 1 else "Object"
-    what = f"{what} of {_voxels(proposals):,} voxels"
+    what, word = f"{what} of {_voxels(proposals):,} {'pixels' if session.movie else 'voxels'}", session.word
     if set(planes) <= set(fixed_planes(state.prompts)):
         names = ", ".join(str(plane) for plane in planes)
         return Notice(
-            f"{what}, only in plane{'s' if len(planes) > 1 else ''} {names}: nothing of it is found beyond. Add a "
-            "prompt in another plane where it is, then press Shift-S again."
+            f"{what}, only in {word}{'s' if len(planes) > 1 else ''} {names}: nothing of it is found beyond. Add a "
+            f"prompt in another {word} where it is, then press Shift-S again."
         )
     least = min(state.sections, key=lambda one: one.agreement, default=None)
-    weakest = f"; least agreement {least.agreement:.2f} in plane {least.plane}" if least is not None else ""
-    return Notice(f"{what} in planes {planes[0]} to {planes[-1]}{weakest}.")
+    weakest = f"; least agreement {least.agreement:.2f} in {word} {least.plane}" if least is not None else ""
+    return Notice(f"{what} in {word}s {planes[0]} to {planes[-1]}{weakest}.")
 
 
 def _voxels(found: Sequence[Candidate]) -> int:

@@ -48,6 +48,8 @@ class FindAll(Action):
 
     def apply(self, session: Session) -> None:
         volume = self.volume and session.shape[0] > 1
+        if volume and session.movie:
+            raise PromptError("Objects of a movie are linked, not joined.", "Use Link all in the panel Tracks.")
         plane = session.state.browsing.plane
         session.seek(plane, self.mode, self.options, final=self.final, volume=volume)
         if self.final:

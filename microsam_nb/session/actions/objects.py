@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core import Box, LabelError, Note, ObjectInfo, Overlap, PromptError, Scribble
+from ...core import Box, LabelError, Lineage, Note, ObjectInfo, Overlap, PromptError, Scribble
 from ...core.editing import split, touching
 from ...core.labels import as_labels
 from ...core.prompts import Vertices
 from ...core.raster import rasterise
+from ...core.sections import section_at
+from ..kinship import merged
 from ..packing import pack, unpack
 from ..state import Notice
 from .base import Action
@@ -39,11 +41,15 @@ class Merge(Action):
             session.write(session.labels.renumber(label, kept))
         old = session.infos.get(kept)
         session.write(Note(kept, old, replace(old or ObjectInfo(), score=None)))
-        session.edit(session.state)
+        state = session.state
+        if state.lineage is not None:
+            state = replace(state, lineage=merged(state.lineage, kept, others))
+        session.edit(state)
         joined = ", ".join(str(n) for n in others)
         warning = " They do not all touch: Ctrl-Z takes it back." if apart else ""
+        noun = session.noun
         session.notice = Notice(
-            f"Object {joined} {'are' if len(others) > 1 else 'is'} now part of object {kept}.{warning}"
+            f"{noun} {joined} {'are' if len(others) > 1 else 'is'} now part of {noun.lower()} {kept}.{warning}"
         )
 
 
@@ -51,7 +57,8 @@ class Merge(Action):
 class Split(Action):
     """Cut objects along a line of (y, x) vertices: the picked ones, or all that the line cuts through.
 
-    The largest part keeps the number, the others get new ones. Raises PromptError when the line cuts through none.
+    The largest part keeps the number, the others get new ones. In a movie they are cut in this frame only: cells move.
+    Raises PromptError when the line cuts through none.
     """
 
     points: Vertices
@@ -65,7 +72,9 @@ class Split(Action):
         crossed = [int(n) for n in np.unique(under) if n and (not session.selected or n in session.selected)]
         label, cut = state.next_id, []
         for number in crossed:
-            _, *rest = split(labels.mask(number), self.points, self.plane, session.shape)
+            mask = labels.mask(number)
+            mask = section_at(mask, self.plane) if session.movie else mask
+            _, *rest = split(mask, self.points, self.plane, session.shape)
             if not rest:
                 continue
             cut.append(number)
@@ -80,7 +89,7 @@ class Split(Action):
         new = label - state.next_id
         session.edit(replace(state, next_id=label))
         whole = ", ".join(str(n) for n in cut)
-        session.notice = Notice(f"Object {whole} {'are' if len(cut) > 1 else 'is'} cut; {new} new.")
+        session.notice = Notice(f"{session.noun} {whole} {'are' if len(cut) > 1 else 'is'} cut; {new} new.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +106,8 @@ class Delete(Action):
         for label in gone:
             session.write(session.labels.erase(label))
         session.edit(session.state)
-        names = f"Object {gone[0]} is" if len(gone) == 1 else f"{len(gone)} objects are"
+        noun = session.noun
+        names = f"{noun} {gone[0]} is" if len(gone) == 1 else f"{len(gone)} {noun.lower()}s are"
         session.notice = Notice(f"{names} deleted; undo brings {'it' if len(gone) == 1 else 'them'} back.")
 
 
@@ -155,6 +165,7 @@ class LoadLabels(Action):
         # A number that is there again means another object.
         session.write(*(Note(label, info, None) for label, info in old.items() if label in session.infos))
         free = max(state.next_id, session.labels.free_id)
-        session.edit(state.emptied(next_id=free))
+        relatives = {} if state.lineage is None else {"lineage": Lineage({}), "mother": 0}
+        session.edit(state.emptied(next_id=free, **relatives))
         where = f" from {self.source}" if self.source else ""
         session.notice = Notice(f"{session.labels.count()} objects are loaded{where}.")

@@ -58,7 +58,7 @@ class AddPrompt(Action):
         prompt = checked(session, self.prompt)
         prompts = session.state.prompts
         if isinstance(prompt, Stop):
-            prompt_with(session, with_stop(prompts, prompt), adds=False)
+            prompt_with(session, with_stop(prompts, prompt, session.word), adds=False)
         else:
             prompt_with(session, (*prompts, prompt))
 
@@ -76,7 +76,7 @@ class ReplacePrompt(Action):
         prompt = checked(session, self.prompt)
         if isinstance(prompt, Stop):
             del prompts[self.index]
-            prompt_with(session, with_stop(tuple(prompts), prompt), adds=False)
+            prompt_with(session, with_stop(tuple(prompts), prompt, session.word), adds=False)
             return
         prompts[self.index] = prompt
         prompt_with(session, tuple(prompts))
@@ -101,8 +101,11 @@ class Clear(Action):
 
     def apply(self, session: Session) -> bool:
         state = session.state
-        if not state.prompts and not state.proposals and not state.target:
+        if not state.prompts and not state.proposals and not state.target and not state.mother:
             return False
+        if not state.prompts and not state.proposals and not state.target:
+            # There is nothing in hand: the daughters are complete.
+            state = replace(state, mother=0)
         session.edit(state.emptied())
         session.notice = Notice("")
         return True
@@ -222,7 +225,7 @@ def prompt_with(session: Session, prompts: tuple[Prompt, ...], *, adds: bool = T
         after = replace(state, prompts=prompts, answered=False) if prompts else state.emptied()
     else:
         if adds and not state.target:
-            check_objects(prompts, batched=state.browsing.batched)
+            check_objects(prompts, batched=state.browsing.batched, word=session.word)
         after = reprompted(state, prompts)
     session.edit(after)
     session.notice = Notice("" if state.browsing.live or after.answered else "S asks the model.")

@@ -1,0 +1,257 @@
+"""Changing the tracks of a movie: each is one step, of labels and lineage together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from ...core import Box, Delta, Lineage, LineageError, PromptError
+from ..kinship import cut, divided, exchanged, joined
+from ..requests import Embed
+from ..state import Notice, State, Tool
+from .base import Action
+
+if TYPE_CHECKING:
+    from ..session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class BeginDaughters(Action):
+    """Let a track divide: it ends before ``frame``, and what is committed from now on are its daughters.
+
+    What it has from ``frame`` on becomes its first daughter, which gets its former ones. Raises LineageError where
+    the track does not begin before ``frame``, and PromptError while an object is in hand.
+    """
+
+    mother: int
+    frame: int
+    lasting: ClassVar[bool] = True
+
+    def apply(self, session: Session) -> None:
+        state, lineage = session.state, lineage_of(session)
+        if state.prompts or state.proposals:
+            raise PromptError("A track is being worked on.", "Commit it with C, or clear it with Shift-C.")
+        frame, last = _inner(session, self.mother, self.frame, "divide", beyond=True)
+        label, told = state.next_id, ""
+        if frame <= last:
+            session.write(_renamed(session, {self.mother: label}, frame))
+            lineage, state = divided(lineage, self.mother, label), replace(state, next_id=label + 1)
+            told = f" What it had from there on is its daughter {label}."
+        browsing = replace(state.browsing, plane=frame)
+        if browsing.tool in (Tool.PICK, Tool.MERGE, Tool.SPLIT, Tool.DELETE, Tool.HAND):
+            browsing = replace(browsing, tool=Tool.POINT)
+        if frame != session.state.browsing.plane:
+            session.want(Embed(frame))
+        session.edit(replace(state, lineage=lineage, mother=self.mother, browsing=browsing))
+        session.notice = Notice(
+            f"Track {self.mother} divides in frame {frame}.{told} Click on a daughter, follow it with Shift-S and keep "
+            "it with C; then the next one. Done ends this."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EndDaughters(Action):
+    """What is committed from now on are no daughters."""
+
+    def apply(self, session: Session) -> bool:
+        state = session.state
+        if not state.mother:
+            return False
+        count = len(state.lineage.children(state.mother)) if state.lineage and state.mother in state.lineage else 0
+        session.edit(replace(state, mother=0))
+        session.notice = Notice(f"Track {state.mother} has {count} daughter{'' if count == 1 else 's'}.")
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class CutTrack(Action):
+    """Make what a track is from ``frame`` on another track, without mother, which gets the daughters."""
+
+    track: int
+    frame: int
+    lasting: ClassVar[bool] = True
+
+    def apply(self, session: Session) -> None:
+        state, lineage = session.state, lineage_of(session)
+        frame, _ = _inner(session, self.track, self.frame, "cut")
+        label = state.next_id
+        session.write(_renamed(session, {self.track: label}, frame))
+        session.edit(replace(state, lineage=cut(lineage, self.track, label), next_id=label + 1))
+        session.notice = Notice(f"Track {self.track} ends before frame {frame}; from there on it is track {label}.")
+
+
+@dataclass(frozen=True, slots=True)
+class EndTrack(Action):
+    """Remove what a track is from ``frame`` on; its daughters have no mother then."""
+
+    track: int
+    frame: int
+    lasting: ClassVar[bool] = True
+
+    def apply(self, session: Session) -> None:
+        state, lineage = session.state, lineage_of(session)
+        frame, last = _inner(session, self.track, self.frame, "end")
+        daughters = lineage.children(self.track)
+        for one in daughters:
+            lineage = lineage.cut(one)
+        session.write(_renamed(session, {self.track: 0}, frame))
+        session.edit(replace(state, lineage=lineage))
+        lost = f" Its daughters {', '.join(map(str, daughters))} have no mother now." if daughters else ""
+        session.notice = Notice(f"Track {self.track} ends before frame {frame}; until now before {last + 1}.{lost}")
+
+
+@dataclass(frozen=True, slots=True)
+class JoinTracks(Action):
+    """Make the later one of two tracks the later part of the other. They must not share a frame.
+
+    Other daughters of the earlier one have no mother then.
+    """
+
+    first: int
+    second: int
+    lasting: ClassVar[bool] = True
+
+    def apply(self, session: Session) -> None:
+        first, second = _two(session, self.first, self.second)
+        lineage = lineage_of(session)
+        if session.frames(second)[0] < session.frames(first)[0]:
+            first, second = second, first
+        both = sorted(set(session.frames(first)) & set(session.frames(second)))
+        if both:
+            raise LineageError(
+                f"Tracks {first} and {second} are both there in frame {both[0]}"
+                f"{f' and {len(both) - 1} others' if len(both) > 1 else ''}.",
+                "Cut or end one of them there first; two cells that were taken for one can be merged (merge tool).",
+            )
+        gap = range(session.frames(first)[-1] + 1, session.frames(second)[0])
+        after, told = joined(lineage, first, second)
+        session.write(session.labels.renumber(second, first))
+        session.edit(replace(session.state, lineage=after))
+        missing = f" It is missing in {len(gap)} frame{'s' if len(gap) > 1 else ''} between." if gap else ""
+        session.notice = Notice(f"Track {second} is now the later part of track {first}.{missing}{told}")
+
+
+@dataclass(frozen=True, slots=True)
+class SwapTracks(Action):
+    """Let two tracks exchange what they are from ``frame`` on, their daughters as well."""
+
+    first: int
+    second: int
+    frame: int
+    lasting: ClassVar[bool] = True
+
+    def apply(self, session: Session) -> None:
+        first, second = _two(session, self.first, self.second)
+        lineage, frame = lineage_of(session), _frame(session, self.frame)
+        begins = {one: session.frames(one)[0] for one in (first, second)}
+        if frame > max(session.frames(first)[-1], session.frames(second)[-1]):
+            raise LineageError(f"Neither track is there from frame {frame} on.", "Choose an earlier frame.")
+        if frame <= min(begins.values()):
+            raise LineageError(
+                f"Both tracks begin in frame {frame} or later: nothing but their numbers would change.",
+                "Choose the frame in which they are mistaken for each other.",
+            )
+        session.write(_renamed(session, {first: second, second: first}, frame))
+        session.edit(replace(session.state, lineage=exchanged(lineage, first, second)))
+        session.notice = Notice(f"From frame {frame} on tracks {first} and {second} are exchanged.")
+
+
+@dataclass(frozen=True, slots=True)
+class Reparent(Action):
+    """Make a track the daughter of another one, which ends before it begins."""
+
+    track: int
+    mother: int
+    lasting: ClassVar[bool] = True
+
+    def apply(self, session: Session) -> None:
+        track, mother = _two(session, self.track, self.mother)
+        lineage = lineage_of(session)
+        if lineage.parent(track) == mother:
+            raise LineageError(f"Track {track} is a daughter of track {mother} already.", "Pick another track.")
+        session.edit(replace(session.state, lineage=lineage.reparent(track, mother)))
+        session.notice = Notice(f"Track {track} is now a daughter of track {mother}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan(Action):
+    """Take a track away from its mother."""
+
+    track: int
+    lasting: ClassVar[bool] = True
+
+    def apply(self, session: Session) -> None:
+        lineage = lineage_of(session)
+        session.frames(self.track)
+        mother = lineage.parent(self.track)
+        if mother is None:
+            raise LineageError(f"Track {self.track} has no mother.", "Pick a daughter.")
+        session.edit(replace(session.state, lineage=lineage.cut(self.track)))
+        session.notice = Notice(f"Track {self.track} is no daughter of track {mother} any longer.")
+
+
+def lineage_of(session: Session) -> Lineage:
+    """Return the lineage of a movie. Raises LineageError for other images."""
+    lineage = session.state.lineage
+    if lineage is None:
+        raise LineageError("There are no tracks in an image or a volume.", "Open a movie with annotate_tracks.")
+    return lineage
+
+
+def committed_to(state: State, labels: list[int]) -> State:
+    """Return the state in which new tracks are daughters of the one whose daughters are being marked."""
+    if not state.mother or state.lineage is None or not labels:
+        return state
+    lineage = state.lineage
+    mother = state.mother
+    if mother not in lineage:
+        return replace(state, mother=0)
+    for one in labels:
+        if one != mother and one not in lineage:
+            lineage = lineage.divide(mother, (one,))
+    return replace(state, lineage=lineage)
+
+
+def _two(session: Session, first: int, second: int) -> tuple[int, int]:
+    if first == second:
+        raise LineageError("Two tracks are needed.", "Pick one, then Shift-click on the other.")
+    session.frames(first)
+    session.frames(second)
+    return int(first), int(second)
+
+
+def _frame(session: Session, frame: int) -> int:
+    count = session.shape[0]
+    if not 0 <= int(frame) < count:
+        raise LineageError(f"There is no frame {frame}.", f"Choose one from 0 to {count - 1}.")
+    return int(frame)
+
+
+def _inner(session: Session, track: int, frame: int, what: str, *, beyond: bool = False) -> tuple[int, int]:
+    """Return the frame, which lies after the first one of a track, and its last one; ``beyond``: it may lie later."""
+    frames, frame = session.frames(track), _frame(session, frame)
+    if frame <= frames[0]:
+        raise LineageError(
+            f"Track {track} begins in frame {frames[0]}: it cannot {what} in frame {frame}.",
+            "Go to a later frame, or delete the track.",
+        )
+    if frame > frames[-1] and not beyond:
+        raise LineageError(f"Track {track} ends in frame {frames[-1]} already.", "Go to an earlier frame.")
+    return frame, frames[-1]
+
+
+def _renamed(session: Session, names: dict[int, int], frame: int) -> Delta:
+    """Return the write that gives tracks other numbers from ``frame`` on, 0 for none."""
+    boxes = [session.labels.box(one) for one in names]
+    where = boxes[0]
+    for box in boxes[1:]:
+        where = where.union(box)
+    (p0, y0, x0), stop = where.start, where.stop
+    where = Box((max(p0, frame), y0, x0), stop)
+    after = session.labels.volume[where.slices].copy()
+    before = after.copy()
+    for old, new in names.items():
+        after[before == old] = np.uint32(new)
+    return session.labels.change(where, after)
