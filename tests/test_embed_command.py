@@ -51,7 +51,7 @@ def test_a_volume_is_embedded_once(tmp_path, volume, weights, capsys, monkeypatc
     torch.testing.assert_close(store.plane(1).features, encode(model, image.shown(1)).features)
     from microsam_nb.engine.store.source import Source
 
-    monkeypatch.setattr(Source, "encode", None)
+    monkeypatch.setattr(Source, "encode_stepwise", None)
     assert run(weights, volume, "-o", out, "-q") == 0
     assert capsys.readouterr() == ("", "")
 

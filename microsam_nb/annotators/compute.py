@@ -8,6 +8,7 @@ runs on one thread of the process, clicks before what nobody waits for.
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -16,6 +17,8 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 _END: Any = object()
+#: Seconds that small steps are taken together: every change of threads takes time.
+_TOGETHER = 0.2
 
 
 class ComputeThread:
@@ -41,13 +44,24 @@ class ComputeThread:
             del done
 
     def steps(self, work: Iterator[T], *, urgent: bool = False) -> Iterator[T]:
-        """Yield what ``work`` yields. Each step is computed by itself, so that what is urgent comes in between."""
+        """Yield what ``work`` yields. Each step is computed by itself, so that what is urgent comes in between.
+
+        None says that there is nothing to tell: such steps are taken together for a moment, unless others wait.
+        """
+
+        def advance() -> T:
+            until = time.perf_counter() + _TOGETHER
+            while True:
+                found: T = next(work, _END)
+                if found is not None or self._waits(urgent) or time.perf_counter() > until:
+                    return found
+
         self._count(urgent)
         ended = False
         try:
             while True:
                 ended = True  # also by an error
-                found = self.call(lambda: next(work, _END), urgent=urgent)
+                found = self.call(advance, urgent=urgent)
                 if found is _END:
                     return
                 ended = False
@@ -73,6 +87,10 @@ class ComputeThread:
                 self._thread.start()
             self._wake.notify_all()
         return done
+
+    def _waits(self, urgent: bool) -> bool:
+        """Whether there is something that comes before work that is ``urgent`` or not."""
+        return bool(self._urgent) or (bool(self._begun) and not urgent)
 
     def _ready(self) -> bool:
         return bool(self._urgent) or (bool(self._other) and not self._begun)

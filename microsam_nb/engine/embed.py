@@ -36,6 +36,24 @@ def embed(
     are encoded together, by default 1 on a processor (so that the features do not depend on what was there before)
     and 8 on a GPU.
     """
+    walk = embed_stepwise(model, image, store, first_plane, first_tile=first_tile, planes=planes, batch=batch)
+    yield from (one for one in walk if one is not None)
+
+
+def embed_stepwise(
+    model: Model,
+    image: Image,
+    store: EmbeddingStore,
+    first_plane: int = 0,
+    *,
+    first_tile: int = 0,
+    planes: Iterable[int] | None = None,
+    batch: int | None = None,
+) -> Iterator[Encoded | None]:
+    """Do what ``embed`` does, and yield None between the blocks of the network, where others may use model and store.
+
+    A tile that is left there is not in the store, but gone on with when it is needed.
+    """
     store.check(model, image)
     if not (0 <= first_plane < store.shape[0] and 0 <= first_tile < store.tiles):
         raise StoreError(
@@ -51,7 +69,8 @@ def embed(
     done = total - len(missing)
     for start in range(0, len(missing), size):
         some = missing[start : start + size]
-        store.fill(some)
+        for _ in store.fill_stepwise(some):
+            yield None
         if start + size >= len(missing):
             store.finish()
         for item in some:

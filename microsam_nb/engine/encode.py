@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from ..core import ImageError
 from .embedding import Embedding
 from .models import Model
 from .pixels import Pixels, thinned
-from .precision import inference
+from .stepwise import Steps, finish, run_stepwise
 from .tiling import Window
 
 #: Planes encoded at once on a GPU at most, and the memory one of them needs at most: vit_h at 1024 px.
@@ -33,18 +33,29 @@ def encode_many(model: Model, planes: Sequence[Pixels]) -> list[Embedding]:
 
     Planes of more than 64 Mi values are thinned before they are scaled.
     """
+    return finish(encode_stepwise(model, planes))
+
+
+def encode_stepwise(model: Model, planes: Sequence[Pixels]) -> Steps[list[Embedding]]:
+    """Do what ``encode_many`` does, and yield between the blocks of the network."""
     for pixels in planes:
         if isinstance(pixels, np.ndarray):
             _check(pixels)
     step = _together(model)
-    return [one for i in range(0, len(planes), step) for one in _encode(model, planes[i : i + step])]
+    made: list[Embedding] = []
+    for i in range(0, len(planes), step):
+        if i:
+            yield
+        made += yield from _encode(model, planes[i : i + step])
+    return made
 
 
 def encode_window(model: Model, pixels: Pixels, window: Window) -> Embedding:
     """Encode a part of a plane, as ``thinned`` gives it; without its pixels, which could keep the plane in memory."""
     size = window.shape
     scaled = scaled_size(size, model.frame, model.enlargement)
-    return Embedding(_features(model, [_framed(model, _part(model, pixels, window), scaled)]), size, scaled)
+    ready = [_framed(model, _part(model, pixels, window), scaled)]
+    return Embedding(finish(_features(model, ready)), size, scaled)
 
 
 def _check(pixels: NDArray[np.uint8]) -> None:
@@ -66,21 +77,23 @@ def _together(model: Model) -> int:
     return max(1, min(_MOST, free // (2 * _NEED)))
 
 
-def _encode(model: Model, planes: Sequence[Pixels]) -> Iterator[Embedding]:
+def _encode(model: Model, planes: Sequence[Pixels]) -> Steps[list[Embedding]]:
     sizes = [(int(pixels.shape[0]), int(pixels.shape[1])) for pixels in planes]
     scaled = [scaled_size(size, model.frame, model.enlargement) for size in sizes]
     parts = (_part(model, pixels, Window(0, 0, *size)) for pixels, size in zip(planes, sizes, strict=True))
-    features = _features(model, [_framed(model, part, size) for part, size in zip(parts, scaled, strict=True)])
+    ready = [_framed(model, part, size) for part, size in zip(parts, scaled, strict=True)]
+    features = yield from _features(model, ready)
+    made = []
     for i, (pixels, original, size) in enumerate(zip(planes, sizes, scaled, strict=True)):
         # A copy, so that one plane's embedding does not keep the whole batch in memory.
         own = features if len(planes) == 1 else features[i : i + 1].clone()
-        yield Embedding(own, original, size, pixels)
+        made.append(Embedding(own, original, size, pixels))
+    return made
 
 
-def _features(model: Model, ready: Sequence[Tensor]) -> Tensor:
+def _features(model: Model, ready: Sequence[Tensor]) -> Steps[Tensor]:
     x = torch.cat(list(ready)).contiguous(memory_format=torch.channels_last)
-    with inference(model.device, model.precision):
-        return model.sam.image_encoder(x).float().contiguous()
+    return run_stepwise(model.sam.image_encoder, x, model.device, model.precision)
 
 
 def _part(model: Model, pixels: Pixels, window: Window) -> NDArray[np.uint8]:

@@ -125,8 +125,13 @@ def test_what_is_taken_up_gets_better(drawn):
 def test_a_plane_in_tiles_begins_where_the_user_looks(large, other, monkeypatch):
     service = opened(large, other)
     filled = []
-    real = module.EmbeddingStore.fill
-    monkeypatch.setattr(module.EmbeddingStore, "fill", lambda self, items: (filled.append(items[0]), real(self, items)))
+    real = module.EmbeddingStore.fill_stepwise
+
+    def fill(self, items):
+        filled.append(items[0])
+        return real(self, items)
+
+    monkeypatch.setattr(module.EmbeddingStore, "fill_stepwise", fill)
     work = service(Embed(0, 690.0, 890.0))
     steps = [next(work) for _ in range(3)]
     assert all(isinstance(step, Working) for step in steps)

@@ -37,7 +37,7 @@ def run(folder: Path, kills: int, planes: int, side: int, fake: bool, seed: int)
         from fake_encoder import FakeEncoder
 
         encoder, model = FakeEncoder(), new_nano(seed=3)
-        Source.encode = lambda self, items: encoder(self, items)
+        Source.encode_stepwise = lambda self, items: encoder.steps(self, items)
     else:
         model = load_model("nano", "cpu")
     tiling = Tiling((side // 2, side), (8, 8)) if fake else None

@@ -66,8 +66,9 @@ def prepare(folder: Path, planes: int, side: int) -> None:
     def encode(source, items):
         features = torch.from_numpy(random.normal(size=(1, 256, 64, 64)).astype(np.float32))
         return [Embedding(features=features, original_size=(side, side), input_size=(1024, 1024)) for _ in items]
+        yield
 
-    Source.encode = encode
+    Source.encode_stepwise = encode
     for _ in embed(model, image, open_store(folder / "store.zarr", model, image)):
         pass
 

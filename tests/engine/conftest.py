@@ -8,6 +8,6 @@ def encoder(monkeypatch):
     from microsam_nb.engine.store.source import Source
 
     fake = FakeEncoder()
-    monkeypatch.setattr(Source, "encode", lambda self, items: fake(self, items))
+    monkeypatch.setattr(Source, "encode_stepwise", lambda self, items: fake.steps(self, items))
     monkeypatch.setattr(Source, "features_shape", FEATURES)
     return fake

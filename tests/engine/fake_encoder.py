@@ -20,7 +20,7 @@ def volume(planes=3, height=40, width=50, dtype=np.uint8, seed=0) -> Image:
 
 
 class FakeEncoder:
-    """Replaces ``Source.encode``: features are drawn from the pixels. Counts what it was asked for."""
+    """Replaces ``Source.encode_stepwise``: features are drawn from the pixels. Counts what it was asked for."""
 
     def __init__(self) -> None:
         self.items = []
@@ -28,6 +28,10 @@ class FakeEncoder:
     def __call__(self, source, items):
         self.items += list(items)
         return [self.one(source.pixels(item), source.model) for item in items]
+
+    def steps(self, source, items):
+        return self(source, items)
+        yield
 
     def one(self, pixels, model) -> Embedding:
         seed = int(pixels.astype(np.int64).sum()) * 31 + pixels.shape[0]

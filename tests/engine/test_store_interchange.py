@@ -47,7 +47,7 @@ def exchanged(tmp_path_factory):
 
     encoder = fake_encoder.FakeEncoder()
     patch.setattr(fake_encoder, "FEATURES", (1, 256, 64, 64))
-    patch.setattr(Source, "encode", lambda self, items: encoder(self, items))
+    patch.setattr(Source, "encode_stepwise", lambda self, items: encoder.steps(self, items))
     for name, (shape, ndim, tiling) in CASES.items():
         image = make(shape)
         np.save(folder / f"{name}.npy", image.pixels)

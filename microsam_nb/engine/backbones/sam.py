@@ -16,6 +16,8 @@ from segment_anything.modeling.image_encoder import Attention, Block
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..stepwise import Steps, finish
+
 #: Kernels read channels in groups of so many.
 _GROUP = 32
 #: From this many tokens on, a bias of one head at a time beats extra channels in float32 on a CPU.
@@ -61,11 +63,16 @@ class FastEncoder(ImageEncoderViT):
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode normalised images (n, 3, side, side) to float32 (n, c, side / 16, side / 16)."""
+        return finish(self.steps(x))
+
+    def steps(self, x: Tensor) -> Steps[Tensor]:
+        """Do what ``forward`` does, and yield after every block."""
         x = self.patch_embed(x.to(self.dtype)).float().contiguous()
         if self.pos_embed is not None:
             x = x + self.pos_embed
         for block in self.blocks:
             x = _block(block, x, self.dtype)
+            yield
         return self._shrink(x)
 
     def _shrink(self, x: Tensor) -> Tensor:

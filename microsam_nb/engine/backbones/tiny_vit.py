@@ -14,6 +14,7 @@ from segment_anything.modeling.common import LayerNorm2d
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..stepwise import Steps, finish
 from .folding import fold
 
 FRAME = 1024
@@ -184,9 +185,10 @@ class _ConvStage(nn.Module):
         self.blocks = nn.ModuleList(_Bottleneck(_WIDTHS[0]) for _ in range(_DEPTHS[0]))
         self.downsample = _Downsample(_WIDTHS[0], _WIDTHS[1])
 
-    def forward(self, x: Tensor) -> Tensor:
+    def steps(self, x: Tensor) -> Steps[Tensor]:
         for block in self.blocks:
             x = block(x)
+            yield
         out: Tensor = self.downsample(x)
         return out
 
@@ -201,11 +203,12 @@ class _AttentionStage(nn.Module):
         last = stage == len(_WIDTHS) - 1
         self.downsample = None if last else _Downsample(width, _WIDTHS[stage + 1])
 
-    def forward(self, x: Tensor) -> Tensor:
+    def steps(self, x: Tensor) -> Steps[Tensor]:
         # channels_last memory makes these changes of axes free.
         x = x.permute(0, 2, 3, 1)
         for block in self.blocks:
             x = block(x)
+            yield
         x = x.permute(0, 3, 1, 2)
         return x if self.downsample is None else self.downsample(x)
 
@@ -229,9 +232,14 @@ class TinyViT(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        return finish(self.steps(x))
+
+    def steps(self, x: Tensor) -> Steps[Tensor]:
+        """Do what ``forward`` does, and yield after every block."""
         x = self.patch_embed(x)
-        for stage in self.layers:
-            x = stage(x)
+        stages: list[Any] = list(self.layers)
+        for stage in stages:
+            x = yield from stage.steps(x)
         out: Tensor = self.neck(x)
         return out
 

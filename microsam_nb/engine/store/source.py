@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from ...core import Image
 from ..embedding import Embedding
-from ..encode import encode_many, encode_window
+from ..encode import encode_stepwise, encode_window
 from ..models import Model
 from ..pixels import LargePlane, Pixels
+from ..stepwise import Steps, finish
 from ..tiling import Tiling, Window
 from .shelf import Item
 
@@ -30,7 +31,11 @@ class Source:
 
     def encode(self, items: Sequence[Item]) -> list[Embedding]:
         """Encode tiles or planes together."""
-        return encode_many(self.model, [self.pixels(item) for item in items])
+        return finish(self.encode_stepwise(items))
+
+    def encode_stepwise(self, items: Sequence[Item]) -> Steps[list[Embedding]]:
+        """Do what ``encode`` does, and yield between the blocks of the network."""
+        return (yield from encode_stepwise(self.model, [self.pixels(item) for item in items]))
 
     def encode_window(self, plane: int, window: Window) -> Embedding:
         """Encode a window of a plane; without its pixels."""

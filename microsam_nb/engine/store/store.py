@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import threading
+from collections import deque
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from ..embedding import Embedding
 from ..models import Model
 from ..pixels import Pixels
 from ..tiling import Tiling, Window
+from .begun import Begun
 from .key import EmbeddingKey, signature
 from .layout import ZarrShelf
 from .opening import open_shelf
@@ -27,6 +29,8 @@ from .source import Source
 BUDGET = 1 << 30
 #: A cache of micro-sam knows nothing but the hash of all bytes; images up to this size are always compared.
 _QUICK = 64 << 20
+#: Encodings that were left and can be gone on with: somebody who looks at two planes in turn finishes both.
+_LEFT = 2
 
 
 class EmbeddingStore:
@@ -41,6 +45,7 @@ class EmbeddingStore:
         self._source = source
         self._bare: tuple[int, Embedding] | None = None
         self._recent = Recent(budget)
+        self._begun: deque[Begun] = deque(maxlen=_LEFT)
         self._computing = threading.RLock()
 
     @property
@@ -134,7 +139,19 @@ class EmbeddingStore:
     def fill(self, items: Sequence[Item]) -> None:
         """Compute together what is missing of ``items``, and store it. Raises StoreError."""
         with self._computing:
-            self._compute([item for item in items if not self._shelf.has(item)], keep=not self._shelf.writable)
+            for _ in self.fill_stepwise(items):
+                pass
+
+    def fill_stepwise(self, items: Sequence[Item]) -> Iterator[None]:
+        """Do what ``fill`` does, and yield between the blocks of the network, where others may use the store.
+
+        What is left is not in the store; whoever needs one of the same items next goes on with it.
+        """
+        with self._computing:
+            missing = tuple(item for item in items if not self._shelf.has(item))
+            begun = self._begin(missing) if missing else None
+        while begun is not None and self._advance(begun) is None:
+            yield
 
     def finish(self) -> None:
         """Mark the store as complete when everything is there; reads the whole image once for its hash."""
@@ -174,7 +191,8 @@ class EmbeddingStore:
         if found is None:
             with self._computing:
                 # Another thread may have computed it meanwhile.
-                found = self._find(item) or self._compute([item], keep=True)[0]
+                found = self._find(item) or self._finished(item)
+                self._recent.put(item, found)
         return found
 
     def _find(self, item: Item) -> Embedding | None:
@@ -204,21 +222,43 @@ class EmbeddingStore:
         self._recent.put(item, embedding)
         return embedding
 
-    def _compute(self, items: Sequence[Item], keep: bool) -> list[Embedding]:
-        if not items:
-            return []
-        if self._source is None:
+    def _begin(self, items: tuple[Item, ...]) -> Begun:
+        """Return the encoding of these items, perhaps one that was left."""
+        source = self._source
+        if source is None:
             raise StoreError(
                 f"Plane {items[0].plane}, tile {items[0].tile} is not in the store.",
                 "Open the store with the model and the image to compute it.",
             )
-        made = self._source.encode(items)
-        for item, embedding in zip(items, made, strict=True):
-            if self._shelf.writable:
-                self._shelf.write(item, embedding.features.cpu().numpy())
-            if keep:
-                self._recent.put(item, embedding)
-        return made
+        found = next((one for one in self._begun if one.items == items), None)
+        if found is None:
+            found = Begun(items, lambda: source.encode_stepwise(items))
+            self._begun.append(found)
+        return found
+
+    def _advance(self, begun: Begun) -> list[Embedding] | None:
+        """Go on with an encoding by one step; when it is done, store and return what was made."""
+        with self._computing:
+            made = begun.step()
+            if made is None:
+                return None
+            if begun in self._begun:
+                self._begun.remove(begun)
+            if not begun.stored:
+                for item, embedding in zip(begun.items, made, strict=True):
+                    if self._shelf.writable:
+                        self._shelf.write(item, embedding.features.cpu().numpy())
+                    else:
+                        self._recent.put(item, embedding)
+                begun.stored = True
+            return made
+
+    def _finished(self, item: Item) -> Embedding:
+        """Encode one item now, or finish what was begun with it."""
+        begun = next((one for one in self._begun if item in one.items), None) or self._begin((item,))
+        while (made := self._advance(begun)) is None:
+            pass
+        return made[begun.items.index(item)]
 
 
 def open_store(
