@@ -13,7 +13,7 @@ from pathlib import Path
 from ..core import Candidate, Image, Mask, MaskPrompt, Point, Prompt, Section, StoreError
 from ..engine.automatic import measure_diameter
 from ..engine.download import cached_files, download
-from ..engine.embed import embed
+from ..engine.embed import embed_stepwise
 from ..engine.finding import find_weights, is_name
 from ..engine.load import load_model
 from ..engine.models import Model
@@ -22,7 +22,7 @@ from ..engine.predict import predict_many, predict_stepwise
 from ..engine.project import Known, project_many
 from ..engine.registry import registered
 from ..engine.reprompt import project_settings_for
-from ..engine.store import EmbeddingStore, open_store
+from ..engine.store import EmbeddingStore, Item, open_store
 from ..session import (
     Action,
     Embed,
@@ -220,7 +220,9 @@ class EngineService:
             yield Working(Work(f"Encoding the image with {model.spec.label}"))
             compute.call(lambda: store.plane(request.plane))
         else:
-            yield Working(Work(f"Encoding the image with {model.spec.label}"))
+            yield Working(work := Work(f"Encoding the image with {model.spec.label}"))
+            for _ in compute.steps(store.fill_stepwise([Item(request.plane)])):
+                yield Working(work)  # clicks in other planes come in between; it may be left, and gone on with
             first = store.tiling.tile_of((height, width), y, x)
             yield from self._encode(model, store, request.plane, first)
         if about in self._said:
@@ -260,12 +262,15 @@ class EngineService:
     def _encode(self, model: Model, store: EmbeddingStore, plane: int, first: int) -> Iterator[Action]:
         """Encode a plane tile by tile, the nearest first, and tell how it goes."""
         what = f"Encoding the image with {model.spec.label}"
-        start = time.perf_counter()
-        tiles = compute.steps(iter(embed(model, self._image, store, plane, first_tile=first, planes=[plane])))
-        for done, one in enumerate(tiles, start=1):
-            total = min(_AHEAD, one.total - one.done + done)
-            each = (time.perf_counter() - start) / done
-            yield Working(Work(what, done, total, "tiles", each * (total - done)))
+        start, work, done = time.perf_counter(), Work(what), 0
+        tiles = embed_stepwise(model, self._image, store, plane, first_tile=first, planes=[plane])
+        for one in compute.steps(tiles):
+            if one is not None:
+                done += 1
+                total = min(_AHEAD, one.total - one.done + done)
+                each = (time.perf_counter() - start) / done
+                work = Work(what, done, total, "tiles", each * (total - done))
+            yield Working(work)
             if done >= _AHEAD:
                 return
 
@@ -277,11 +282,13 @@ class EngineService:
     def _encode_others(self, model: Model, store: EmbeddingStore, plane: int) -> Iterator[Action]:
         """Encode all other planes, the nearest first. Clicks come in between; another plane begins this anew."""
         what, start, first = f"Encoding the planes with {model.spec.label}", time.perf_counter(), None
-        for one in compute.steps(iter(embed(model, self._image, store, plane))):
-            first = one.done - 1 if first is None else first
-            each = (time.perf_counter() - start) / (one.done - first)
-            unit = "planes" if store.tiling is None else "tiles"
-            yield Working(Work(what, one.done, one.total, unit, each * (one.total - one.done)))
+        work, unit = Work(what), "planes" if store.tiling is None else "tiles"
+        for one in compute.steps(embed_stepwise(model, self._image, store, plane)):
+            if one is not None:
+                first = one.done - 1 if first is None else first
+                each = (time.perf_counter() - start) / (one.done - first)
+                work = Work(what, one.done, one.total, unit, each * (one.total - one.done))
+            yield Working(work)
         yield Working(None)
 
     def _begin(self) -> Iterator[Action]:
