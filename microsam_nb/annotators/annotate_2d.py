@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core import ImageError
+from ..session import LoadLabels
 from .base import Annotator
-from .inputs import read_input
+from .inputs import read_input, read_labels
 from .opening import open_annotator
 from .settings import AnnotatorSettings
 
@@ -44,4 +45,5 @@ def annotate_2d(
             "Open a volume with annotate_3d(image), pass one plane, for example annotate_2d(volume[0]), or say "
             "axes='yxc' if the last axis is colour.",
         )
-    return open_annotator(shown, model=model, device=device, labels=labels, project=project, settings=settings)
+    first = None if labels is None else LoadLabels.of(*read_labels(labels, shown))
+    return open_annotator(shown, model=model, device=device, first=first, project=project, settings=settings)

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core import ImageError
+from ..session import LoadLabels
 from .base import Annotator
-from .inputs import read_input
+from .inputs import read_input, read_labels
 from .opening import open_annotator
 from .settings import AnnotatorSettings
 
@@ -36,9 +37,15 @@ def annotate_3d(
     Raises ImageError, FileError, LabelError, ModelError, SettingsError or ProjectError with the remedy.
     """
     shown = read_input(image, axes, name)
+    if shown.axes[0] == "t":
+        raise ImageError(
+            f"annotate_3d shows volumes, but {shown.name} has time as its first axis ({shown.axes}).",
+            "Open it with annotate_tracks(image), or say axes='zyx' if its first axis is z.",
+        )
     if shown.axes[0] == "y":
         raise ImageError(
             f"annotate_3d shows volumes, but the image has axes {shown.axes!r} and shape {shown.pixels.shape}.",
             "Open it with annotate_2d(image), or say axes='zyx' if its first axis is z.",
         )
-    return open_annotator(shown, model=model, device=device, labels=labels, project=project, settings=settings)
+    first = None if labels is None else LoadLabels.of(*read_labels(labels, shown))
+    return open_annotator(shown, model=model, device=device, first=first, project=project, settings=settings)

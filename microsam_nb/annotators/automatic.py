@@ -23,7 +23,7 @@ from ..engine.automatic.tuning import tuning
 from ..engine.automatic.volumes import join_planes, segment_planes
 from ..engine.models import Model
 from ..engine.store import EmbeddingStore
-from ..session import Action, Automatic, Fit, SegmentAll, Setting, Sketched, Suggested, Surveyed, Work, Working
+from ..session import Action, Automatic, Fit, Link, SegmentAll, Setting, Sketched, Suggested, Surveyed, Work, Working
 from .compute import compute
 
 #: Searches that were left and can be gone on with.
@@ -71,20 +71,24 @@ class AutomaticService:
     ) -> Iterator[Action]:
         """Find all objects of all planes; those of single planes are joined."""
         store, model = segmenter.store, segmenter.model
-        if 4 * math.prod(store.shape) > _MOST:
-            raise SettingsError(
-                f"The volume {store.shape} is too large to find all its objects on screen.",
-                "Segment it with `python -m microsam_nb segment`, and open the result with labels=.",
-            )
-        out = np.zeros(store.shape, np.uint32)
+        out = _room(store)
         what = "Finding all objects of all planes"
-        yield from _paced(compute.steps(segment_planes(segmenter, settings, out)), what)
+        yield from paced(compute.steps(segment_planes(segmenter, settings, out)), what)
         planes = out.copy()
-        yield from _paced(compute.steps(join_planes(out, _JOINED)), "Joining the objects of all planes")
+        yield from paced(compute.steps(join_planes(out, _JOINED)), "Joining the objects of all planes")
         found = compute.call(lambda: _objects(segmenter, settings, planes, out))
         about = f"In {store.shape[0]} planes:"
         automatic = replace(_automatic(settings, model), volume=True)
         yield Suggested(request.ticket, tuple(found), automatic, about)
+
+    def frames(
+        self, model: Model, store: EmbeddingStore, request: Link, found: list[NDArray[np.uint32]]
+    ) -> Iterator[Action]:
+        """Find the objects of every frame; yield how it goes, and append labels (t, y, x), numbered in each frame."""
+        segmenter, out = self._of(model, store), _room(store)
+        settings = _settings(model, request.mode, request.options)
+        yield from paced(compute.steps(segment_planes(segmenter, settings, out)), "Finding the objects of all frames")
+        found.append(out)
 
     def fit(self, model: Model, store: EmbeddingStore, request: Fit) -> Iterator[Action]:
         """Find settings that give the objects of a plane best, and the candidates they give."""
@@ -95,7 +99,7 @@ class AutomaticService:
         labels[request.plane] = request.labels
         results: list[Tuning] = []
         steps = compute.steps(tuning([segmenter], [labels], start, partial=True))
-        yield from _paced(_without_result(steps, results), "Fitting the settings")
+        yield from paced(_without_result(steps, results), "Fitting the settings")
         (result,) = results
         best = result.settings
         scores, areas = compute.call(lambda: segmenter.spread(request.plane, best))
@@ -113,10 +117,10 @@ class AutomaticService:
         self._begun[about] = steps
         while len(self._begun) > _LEFT:
             del self._begun[next(iter(self._begun))]
-        yield from _paced(compute.steps(steps), "Finding all objects")
+        yield from paced(compute.steps(steps), "Finding all objects")
         self._begun.pop(about, None)
         # What was begun may have been for other thresholds.
-        yield from _paced(compute.steps(iter(segmenter.prepare(plane, settings))), "Finding all objects")
+        yield from paced(compute.steps(iter(segmenter.prepare(plane, settings))), "Finding all objects")
 
     def _of(self, model: Model, store: EmbeddingStore) -> Segmenter:
         known = self._segmenter
@@ -134,6 +138,15 @@ class AutomaticService:
         except StoreError:
             # It can be computed again: a damaged or unwritable place must not keep anybody from annotating.
             return Kept(store.key)
+
+
+def _room(store: EmbeddingStore) -> NDArray[np.uint32]:
+    if 4 * math.prod(store.shape) > _MOST:
+        raise SettingsError(
+            f"The volume {store.shape} is too large to find all its objects on screen.",
+            "Segment it with `python -m microsam_nb segment` or `track`, and open the result with labels= or tracks=.",
+        )
+    return np.zeros(store.shape, np.uint32)
 
 
 def _objects(
@@ -186,7 +199,7 @@ def _without_result(steps: Iterator[Progress | Tuning], results: list[Tuning]) -
             yield step
 
 
-def _paced(steps: Iterator[Any], what: str) -> Iterator[Action]:
+def paced(steps: Iterator[Any], what: str) -> Iterator[Action]:
     """Yield how far steps are, not more often than can be read; and after every step a chance to leave."""
     start = time.perf_counter()
     told = -_PAUSE

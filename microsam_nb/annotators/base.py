@@ -156,13 +156,17 @@ class Annotator:
         else:
             self._write_planes(where)
         count = self.session.labels.count()
-        what = f"{count} objects are" if count != 1 else "1 object is"
+        self.saved(where, f"{count} objects are" if count != 1 else "1 object is")
+        return where
+
+    def saved(self, where: Path, what: str) -> None:
+        """Say that ``what`` was saved, and what was not."""
+        count = self.session.labels.count()
         waiting = len(self.session.state.candidates)
         left = f" {waiting} candidates are not among them: Shift-A keeps all." if waiting else ""
         working = " The object in hand is not among them: commit it with C." if self.session.state.proposals else ""
         self.session.say(f"{what} saved in {where.absolute()}.{working}{left}", error=bool(waiting and not count))
         self._still.flush()
-        return where
 
     def _write_planes(self, where: Path) -> None:
         """Write a volume of which no copy is to be made."""

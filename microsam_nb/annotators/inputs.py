@@ -48,6 +48,19 @@ def read_input(image: Any, axes: str = "", name: str = "") -> Image:
     return Image(image.copy() if in_memory else image, axes, name or "image")
 
 
+def as_movie(image: Image) -> Image:
+    """Return an image whose first axis is time; one plane is a movie of one frame. Raises ImageError."""
+    if image.axes.startswith("t"):
+        return image
+    if image.axes.startswith("z"):
+        # Many programs call every stack z.
+        return Image(image.pixels, f"t{image.axes[1:]}", image.name, image.contrast, image.voxel_size)
+    if image.large:
+        raise ImageError(f"{image.name} is one plane of {image.shape[1]} x {image.shape[2]} pixels.", "Give a movie.")
+    pixels = np.asarray(image.pixels)[None]
+    return Image(pixels, f"t{image.axes}", image.name, image.contrast, image.voxel_size)
+
+
 def read_labels(labels: Any, image: Image) -> tuple[NDArray[np.generic], str]:
     """Return labels for an image, of an array or a path, and where they come from. Raises LabelError or FileError."""
     source = ""

@@ -12,10 +12,9 @@ from ..engine.automatic.settings import KINDS, Mode
 from ..engine.download import cached_files
 from ..engine.finding import find_weights
 from ..engine.registry import MODELS
-from ..session import LoadLabels, Project, Session, SetPlane
+from ..session import LoadLabels, LoadTracks, Project, Session, SetPlane
 from ..widgets import ModelChoice
 from .base import Annotator, Methods, stem
-from .inputs import read_labels
 from .late import LateService
 from .settings import AnnotatorSettings
 
@@ -33,16 +32,20 @@ def open_annotator(
     *,
     model: Model | str | os.PathLike[str],
     device: str,
-    labels: Any,
+    first: LoadLabels | LoadTracks | None,
     project: str | os.PathLike[str] | bool | None,
     settings: AnnotatorSettings | Mapping[str, Any] | None,
+    kind: type[Annotator] = Annotator,
 ) -> Annotator:
-    """Return an annotator of an image; the arguments, and what is raised, are those of ``annotate_2d``."""
+    """Return an annotator of this ``kind``, with the objects of ``first`` in a new project.
+
+    The other arguments, and what is raised, are those of ``annotate_2d``.
+    """
     options = AnnotatorSettings.of(settings)
-    first = None if labels is None else LoadLabels.of(*read_labels(labels, image))
+    movie = image.axes[0] == "t"
     kept, warning = _project(image, project, _name_of(model))
     try:
-        session = Session(image.shape, kept)
+        session = Session(image.shape, kept, movie=movie)
         new = not (session.can_undo or session.can_redo or session.labels.count())
         if new:
             # A stack of images is empty at its ends; a movie begins with its first frame.
@@ -51,11 +54,12 @@ def open_annotator(
                 session.handle(action)
         elif first is not None and kept is not None:
             folder = kept.folder.name
-            left = f"The labels given were not loaded: {folder} holds work already. "
+            what = "tracks" if movie else "labels"
+            left = f"The {what} given were not loaded: {folder} holds work already. "
             warning = f"{warning} {left}Choose another project folder to begin with them.".strip()
         warning = f"{warning} {session.recovered}".strip()
         service = LateService(image, model, device, kept.folder if kept is not None else None)
-        return Annotator(
+        return kind(
             image,
             service,
             kept,
@@ -99,7 +103,8 @@ def _project(image: Image, project: str | os.PathLike[str] | bool | None, model:
     if project is False:
         return None, ""
     if project is None or project is True:
-        folder = Path.cwd() / f"{stem(image)}.msam"
+        # The same pixels may have been annotated as a volume.
+        folder = Path.cwd() / f"{stem(image)}{'-tracks' if image.axes[0] == 't' else ''}.msam"
         try:
             return Project.open(folder, image, model), ""
         except ProjectError as error:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import FileError, Image, ImageError, SettingsError, Tracks
+from ..core import FileError, Image, SettingsError, Tracks
 from ..engine.automatic import run
 from ..engine.automatic.segmenter import Progress
 from ..engine.automatic.settings import AutomaticSettings, Mode, mode_of
@@ -27,7 +27,7 @@ from ..files.replacing import replacing
 from ..files.tracks import ENDINGS, TrackFormat, check_tracks_path, write_tracks
 from ..files.volumes import is_zarr, open_image
 from ..files.voxels import read_voxel_size
-from .inputs import read_input, read_labels
+from .inputs import as_movie, read_input, read_labels
 from .segment_files import Job, segment_file
 
 Told = Callable[[Progress | Linked], object]
@@ -145,19 +145,6 @@ def place_of(output: Path, format: TrackFormat | None) -> tuple[Path, TrackForma
         raise SettingsError(f"Tracks cannot be written as {ending}.", f"Use a folder, or {', '.join(known)}.")
     format = format or TrackFormat.CTC
     return (output / f"tracks{ENDINGS[format]}" if ENDINGS[format] else output), format
-
-
-def as_movie(image: Image) -> Image:
-    """Return an image whose first axis is time; one plane is a movie of one frame. Raises ImageError."""
-    if image.axes.startswith("t"):
-        return image
-    if image.axes.startswith("z"):
-        # Many programs call every stack z.
-        return Image(image.pixels, f"t{image.axes[1:]}", image.name, image.contrast, image.voxel_size)
-    if image.large:
-        raise ImageError(f"{image.name} is one plane of {image.shape[1]} x {image.shape[2]} pixels.", "Give a movie.")
-    pixels = np.asarray(image.pixels)[None]
-    return Image(pixels, f"t{image.axes}", image.name, image.contrast, image.voxel_size)
 
 
 def given_labels(labels: Any, movie: Image) -> NDArray[np.generic]:

@@ -131,7 +131,8 @@ def _walks(
     if not known.changed:
         known_at = seeds or _all(current)
         order = sorted(known_at)
-        walks: list[_Walk] = [_Outward(case, known_at[order[0]], -1), _Outward(case, known_at[order[-1]], 1)]
+        walks: list[_Walk] = [_Outward(case, known_at[order[0]], -1)] if settings.backward else []
+        walks.append(_Outward(case, known_at[order[-1]], 1))
         walks += [_Inward(case, known_at[a], known_at[b]) for a, b in pairwise(order) if b - a > 1]
         return [walk for walk in walks if not walk.done]
     return [walk for plane in known.changed for walk in _mending(case, current, there, plane) if not walk.done]
@@ -150,9 +151,11 @@ def _mending(case: _Case, current: Mask, there: set[int], plane: int) -> list[_W
             return [_Inward(case, at(below), at(above))]
         if below is not None:
             return [_Outward(case, at(below), 1)]
-        return [_Outward(case, at(above), -1)] if above is not None else []
+        return [_Outward(case, at(above), -1)] if above is not None and case.settings.backward else []
     walks: list[_Walk] = []
     for near, step in ((below, -1), (above, 1)):
+        if near is None and step < 0 and not case.settings.backward:
+            continue
         if near is None:
             walks.append(_Outward(case, case.seeds[plane], step))
         elif abs(near - plane) > 1:

@@ -63,6 +63,9 @@ class ProjectSettings(Settings):
         low=0.0,
         high=1.0,
     )
+    backward: bool = option(
+        True, "Go on before the first known plane as well; movies are followed forward from there, else with this."
+    )
     motion: bool = option(False, "Expect the object to go on moving as it did: for movies.")
     motion_smoothing: float = option(
         0.5, "How slowly the expected movement follows the observed one.", low=0.0, high=1.0
@@ -77,7 +80,10 @@ NANO = ProjectSettings(Reprompt.POINTS_AND_MASK, 0.6, 0.05, contrast=0.3, growth
 
 
 def project_settings_for(name: str, architecture: str, *, motion: bool = False) -> ProjectSettings:
-    """Return the settings that suit a model; an unknown one has those of segment-anything's."""
+    """Return the settings that suit a model; an unknown one has those of segment-anything's.
+
+    ``motion``: for movies, which are followed forward only.
+    """
     if architecture == "nano":
         found = NANO
     elif "_lm" in name:
@@ -86,4 +92,4 @@ def project_settings_for(name: str, architecture: str, *, motion: bool = False) 
         found = _ELECTRONS
     else:
         found = ProjectSettings()
-    return replace(found, motion=motion)
+    return replace(found, motion=motion, backward=not motion)

@@ -204,6 +204,11 @@ class Session:
         with self._lock:
             return self.labels.volume.copy()
 
+    def family(self) -> tuple[NDArray[np.uint32], Lineage]:
+        """Return a copy of the tracks (t, y, x), and their lineage."""
+        with self._lock:
+            return self.labels.volume.copy(), self.state.lineage or Lineage({})
+
     def crop(self, where: Box) -> NDArray[np.uint32]:
         """Return a copy of a part of the labels (planes, h, w) that no write in progress can tear."""
         with self._lock:

@@ -555,7 +555,7 @@ def test_stops_that_make_no_sense(session):
     assert "Click on the object" in refused(session, AddPrompt(Stop(4)))
     prompt(session, 2)
     prompt(session, 5)
-    assert "below plane 2 or above plane 5" in refused(session, AddPrompt(Stop(4)))
+    assert "before plane 2 or after plane 5" in refused(session, AddPrompt(Stop(4)))
     assert "Remove those first" in refused(session, AddPrompt(Stop(5)))
     assert "from 0 to 7" in refused(session, AddPrompt(Stop(8)))
 

@@ -1,0 +1,45 @@
+"""Linking the objects of a movie for one annotator: requests to tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..core import Tracks
+from ..engine.link import Linked as LinkStep
+from ..engine.link import Linker, LinkSettings, check_linker, link_stepwise
+from ..engine.models import Model
+from ..engine.store import EmbeddingStore
+from ..session import Action, Link, Linked, Working
+from .automatic import AutomaticService, paced
+from .compute import compute
+
+
+def link_all(automatic: AutomaticService, model: Model, store: EmbeddingStore, request: Link) -> Iterator[Action]:
+    """Answer a request for all tracks: find the objects where they are not given, link them; yield how it goes."""
+    names = {one.name for one in LinkSettings.describe()}
+    settings = LinkSettings().changed({one.name: one.value for one in request.options if one.name in names})
+    check_linker(settings)
+    labels = request.labels
+    if labels is None:
+        found: list[NDArray[np.uint32]] = []
+        yield from automatic.frames(model, store, request, found)
+        (labels,) = found
+    pixels = None
+    if settings.linker is Linker.TRACKASTRA and store.image is not None:
+        # The network looks at brightness.
+        pixels = np.asarray(store.image.pixels)
+        pixels = pixels.mean(axis=-1) if store.image.channels else pixels
+    made: list[Tracks] = []
+
+    def steps() -> Iterator[LinkStep]:
+        for step in link_stepwise(labels, settings, pixels):
+            if step.tracks is not None:
+                made.append(step.tracks)
+            yield step
+
+    yield from paced(compute.steps(steps()), "Linking")
+    yield Working(None)
+    yield Linked.of(request.ticket, made[0], "" if made[0].present else "No object is found in any frame.")
