@@ -31,6 +31,7 @@ from ..session import (
     Extended,
     Fit,
     Glimpsed,
+    Link,
     LoadModel,
     ModelLoaded,
     Predict,
@@ -42,6 +43,7 @@ from ..session import (
 )
 from .automatic import AutomaticService
 from .compute import compute
+from .tracking import link_all
 
 _log = logging.getLogger("microsam_nb")
 
@@ -93,6 +95,7 @@ class EngineService:
         self._image, self._device, self._folder = image, device, folder
         self._source = model
         self._store: EmbeddingStore | None = None
+        self._movie = image.axes.startswith("t")
         self._automatic = AutomaticService(folder)
         self._answers: OrderedDict[Group, Candidate] = OrderedDict()
         #: Typical diameters of objects by plane, as nano sees them before there are committed ones.
@@ -119,6 +122,9 @@ class EngineService:
             yield from self._change(request.name)
         elif isinstance(request, Embed):
             yield from self._prepare(request)
+        elif isinstance(request, Link):
+            yield from self._begin()
+            yield from link_all(self._automatic, *self._ready(), request)
         elif isinstance(request, SegmentAll | Fit):
             yield from self._begin()
             work = self._automatic.segment if isinstance(request, SegmentAll) else self._automatic.fit
@@ -160,7 +166,7 @@ class EngineService:
     def _extend(self, request: Extend) -> Iterator[Action]:
         """Carry objects through the planes; what is found is shown, and kept, as it comes."""
         model, store = self._ready()
-        own = project_settings_for(model.spec.name, model.spec.architecture)
+        own = project_settings_for(model.spec.name, model.spec.architecture, motion=self._movie)
         settings = own.changed({one.name: one.value for one in request.options})
         objects = [
             Known({mask.start[0]: mask for mask in seeds}, current, request.planes)
@@ -169,14 +175,16 @@ class EngineService:
         steps = project_many(model, store, objects, settings, stops=request.stops)
         waiting: list[Section] = []
         told, done = time.perf_counter(), 0
-        work = Work("Segmenting through the planes")
+        unit = "frames" if self._movie else "planes"
+        what = f"{'Following' if self._movie else 'Segmenting'} through the {unit}"
+        work = Work(what)
         for found in compute.steps(steps, urgent=True):
             waiting += found
             done += len(found)
             if time.perf_counter() - told > _PAUSE and waiting:
                 told = time.perf_counter()
                 yield Extended(request.ticket, tuple(waiting), False, model.spec.name)
-                waiting, work = [], Work("Segmenting through the planes", done, 0, "planes")
+                waiting, work = [], Work(what, done, 0, unit)
             # The one who runs this may leave it here.
             yield Working(work)
         yield Extended(request.ticket, tuple(waiting), True, model.spec.name)
@@ -217,12 +225,12 @@ class EngineService:
             # It looks at windows of the image when it is asked; the first question takes longest.
             compute.call(lambda: predict_many(model, store, [[Point(request.plane, y, x)]]))
         elif store.tiling is None:
-            yield Working(Work(f"Encoding the image with {model.spec.label}"))
-            compute.call(lambda: store.plane(request.plane))
-        else:
             yield Working(work := Work(f"Encoding the image with {model.spec.label}"))
             for _ in compute.steps(store.fill_stepwise([Item(request.plane)])):
                 yield Working(work)  # clicks in other planes come in between; it may be left, and gone on with
+            compute.call(lambda: store.plane(request.plane))
+        else:
+            yield Working(Work(f"Encoding the image with {model.spec.label}"))
             first = store.tiling.tile_of((height, width), y, x)
             yield from self._encode(model, store, request.plane, first)
         if about in self._said:
