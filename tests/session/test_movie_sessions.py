@@ -27,6 +27,7 @@ from microsam_nb.session import (
     Commit,
     CutTrack,
     Delete,
+    DeleteIn,
     EndDaughters,
     EndTrack,
     Extend,
@@ -382,6 +383,20 @@ def test_the_end_of_a_track(session):
     check(session)
 
 
+def test_a_track_can_be_missing_in_a_frame(session):
+    one = track(session, range(5))
+    session.handle(DeleteIn(one, 2))
+    assert session.frames(one) == (0, 1, 3, 4)
+    assert session.notice.text.startswith(f"Track {one} is deleted in frame 2")
+    assert "Go to a frame" in refused(session, DeleteIn(one, 2), LabelError)
+    session.handle(Undo())
+    assert session.frames(one) == (0, 1, 2, 3, 4)
+    only = track(session, [3], x=15)
+    session.handle(DeleteIn(only, 3))
+    assert family(session) == {one: ()}
+    check(session)
+
+
 def test_a_line_cuts_a_cell_in_one_frame_only(session):
     one = track(session, range(4), side=10)
     session.handle(Split(((0, 10), (20, 10)), 2))
@@ -513,7 +528,7 @@ def any_action(chance, session):
     return chance.choice([
         CutTrack(one, frame), EndTrack(one, frame), JoinTracks(one, other), SwapTracks(one, other, frame),
         Reparent(one, other), Orphan(one), BeginDaughters(one, frame), EndDaughters(), Delete((one,)),
-        Merge((one, other)), Split(((0, 7), (29, 7)), frame), Undo(), Undo(), Redo(), Improve(one), Clear(), Commit(),
+        DeleteIn(one, frame), Merge((one, other)), Split(((0, 7), (29, 7)), frame), Undo(), Undo(), Redo(), Improve(one), Clear(), Commit(),
         LoadTracks.of(tracks()) if chance.random() < 0.1 else Undo(),
     ])  # fmt: skip
 

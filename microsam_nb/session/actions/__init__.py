@@ -25,7 +25,7 @@ from .extending import Extended, ExtendObject
 from .finding import AcceptCandidates, FindAll, FitAll, RejectCandidates, Sketched, Suggested, Surveyed
 from .former import OnlyBox
 from .linking import LinkAll, Linked, LoadTracks
-from .objects import Delete, Describe, LoadLabels, Merge, Split
+from .objects import Delete, DeleteIn, Describe, LoadLabels, Merge, Split
 from .painting import Erase, Fill, Paint
 from .prompting import (
     AddBox,
@@ -64,6 +64,7 @@ __all__ = [
     "Clear",
     "Commit",
     "Delete",
+    "DeleteIn",
     "Describe",
     "Embedded",
     "Erase",

@@ -112,6 +112,27 @@ class Delete(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class DeleteIn(Action):
+    """Remove what an object has in one plane; the rest of it stays. Raises LabelError where it has nothing there."""
+
+    label: int
+    plane: int
+    lasting: ClassVar[bool] = True
+
+    def apply(self, session: Session) -> None:
+        label, plane = int(self.label), int(self.plane)
+        noun, word = session.noun, session.word
+        if plane not in session.frames(label):
+            raise LabelError(f"{noun} {label} is not in {word} {plane}.", f"Go to a {word} where it is.")
+        (_, y0, x0), (_, y1, x1) = session.box(label).start, session.box(label).stop
+        where = Box((plane, y0, x0), (plane + 1, y1, x1))
+        before = session.labels.volume[where.slices]
+        session.write(session.labels.change(where, np.where(before == label, np.uint32(0), before)))
+        session.edit(session.state)
+        session.notice = Notice(f"{noun} {label} is deleted in {word} {plane}; undo brings it back.")
+
+
+@dataclass(frozen=True, slots=True)
 class Describe(Action):
     """Give an object a name or a class label; None leaves it. Raises LabelError when there is no such object."""
 
