@@ -116,6 +116,59 @@ def test_a_click_comes_between_the_steps_of_long_work():
     assert order == [0, "click", 1, 2]
 
 
+def test_steps_without_news_are_taken_together_until_something_urgent_waits(monkeypatch):
+    thread, order, callers = ComputeThread(), [], []
+
+    def blocks():
+        for i in range(6):
+            order.append(i)
+            if i == 3:
+                callers.append(queue(thread, "click", order, True))
+            yield None
+        yield "plane"
+
+    monkeypatch.setattr("microsam_nb.annotators.compute._TOGETHER", 60)
+    assert list(thread.steps(blocks())) == [None, "plane"], "the caller hears of it once, where the click came"
+    callers[0].join(10)
+    assert order == [0, 1, 2, 3, "click", 4, 5]
+
+
+def test_urgent_steps_wait_for_one_block_and_are_not_interrupted_by_the_next(monkeypatch):
+    thread, order, callers = ComputeThread(), [], []
+
+    def looks():
+        for name in ("glimpse", "answer"):
+            order.append(name)
+            yield name
+
+    def ask():
+        for _ in thread.steps(looks(), urgent=True):
+            pass
+
+    def blocks():
+        for i in range(4):
+            order.append(i)
+            if i == 1:
+                callers.append(threading.Thread(target=ask))
+                callers[0].start()
+                while not thread._urgent:
+                    pass
+            yield None
+
+    monkeypatch.setattr("microsam_nb.annotators.compute._TOGETHER", 60)
+    list(thread.steps(blocks()))
+    callers[0].join(10)
+    assert order == [0, 1, "glimpse", "answer", 2, 3]
+
+
+def test_without_anything_urgent_long_work_can_be_left_after_a_moment(monkeypatch):
+    thread = ComputeThread()
+    monkeypatch.setattr("microsam_nb.annotators.compute._TOGETHER", 0)
+    assert list(thread.steps(iter([None, None, 1]))) == [None, None, 1]
+    monkeypatch.setattr("microsam_nb.annotators.compute._TOGETHER", 60)
+    assert list(thread.steps(iter([None, None, 1]))) == [1]
+
+
 def test_work_that_is_left_is_closed():
     thread, closed = ComputeThread(), []
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from microsam_nb import annotate_2d, annotate_3d
 from microsam_nb.annotators import service as module
@@ -23,6 +26,7 @@ from microsam_nb.session import (
     ExtendObject,
     FindAll,
     Predict,
+    Predicted,
     Redo,
     SetPlane,
     Undo,
@@ -151,6 +155,74 @@ def test_other_planes_are_encoded_afterwards_the_nearest_first(ball, other, tmp_
     assert {plane for plane in range(16) if store.has(plane)} <= {3, 4, 5, 6, 7}
     list(steps)
     assert all(store.has(plane) for plane in range(16))
+
+
+@pytest.fixture
+def by_blocks(other):
+    """``other`` with an encoder that can be left three times; ``steps_taken`` says where it was."""
+    sam = copy.copy(other.sam)
+    sam._modules = dict(sam._modules)
+
+    class Blocks(torch.nn.Module):
+        img_size, steps_taken, then = sam.image_encoder.img_size, [], staticmethod(lambda number: None)
+
+        def forward(self, x):
+            return sam_encoder(x)
+
+        def steps(self, x):
+            for number in range(3):
+                self.steps_taken.append(number)
+                self.then(number)
+                yield
+            return self(x)
+
+    sam_encoder, sam.image_encoder = sam.image_encoder, Blocks()
+    return replace(other, sam=sam)
+
+
+def test_a_click_is_answered_in_the_middle_of_an_encoding(ball, by_blocks, monkeypatch):
+    service = EngineService(ball[0], by_blocks)
+    list(service(Embed(5)))  # the model is announced
+    work = service(Embed(5))
+    next(one for one in work if isinstance(one, Embedded))
+    store, order, clicks = service._ready()[1], [], []
+
+    def click():
+        found = list(service(Predict(1, ((Point(5, 48.0, 44.0),),))))
+        order.append((type(found[-1]), [plane for plane in range(16) if store.has(plane)]))
+
+    def then(number):
+        order.append(number)
+        if number == 1 and not clicks:
+            clicks.append(threading.Thread(target=click))
+            clicks[0].start()
+            while not module.compute._urgent:
+                pass
+
+    monkeypatch.setattr(by_blocks.sam.image_encoder, "then", then, raising=False)
+    for _ in work:
+        if clicks:
+            clicks[0].join(30)
+    assert order[:4] == [0, 1, (Predicted, [5]), 2]
+    assert all(store.has(plane) for plane in range(16))
+
+
+def test_a_plane_that_is_left_in_the_middle_is_gone_on_with(ball, by_blocks, monkeypatch):
+    monkeypatch.setattr("microsam_nb.annotators.compute._TOGETHER", 0)
+    service = EngineService(ball[0], by_blocks)
+    list(service(Embed(5)))  # the model is announced
+    work, taken = service(Embed(5)), by_blocks.sam.image_encoder.steps_taken
+    taken.clear()
+    assert [type(next(work)) for _ in range(3)] == [Working] * 3
+    store = service._ready()[1]
+    work.close()
+    module.compute.call(lambda: None)  # what was left is closed there
+    assert taken == [0, 1]
+    assert not any(store.has(plane) for plane in range(16))
+    again = service(Embed(5))
+    next(one for one in again if isinstance(one, Embedded))
+    assert taken == [0, 1, 2]
+    assert store.has(5)
 
 
 def test_ready_is_said_once_not_in_every_plane(ball, random_nano):
