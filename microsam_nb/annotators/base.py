@@ -74,8 +74,8 @@ class Annotator:
     """An annotation on screen; show it as the last line of a cell.
 
     ``labels`` are the committed objects, ``session`` takes actions from scripts. ``models`` lists what can be chosen
-    in the panel of models, ``methods`` how all objects can be found; ``follows`` says whether a place that is looked
-    at has to be prepared for prompts.
+    in the panel of models, ``methods`` how all objects can be found, ``linking`` the options of linking them to tracks
+    in a movie; ``follows`` says whether a place that is looked at has to be prepared for prompts.
     """
 
     def __init__(
@@ -89,19 +89,20 @@ class Annotator:
         settings: AnnotatorSettings | None = None,
         models: Callable[[], list[ModelChoice]] | None = None,
         methods: Methods | None = None,
+        linking: Callable[[], Sequence[Option]] | None = None,
         follows: Callable[[Embed], bool] | None = None,
     ) -> None:
         self.image, self.project = image, project
         self._follows = follows
-        self.session = session or Session(image.shape, project)
+        self.session = session or Session(image.shape, project, movie=image.axes[0] == "t")
         self._closed = False
         self._saving: threading.Thread | None = None
-        volume = image.shape[0] > 1
+        volume, movie = image.shape[0] > 1, self.session.movie
         hands = Hands(self._act, self._handle, lambda event: self._loop.post(event), self._go_to, self._look_at)
-        self._panels = Panels(self._makers(hands, models, methods), hands)
-        self._toolbar = Toolbar(hands, self._panels.bar, volume=volume)
+        self._panels = Panels(self._makers(hands, models, methods, linking), hands)
+        self._toolbar = Toolbar(hands, self._panels.bar, volume=volume, movie=movie)
         self._status = Status(note, lambda: self._handle(Cancel()), self._toolbar.brushing)
-        self._help = KeyHelp(volume=volume)
+        self._help = KeyHelp(volume=volume, movie=movie)
         self._planes = PlaneBar(image, self.session, hands) if volume else None
         width, height = _size(image, (settings or AnnotatorSettings()).height)
         self._status.box.layout.max_width = f"{width}px"
@@ -111,7 +112,7 @@ class Annotator:
         frame.flex, frame.max_width = "1 1 480px", f"{width}px"
         share = image.shape[1] / image.shape[2]
         frame.max_height = f"min(65vh, max({min(height, 320)}px, 100cqw * {share:.4f}))"
-        self._interaction = Interaction(self._screen.canvas, image.shape[0])
+        self._interaction = Interaction(self._screen.canvas, image.shape[0], movie=movie)
         stage = widgets.Box([self._screen.box, self._panels.side, self._help.box])
         stage.add_class("msam-stage")
         above = [self._toolbar.box, self._status.box, *([] if self._planes is None else [self._planes.box])]
@@ -262,7 +263,11 @@ class Annotator:
         self._loop.post(lambda: self._controls.look_at(plane, y, x))
 
     def _makers(
-        self, hands: Hands, models: Callable[[], list[ModelChoice]] | None, methods: Methods | None
+        self,
+        hands: Hands,
+        models: Callable[[], list[ModelChoice]] | None,
+        methods: Methods | None,
+        linking: Callable[[], Sequence[Option]] | None,
     ) -> dict[str, tuple[str, str, Callable[[], Panel]]]:
         makers: dict[str, tuple[str, str, Callable[[], Panel]]] = {
             "Layers": ("bars", "What is shown, and how opaque", lambda: LayersPanel(self.session, hands)),
@@ -273,10 +278,15 @@ class Annotator:
             ),
             "Objects": (
                 "list",
-                "Table of the committed objects",
+                f"Table of the committed {'tracks' if self.session.movie else 'objects'}",
                 lambda: ObjectsPanel(self.session, hands, None if self.image.axes[0] == "t" else self.image.voxel_size),
             ),
         }
+        if self.session.movie:
+            makers["Tracks"] = (
+                "sitemap", "Which track descends from which, and what can be done with them",
+                lambda: _tree(self.session, hands, linking),
+            )  # fmt: skip
         if self.image.shape[0] > 1:
             word = "frame" if self.image.axes[0] == "t" else "plane"
             makers["Views"] = (
@@ -332,6 +342,12 @@ def _curve(session: Session, hands: Hands, word: str) -> Panel:
     from ..widgets.curve import CurvePanel
 
     return CurvePanel(session, hands, word)
+
+
+def _tree(session: Session, hands: Hands, linking: Callable[[], Sequence[Option]] | None) -> Panel:
+    from ..widgets.lineage_tree import TracksPanel
+
+    return TracksPanel(session, hands, linking)
 
 
 def stem(image: Image) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Box, MicrosamError, Stop
+from ..core import Box, LineageError, MicrosamError, Stop
 from ..session import (
     AcceptCandidates,
     Action,
     AddPrompt,
+    BeginDaughters,
     Cancel,
     Change,
     Clear,
@@ -44,6 +45,7 @@ from ..session import (
     Undo,
 )
 from ..view import (
+    MOVIE,
     TOOLS,
     Command,
     Corners,
@@ -59,6 +61,7 @@ from ..view import (
     command_for,
     gestures,
 )
+from ..view.kin import meant, track_action
 from ..widgets import Interaction, Loop, Screen, gesture_of
 from .commits import CommitQueue
 
@@ -94,7 +97,8 @@ class Controls:
     """What the user does on one screen. Callbacks of the browser only queue; the screen's thread does the rest.
 
     ``extra`` are commands that are no actions of the session, such as saving. That of Escape comes first: when it
-    returns true, nothing else is left. ``volume``: there are several planes, and keys to go through them.
+    returns true, nothing else is left. ``volume``: there are several planes, and keys to go through them; those of
+    tracks there are where the session is one of a movie.
     """
 
     def __init__(
@@ -220,7 +224,10 @@ class Controls:
     def _command_of(self, message: dict[str, Any]) -> Command | None:
         if message.get("kind") != "key":
             return None
-        return command_for(message["key"], ctrl=message["ctrl"], shift=message["shift"], volume=self._volume)
+        return self._command_for(message["key"], ctrl=message["ctrl"], shift=message["shift"])
+
+    def _command_for(self, key: str, *, ctrl: bool, shift: bool) -> Command | None:
+        return command_for(key, ctrl=ctrl, shift=shift, volume=self._volume, movie=self.session.movie)
 
     def _command(self, command: Command) -> None:
         plane = self.session.state.browsing.plane
@@ -323,7 +330,7 @@ class Controls:
             self._pan(-_STEP * rows * view.height, -_STEP * columns * view.width)
         elif key in ("Enter", "Backspace", "Escape") and self._raw(key):
             return
-        elif (command := command_for(key, ctrl=ctrl, shift=shift, volume=self._volume)) is Command.ESCAPE:
+        elif (command := self._command_for(key, ctrl=ctrl, shift=shift)) is Command.ESCAPE:
             self._escape()
         elif command is not None:
             self._command(command)
@@ -371,6 +378,10 @@ class Controls:
             step = 0.1 if command is Command.STRONGER else -0.1
             opacity = min(1.0, max(0.0, round(now.layers.objects.opacity + step, 2)))
             self._handle(SetLayer(LayerName.OBJECTS, opacity=opacity))
+        elif command is Command.DIVIDE and meant(self.session):
+            self._divide(plane)
+        elif command in MOVIE:
+            self._guard(lambda: self.session.handle(track_action(command, self.session.selected, plane)))
         elif command is Command.COMMIT:
             self._queue.commit()
         elif command is Command.FIND:
@@ -386,6 +397,26 @@ class Controls:
             self._escape()
         elif command in self._extra:
             self._guard(self._extra[command])
+
+    def _divide(self, frame: int) -> None:
+        """Commit the object in hand, then let its track divide in a frame."""
+        target, before = self.session.state.target, set(self.session.labels)
+        self._queue.commit()
+
+        def begin() -> None:
+            made = [target] if target else sorted(set(self.session.labels) - before)
+            if len(made) != 1:
+                raise LineageError(f"{len(made)} tracks were committed.", "Pick the one that divides.")
+            self.session.handle(BeginDaughters(made[0], frame))
+
+        def go_on() -> None:
+            state = self.session.state
+            # Else it was not committed: why has been told.
+            if not (state.prompts or state.proposals):
+                self._guard(begin)
+
+        # After the commit, which may wait for the model's answer.
+        self._queue.in_turn(go_on)
 
     def _leave(self) -> None:
         """The button: leave a polygon that was begun without the interaction layer, or else stop what runs."""

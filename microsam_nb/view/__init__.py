@@ -17,16 +17,18 @@ from .gestures import (
     gestures,
     handles,
 )
-from .keys import KEYS, TOOLS, VOLUME, Command, Key, command_for, help_rows, key_of, shortcuts
+from .keys import KEYS, MOVIE, TOOLS, VOLUME, Command, Key, command_for, help_rows, key_of, shortcuts
 from .paint import Patch, encode_entries, encode_image
 from .palette import colour_of, palette
 from .pictures import Look, Pictures
 from .raster import Raster
 from .snapshot import snapshot
 from .viewport import Viewport
+from .wording import worded
 
 __all__ = [
     "KEYS",
+    "MOVIE",
     "TOOLS",
     "VOLUME",
     "Click",
@@ -61,4 +63,5 @@ __all__ = [
     "palette",
     "shortcuts",
     "snapshot",
+    "worded",
 ]

@@ -1,4 +1,4 @@
-"""The keys, in one table; help is made from it. Those of volumes do nothing where there is one plane."""
+"""The keys, in one table; help is made from it. Those of volumes and of movies do nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..session import Tool
+from .wording import worded
 
 
 class Command(StrEnum):
@@ -46,6 +47,14 @@ class Command(StrEnum):
     PREVIOUS_PLANE = "previous-plane"
     FIRST_PLANE = "first-plane"
     LAST_PLANE = "last-plane"
+    DIVIDE = "divide"
+    DAUGHTERS_DONE = "daughters-done"
+    CUT_TRACK = "cut-track"
+    END_TRACK = "end-track"
+    ORPHAN = "orphan"
+    JOIN = "join"
+    SWAP = "swap"
+    REPARENT = "reparent"
     LIVE = "live"
     BATCHED = "batched"
     FIT = "fit"
@@ -78,6 +87,20 @@ VOLUME = frozenset(
         Command.SEGMENT_OBJECT,
         Command.STOP_HERE,
         Command.SHOW_NEIGHBOURS,
+    }
+)
+
+#: What there is only in movies.
+MOVIE = frozenset(
+    {
+        Command.DIVIDE,
+        Command.DAUGHTERS_DONE,
+        Command.CUT_TRACK,
+        Command.END_TRACK,
+        Command.ORPHAN,
+        Command.JOIN,
+        Command.SWAP,
+        Command.REPARENT,
     }
 )
 
@@ -131,6 +154,11 @@ class Key:
         return self.command in VOLUME
 
     @property
+    def movie(self) -> bool:
+        """Whether the key means something only in movies."""
+        return self.command in MOVIE
+
+    @property
     def text(self) -> str:
         """How the key is written on screen."""
         name = self.name.upper() if len(self.name) == 1 else _WRITTEN.get(self.name, self.name)
@@ -177,6 +205,14 @@ KEYS = (
     Key("PageUp", Command.PREVIOUS_PLANE, "Plane before"),
     Key("Home", Command.FIRST_PLANE, "First plane"),
     Key("End", Command.LAST_PLANE, "Last plane"),
+    Key("d", Command.DIVIDE, "The picked track, or the object in hand, divides in this frame", shift=True),
+    Key("f", Command.DAUGHTERS_DONE, "All daughters are marked", shift=True),
+    Key("k", Command.CUT_TRACK, "Cut the picked track: from this frame on it is another one", shift=True),
+    Key("e", Command.END_TRACK, "End the picked track: nothing of it from this frame on", shift=True),
+    Key("o", Command.ORPHAN, "The picked track has no mother", shift=True),
+    Key("j", Command.JOIN, "Join two picked tracks: the later one goes on with the earlier one", shift=True),
+    Key("w", Command.SWAP, "Swap two picked tracks from this frame on", shift=True),
+    Key("p", Command.REPARENT, "Of two picked tracks the second becomes the mother of the first", shift=True),
     Key("z", Command.UNDO, "Undo", ctrl=True),
     Key("z", Command.REDO, "Redo", ctrl=True, shift=True),
     Key("y", Command.REDO, "Redo", ctrl=True),
@@ -203,22 +239,24 @@ KEYS = (
 )
 
 
-def command_for(key: str, *, ctrl: bool = False, shift: bool = False, volume: bool = False) -> Command | None:
-    """Return the command of a key press, or None; ``volume``: also those of several planes.
+def command_for(
+    key: str, *, ctrl: bool = False, shift: bool = False, volume: bool = False, movie: bool = False
+) -> Command | None:
+    """Return the command of a key press, or None; ``volume``, ``movie``: also those of several planes, and of tracks.
 
     Characters that need the shift key on some keyboards ignore it.
     """
     name = key.lower() if len(key) == 1 else key
     name = "+" if name == "=" else name
-    for one in shortcuts(volume=volume):
+    for one in shortcuts(volume=volume, movie=movie):
         if one.name == name and one.ctrl == ctrl and (one.shift == shift or one.loose):
             return one.command
     return None
 
 
-def shortcuts(*, volume: bool) -> list[Key]:
-    """Return the keys of a single plane, or of a volume."""
-    return [one for one in KEYS if volume or not one.volume]
+def shortcuts(*, volume: bool, movie: bool = False) -> list[Key]:
+    """Return the keys of a single plane, of a volume, or of a movie."""
+    return [one for one in KEYS if (volume or not one.volume) and (movie or not one.movie)]
 
 
 def key_of(command: Command) -> str:
@@ -226,8 +264,8 @@ def key_of(command: Command) -> str:
     return next(k.text for k in KEYS if k.command is command)
 
 
-def help_rows(*, volume: bool = False) -> list[tuple[str, str]]:
-    """Return (keys, help) for every command, mouse first; ``volume``: also what there is with several planes."""
+def help_rows(*, volume: bool = False, movie: bool = False) -> list[tuple[str, str]]:
+    """Return (keys, help) for every command, mouse first; ``volume``, ``movie``: also what there is only there."""
     mouse = [
         ("Left click", "Add a point of the chosen kind"),
         ("Right click", "Add a negative point: this is not part of the object; on a prompt: remove it"),
@@ -242,6 +280,7 @@ def help_rows(*, volume: bool = False) -> list[tuple[str, str]]:
         ("Enter", "Close the polygon; Backspace takes its last corner, Escape leaves it"),
     ]
     table: dict[str, list[str]] = {}
-    for one in shortcuts(volume=volume):
+    for one in shortcuts(volume=volume, movie=movie):
         table.setdefault(one.help, []).append(one.text)
-    return mouse + [(", ".join(texts), words) for words, texts in table.items()]
+    rows = mouse + [(", ".join(texts), words) for words, texts in table.items()]
+    return [(keys, worded(words, movie=movie)) for keys, words in rows]

@@ -59,7 +59,11 @@ class AutomaticPanel:
         )  # fmt: skip
         self.mode.add_class("msam-mode")
         self._bound = Bound(self.mode, hands, self._choose)
-        self.find = plain_button("msam-find-all", "bullseye", "Find all objects [U]", self._find, "Find all objects")
+        where = " of this frame" if session.movie else ""
+        self.find = plain_button(
+            "msam-find-all", "bullseye", f"Find all objects{where} [U]", self._find, f"Find all objects{where}"
+        )
+        #: In a movie there is no such thing: objects of all frames are linked to tracks, in the panel of those.
         self.find_volume = plain_button(
             "msam-find-volume", "cubes", "Find all objects of all planes, and join what belongs together",
             self._find_volume, "Find in all planes",
@@ -89,7 +93,8 @@ class AutomaticPanel:
         self.box = widgets.VBox(
             [
                 title("Automatic", "all objects at once"), self.mode, self.find,
-                *([self.find_volume] if session.shape[0] > 1 else []), self.count, row, self._results,
+                *([self.find_volume] if session.shape[0] > 1 and not session.movie else []), self.count, row,
+                self._results,
             ]
         )  # fmt: skip
 

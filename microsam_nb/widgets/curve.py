@@ -8,11 +8,11 @@ from typing import Any
 import bqplot
 import ipywidgets as widgets
 import numpy as np
-from numpy.typing import NDArray
 
 from ..core import Candidate, Stop
 from ..session import Agreement, Change, Session
 from ..view.doubts import Doubt, doubts
+from ..view.ticks import ticks
 from .buttons import plain_button, visible
 from .hands import Hands
 from .panels import title
@@ -47,7 +47,7 @@ class CurvePanel:
         )
         self.prompts = bqplot.Scatter(x=[], y=[], scales=scales, colors=[_PROMPT], default_size=40)
         self._axes = [
-            bqplot.Axis(scale=self._x, tick_values=_ticks(self._count), tick_format="d", grid_lines="none"),
+            bqplot.Axis(scale=self._x, tick_values=ticks(self._count), tick_format="d", grid_lines="none"),
             bqplot.Axis(
                 scale=self._y, side="left", tick_values=np.array([0.0, 0.5, 1.0]), tick_format=".1f", grid_lines="none"
             ),
@@ -114,8 +114,9 @@ class CurvePanel:
         lines = f"<b style='color:{_AGREEMENT}'>agreement</b>, <b style='color:{_SCORE}'>predicted score</b>, "
         lines += f"<b style='color:{_PROMPT}'>prompts</b>"
         if not self._session.state.sections:
+            verb = "follows" if self._session.movie else "segments"
             self.caption.value = (
-                "There is no object in several planes in hand: Shift-S segments it through all of them."
+                f"There is no object in several {self._word}s in hand: Shift-S {verb} it through all of them."
             )
         elif not self._doubts:
             self.caption.value = f"{lines}. No {self._word} is doubtful."
@@ -146,12 +147,6 @@ class CurvePanel:
                 self._hands.look_at(self._doubts[place].plane, None, None)
 
         return lambda: self._hands.post(go)
-
-
-def _ticks(count: int) -> NDArray[np.float64]:
-    """Return round numbers of planes, at most eight."""
-    steps = (size * factor for size in (1, 10, 100, 1000, 10000) for factor in (1, 2, 5))
-    return np.arange(0, count, next(step for step in steps if count <= 8 * step), dtype=np.float64)
 
 
 def _doubts(sections: tuple[Agreement, ...], prompted: set[int], proposals: tuple[Candidate, ...]) -> list[Doubt]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..core import Candidate, Image, Stop
 from ..session import Session
-from ..view import Command
+from ..view import Command, worded
 from .buttons import command_button, group, plain_button, visible
 from .hands import Bound, Hands
 
@@ -27,18 +27,19 @@ class PlaneBar:
     def __init__(self, image: Image, session: Session, hands: Hands) -> None:
         self._session, self._hands = session, hands
         self._count = image.shape[0]
-        self._word = "frame" if image.axes[0] == "t" else "plane"
+        movie = image.axes[0] == "t"
+        self._word = "frame" if movie else "plane"
         size = image.voxel_size
         self._deep = None if size is None or size.z is None or self._word == "frame" else (size.z, size.unit)
         self.buttons = {
-            command: command_button(command, icon, words, hands.act, text)
+            command: command_button(command, icon, worded(words, movie=movie), hands.act, worded(text, movie=movie))
             for command, icon, words, text in (
-                (Command.FIRST_PLANE, "fast-backward", f"First {self._word}", ""),
-                (Command.PREVIOUS_PLANE, "chevron-left", f"The {self._word} before", ""),
-                (Command.NEXT_PLANE, "chevron-right", f"Next {self._word}", ""),
-                (Command.LAST_PLANE, "fast-forward", f"Last {self._word}", ""),
-                (Command.SEGMENT_OBJECT, "cubes", f"Segment the object through all {self._word}s", "Segment object"),
-                (Command.STOP_HERE, "flag-checkered", f"The object ends before this {self._word}", "Stop here"),
+                (Command.FIRST_PLANE, "fast-backward", "First plane", ""),
+                (Command.PREVIOUS_PLANE, "chevron-left", "The plane before", ""),
+                (Command.NEXT_PLANE, "chevron-right", "Next plane", ""),
+                (Command.LAST_PLANE, "fast-forward", "Last plane", ""),
+                (Command.SEGMENT_OBJECT, "cubes", "Segment the object through all planes", "Segment object"),
+                (Command.STOP_HERE, "flag-checkered", "The object ends before this plane", "Stop here"),
             )
         }
         self.slider = widgets.IntSlider(
@@ -65,7 +66,13 @@ class PlaneBar:
         row = widgets.HBox([b[Command.FIRST_PLANE], b[Command.PREVIOUS_PLANE], track, b[Command.NEXT_PLANE],
                             b[Command.LAST_PLANE], self.text])  # fmt: skip
         row.add_class("msam-plane-row")
-        below = group("msam-object", [b[Command.SEGMENT_OBJECT], b[Command.STOP_HERE], self._list])
+        #: In movies: whose daughters are being marked, and the button that ends it.
+        self.mother = widgets.HTML()
+        self.mother.add_class("msam-mother")
+        self.done = command_button(Command.DAUGHTERS_DONE, "check", "All daughters are marked", hands.act, "Done")
+        self.daughters = group("msam-daughters", [self.mother, self.done])
+        visible(self.daughters, False)
+        below = group("msam-object", [b[Command.SEGMENT_OBJECT], b[Command.STOP_HERE], self.daughters, self._list])
         self.box = widgets.VBox([row, below])
         self.box.add_class("msam-planes")
         self._bound = Bound(self.slider, hands, lambda plane: hands.look_at(int(plane), None, None))
@@ -84,6 +91,8 @@ class PlaneBar:
             self.buttons[command].disabled = plane == self._count - 1
         for command in (Command.SEGMENT_OBJECT, Command.STOP_HERE):
             self.buttons[command].disabled = not working
+        visible(self.daughters, bool(state.mother))
+        self.mother.value = f"Daughters of track {state.mother}" if state.mother else ""
         stops = sorted({one.plane for one in state.prompts if isinstance(one, Stop)})
         prompted = sorted({one.plane for one in state.prompts} - set(stops))
         self.strip.value = self._strip(self._extent(session.shown), prompted, stops)

@@ -100,6 +100,19 @@ _CSS = """
 .msam-agreement .bqplot .plotarea_background { fill: transparent !important; }
 .msam-agreement .bqplot .zeroLine { display: none; }
 .msam-agreement .bqplot .bar { cursor: pointer; pointer-events: all; }
+.msam-annotator .msam-tree { overflow: hidden auto; max-height: 320px; width: 100%; margin: 2px 0; }
+.msam-annotator .msam-tree-body { position: relative; width: 100%; overflow: hidden; flex: 0 0 auto; }
+.msam-annotator .msam-tree-layer { position: absolute; inset: 0; width: auto; height: auto; margin: 0; }
+.msam-tracks .bqplot { margin: 0; }
+.msam-tracks .bqplot text { fill: var(--msam-text) !important; font-size: 10px; }
+.msam-tracks .bqplot path[style*="dasharray: 10"] { stroke-dasharray: 4 3 !important; }
+.msam-tracks .bqplot .axis line, .msam-tracks .bqplot .axis path { stroke: var(--msam-faint) !important; }
+.msam-tracks .bqplot .plotarea_background { fill: transparent !important; }
+.msam-tracks > .msam-group { margin: 2px 0; }
+.msam-tracks > .widget-checkbox, .msam-linking .widget-checkbox { flex: 0 0 auto; }
+.msam-linking { border-top: 1px solid var(--msam-line); margin: 4px 0 0; padding-top: 4px; overflow: hidden; }
+.msam-daughters { font-weight: 600; padding-left: 8px; }
+.msam-daughters .widget-html { margin: 0 4px; }
 .msam-models .widget-select { width: auto; margin: 2px 0; }
 .msam-models .widget-text { width: auto; flex: 1 1 120px; margin: 0; }
 """

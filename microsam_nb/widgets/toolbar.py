@@ -6,7 +6,7 @@ import ipywidgets as widgets
 
 from ..core import Overlap
 from ..session import Session, SetBrush, SetOverlap, Tool
-from ..view import TOOLS, VOLUME, Command
+from ..view import TOOLS, VOLUME, Command, worded
 from .buttons import command_button, group, mark, visible
 from .hands import Bound, Hands
 
@@ -81,15 +81,21 @@ class Toolbar:
     """Two rows: what a press on the image does, and what can be done with the object in hand, with its options.
 
     ``buttons`` has one for every command in the rows; ``more`` is put into the first, for the switches of the panels.
-    ``brushing`` is to be shown elsewhere. ``volume``: with what there is only where there are several planes.
+    ``brushing`` is to be shown elsewhere. ``volume``: with what there is only where there are several planes, which
+    are called frames in a ``movie``.
     """
 
-    def __init__(self, hands: Hands, more: widgets.Widget | None = None, *, volume: bool = False) -> None:
+    def __init__(
+        self, hands: Hands, more: widgets.Widget | None = None, *, volume: bool = False, movie: bool = False
+    ) -> None:
         self.buttons: dict[Command, widgets.Button] = {}
         groups: dict[str, widgets.Box] = {}
         for name, listed in _GROUPS.items():
             entries = [one for one in listed if volume or one[0] not in VOLUME]
-            made = [command_button(command, icon, words, hands.act, text) for command, icon, words, text in entries]
+            made = [
+                command_button(command, icon, worded(words, movie=movie), hands.act, text)
+                for command, icon, words, text in entries
+            ]
             self.buttons.update(zip((one[0] for one in entries), made, strict=True))
             groups[name] = group(name, made)
         self.brush = widgets.IntSlider(

@@ -1,7 +1,7 @@
 import pytest
 
 from microsam_nb.session import Tool
-from microsam_nb.view import KEYS, TOOLS, VOLUME, Command, command_for, help_rows, key_of
+from microsam_nb.view import KEYS, MOVIE, TOOLS, VOLUME, Command, command_for, help_rows, key_of, worded
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,11 @@ from microsam_nb.view import KEYS, TOOLS, VOLUME, Command, command_for, help_row
         ("z", {"ctrl": True, "volume": True}, Command.UNDO),
         ("s", {"volume": True}, Command.SEGMENT),
         ("x", {"volume": True}, Command.SPLIT),
+        ("D", {"shift": True, "movie": True}, Command.DIVIDE),
+        ("E", {"shift": True, "movie": True}, Command.END_TRACK),
+        ("K", {"shift": True, "movie": True}, Command.CUT_TRACK),
+        ("D", {"shift": True, "volume": True}, None),
+        ("d", {"movie": True}, Command.DELETE_TOOL),
     ],
 )
 def test_keys(key, modifiers, command):
@@ -48,10 +53,11 @@ def test_keys(key, modifiers, command):
 def test_every_key_is_told_and_unique():
     assert len({(k.name, k.ctrl, k.shift) for k in KEYS}) == len(KEYS)
     assert {k.command for k in KEYS} == set(Command)
-    told = " ".join(keys for keys, _ in help_rows(volume=True))
+    told = " ".join(keys for keys, _ in help_rows(volume=True, movie=True))
     assert all(k.text in told for k in KEYS)
     plain = [words for _, words in help_rows()]
-    assert not {k.help for k in KEYS if k.command in VOLUME} & set(plain)
+    assert not {k.help for k in KEYS if k.command in VOLUME | MOVIE} & set(plain)
+    assert not {k.help for k in KEYS if k.command in MOVIE} & {words for _, words in help_rows(volume=True)}
     assert not any("plane" in words for words in plain)
     assert key_of(Command.CLEAR) == "Shift-C"
 
@@ -64,3 +70,12 @@ def test_keys_held_down_repeat_only_what_is_meant_to_go_on():
     repeated = {k.command for k in KEYS if k.repeats}
     assert {Command.UNDO, Command.LARGER, Command.CLOSER, Command.NEXT_PLANE, Command.PREVIOUS_PLANE} <= repeated
     assert not repeated & {Command.COMMIT, Command.TOGGLE, Command.DELETE, Command.SAVE, Command.STOP_HERE, *TOOLS}
+
+
+def test_in_a_movie_planes_are_frames_and_objects_are_followed():
+    rows = dict(help_rows(volume=True, movie=True))
+    assert not any("plane" in words.lower() for words in rows.values())
+    assert rows["Z, Page down"] == "Next frame"
+    assert rows["Shift-S"] == "Follow the object through all frames"
+    assert worded("Segment object", movie=True) == "Follow"
+    assert worded("Segment object", movie=False) == "Segment object"

@@ -16,8 +16,8 @@ from microsam_nb.widgets import Hands, close_tree
 class Desk:
     """A session; ``hands`` do at once what they are told, and keep it in ``done``; ``panel`` is kept up to date."""
 
-    def __init__(self, shape=(1, 96, 96)):
-        self.session = Session(shape)
+    def __init__(self, shape=(1, 96, 96), movie=False):
+        self.session = Session(shape, movie=movie)
         self.done = []
         self.panel = None
         self.hands = Hands(self.act, self.handle, lambda event: event(), self.go_to, self.look_at)
@@ -49,12 +49,15 @@ class Desk:
 
 @pytest.fixture
 def desk():
-    """Make a Desk: ``desk()`` or ``desk((1, h, w))``. Every widget made in the test must be closed by its panel."""
+    """Make a Desk: ``desk()``, ``desk((1, h, w))`` or ``desk((t, h, w), movie=True)``.
+
+    Every widget made in the test must be closed by its panel.
+    """
     before = set(_instances)
     made = []
 
-    def make(shape=(1, 96, 96)):
-        made.append(Desk(shape))
+    def make(shape=(1, 96, 96), *, movie=False):
+        made.append(Desk(shape, movie))
         return made[-1]
 
     yield make

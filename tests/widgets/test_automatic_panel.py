@@ -226,3 +226,11 @@ def test_in_a_volume_all_planes_can_be_searched_and_settings_go_on_with_that(des
 
 def test_one_plane_has_no_button_for_all_planes(panel):
     assert panel.find_volume not in panel.box.children
+
+
+def test_in_a_movie_objects_are_found_in_one_frame_at_a_time(desk):
+    one = desk((3, 96, 96), movie=True)
+    made = one.panel = AutomaticPanel(one.session, one.hands, MODES, lambda mode: KINDS[Mode(mode)].describe())
+    made.show(EVERYTHING)
+    assert made.find_volume not in made.box.children
+    assert made.find.description == "Find all objects of this frame"

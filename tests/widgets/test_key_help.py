@@ -16,6 +16,16 @@ def test_help_of_a_volume_lists_its_keys():
         close_tree(one.box)
 
 
+def test_help_of_a_movie_lists_its_keys_and_says_frame():
+    one = KeyHelp(volume=True, movie=True)
+    try:
+        one.toggle()
+        assert "divides in this frame" in one.table.value
+        assert "plane" not in one.table.value.lower()
+    finally:
+        close_tree(one.box)
+
+
 def test_help_lists_every_key_once_it_is_asked_for():
     one = KeyHelp()
     try:

@@ -52,6 +52,20 @@ def test_text_says_which_plane_and_how_deep(bar):
     movie = bar("tyx", voxel_size=VoxelSize(0.3, 0.1, 0.1))
     assert movie.text.value == "frame <b>0</b> of 21"
     assert "frame" in movie.buttons[Command.NEXT_PLANE].tooltip
+    assert movie.buttons[Command.SEGMENT_OBJECT].description == "Follow"
+    assert not any("plane" in button.tooltip for button in movie.buttons.values())
+
+
+def test_in_a_movie_it_says_whose_daughters_are_marked(bar):
+    one = bar("tyx")
+    assert one.daughters.layout.display == "none"
+    amend(one, mother=3)
+    assert one.daughters.layout.display != "none"
+    assert one.mother.value == "Daughters of track 3"
+    one.done.click()
+    assert one.desk.done == [Command.DAUGHTERS_DONE]
+    amend(one, mother=0)
+    assert one.daughters.layout.display == "none"
 
 
 def test_buttons_are_commands_and_rest_where_they_can_do_nothing(bar):

@@ -15,7 +15,7 @@ from microsam_nb.session import (
     Working,
 )
 from microsam_nb.session.state import Work
-from microsam_nb.view import TOOLS, VOLUME, Command, key_of
+from microsam_nb.view import MOVIE, TOOLS, VOLUME, Command, key_of
 from microsam_nb.widgets import Toolbar, close_tree
 
 #: Commands whose controls are in the panel of layers.
@@ -45,7 +45,7 @@ def answer(session, area=9):
 
 
 def test_every_command_has_a_button_here_or_in_a_panel(bar):
-    assert set(bar.buttons) == set(Command) - LAYERS - VOLUME - {Command.ACCEPT_ALL, Command.REJECT_ALL}
+    assert set(bar.buttons) == set(Command) - LAYERS - VOLUME - MOVIE - {Command.ACCEPT_ALL, Command.REJECT_ALL}
 
 
 def test_a_volume_has_the_buttons_of_objects_in_several_planes(desk):
@@ -63,6 +63,16 @@ def test_a_volume_has_the_buttons_of_objects_in_several_planes(desk):
         assert not toolbar.buttons[command].disabled
         toolbar.buttons[command].click()
     assert one.done == list(more)
+
+
+def test_in_a_movie_objects_are_followed_through_frames(desk):
+    one = desk((3, 96, 96), movie=True)
+    toolbar = Toolbar(one.hands, volume=True, movie=True)
+    toolbar.close = lambda: close_tree(toolbar.brushing)
+    toolbar.show = lambda _: None
+    one.panel = toolbar
+    assert toolbar.buttons[Command.SEGMENT_OBJECT].tooltip == "Follow the object through all frames [Shift-S]"
+    assert not any("plane" in button.tooltip for button in toolbar.buttons.values())
 
 
 def test_buttons_say_what_they_do_and_their_key(bar):
