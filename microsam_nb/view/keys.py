@@ -206,7 +206,7 @@ KEYS = (
     Key("Home", Command.FIRST_PLANE, "First plane"),
     Key("End", Command.LAST_PLANE, "Last plane"),
     Key("d", Command.DIVIDE, "The picked track, or the object in hand, divides in this frame", shift=True),
-    Key("f", Command.DAUGHTERS_DONE, "All daughters are marked", shift=True),
+    Key("f", Command.DAUGHTERS_DONE, "No more daughters: what is committed next has no mother", shift=True),
     Key("k", Command.CUT_TRACK, "Cut the picked track: from this frame on it is another one", shift=True),
     Key("e", Command.END_TRACK, "End the picked track: nothing of it from this frame on", shift=True),
     Key("o", Command.ORPHAN, "The picked track has no mother", shift=True),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from ..core import Lineage
 from ..session import Row
 
 #: Columns by which a table can be sorted.
-KEYS = ("label", "area", "planes", "score", "name", "category")
+KEYS = ("label", "area", "planes", "mother", "daughters", "score", "name", "category")
 
 _COMPARED = re.compile(r"^(id|size|area|score)\s*(<=|>=|<|>|=)\s*([\d.]+)$")
 _COMPARABLE = ("id", "size", "area", "score")
@@ -18,17 +19,29 @@ _OPERATORS: dict[str, Callable[[float, float], bool]] = {
 }  # fmt: skip
 
 
-def arrange(rows: Sequence[Row], text: str, key: str, descending: bool, pixel: float = 1.0) -> list[Row]:
-    """Return the rows that fit a filter, sorted; those without score, name or class come last either way.
+def arrange(
+    rows: Sequence[Row],
+    text: str,
+    key: str,
+    descending: bool,
+    pixel: float = 1.0,
+    lineage: Lineage | None = None,
+) -> list[Row]:
+    """Return the rows that fit a filter, sorted; those without score, name, class or relatives come last either way.
 
     The filter is a part of a name or class, a number, or a comparison such as "size < 50" or "score<0.8"; several
-    words must all fit. ``pixel``: area of a pixel in the unit that sizes are compared in.
+    words must all fit. ``pixel``: area of a pixel in the unit that sizes are compared in; ``lineage``: of tracks.
     """
+    mothers = {} if lineage is None else lineage.parents
+
+    def value(row: Row) -> float | str | None:
+        return _value(row, key, mothers, lineage)
+
     kept = [row for row in rows if _fits(row, test, pixel)] if (test := _tests(text)) else list(rows)
-    filled = [row for row in kept if _value(row, key) not in (None, "")]
-    empty = [row for row in kept if _value(row, key) in (None, "")]
+    filled = [row for row in kept if value(row) not in (None, "")]
+    empty = [row for row in kept if value(row) in (None, "")]
     filled.sort(key=lambda row: row.label)
-    filled.sort(key=lambda row: _comparable(_value(row, key)), reverse=descending)
+    filled.sort(key=lambda row: _comparable(value(row)), reverse=descending)
     return filled + empty
 
 
@@ -41,12 +54,17 @@ def unknown_column(text: str) -> str:
     return ""
 
 
-def _value(row: Row, key: str) -> float | str | None:
+def _value(row: Row, key: str, mothers: Mapping[int, int], lineage: Lineage | None) -> float | str | None:
     if key in ("label", "area"):
         return int(getattr(row, key))
     if key == "planes":
         # By the plane in which an object begins.
         return row.box.start[0]
+    if key == "mother":
+        return mothers.get(row.label)
+    if key == "daughters":
+        # By how many there are.
+        return len(lineage.daughters.get(row.label, ())) or None if lineage is not None else None
     found: float | str | None = getattr(row.info, key)
     return found
 

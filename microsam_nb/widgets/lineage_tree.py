@@ -77,7 +77,7 @@ class TracksPanel:
         self.now = lines(colors=["#d9534f"], stroke_width=1)
         self.elbows, self.gaps = lines(colors=["#888888"], stroke_width=1), lines(stroke_width=1, line_style="dashed")
         self.lines, self.thick = lines(stroke_width=2), lines(stroke_width=5)
-        self.numbers = bqplot.Label(x=[], y=[], text=[], scales=scales, align="end", x_offset=-3, y_offset=3,
+        self.numbers = bqplot.Label(x=[], y=[], text=[], scales=scales, align="end", x_offset=-3, y_offset=0,
                                     default_size=10, font_weight="normal")  # fmt: skip
         self._marks = [self.now, self.elbows, self.gaps, self.lines, self.thick, self.numbers]
         self._axis = bqplot.Axis(scale=self._x, tick_values=ticks(self._count), tick_format="d", grid_lines="none")

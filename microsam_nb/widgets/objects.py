@@ -1,8 +1,8 @@
-"""The panel of objects: a table of what is committed, and what can be done with it."""
+"""The panel of objects, of a movie the tracks: a table of what is committed, and what can be done with it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
@@ -25,14 +25,15 @@ class ObjectsPanel:
 
     def __init__(self, session: Session, hands: Hands, voxel_size: VoxelSize | None = None) -> None:
         self._session, self._hands = session, hands
-        self._volume = session.shape[0] > 1
+        self._volume, self._movie = session.shape[0] > 1, session.movie
+        self._mothers: Mapping[int, int] = {}
         self._pixel, unit = _unit(voxel_size, self._volume)
         self._physical = bool(unit)
         self._rows: list[Row] = []
         self._listed: list[Row] = []
         self._text, self._key, self._down, self._first = "", "label", False, 0
         self._picked: tuple[int, ...] = ()
-        self.table = Table(columns=_columns(unit, self._physical, self._volume))
+        self.table = Table(columns=_track_columns() if self._movie else _columns(unit, self._physical, self._volume))
         self.table.on_msg(lambda _, message, __: hands.post(lambda: self._receive(message)))
         self.pick_all = plain_button(
             "msam-pick-all", "check-square-o", "Pick all objects that the table lists", self._pick_all, "Pick all"
@@ -47,10 +48,10 @@ class ObjectsPanel:
         self.delete = command_button(Command.DELETE, "trash", "Delete the picked objects", hands.act, "Delete")
         row = widgets.Box([self.pick_all, self.merge, self.improve, self.delete])
         row.add_class("msam-group")
-        self.box = widgets.VBox([title("Objects"), self.table, row])
+        self.box = widgets.VBox([title("Table of tracks" if self._movie else "Objects"), self.table, row])
 
     def show(self, change: Change) -> None:
-        if not (change.objects or change.labels is not None):
+        if not (change.objects or change.labels is not None or change.lineage):
             return
         self._rows = self._session.rows()
         self._arrange()
@@ -87,7 +88,9 @@ class ObjectsPanel:
             self._hands.go_to(label)
 
     def _arrange(self) -> None:
-        self._listed = arrange(self._rows, self._text, self._key, self._down, self._pixel)
+        lineage = self._session.state.lineage
+        self._mothers = {} if lineage is None else lineage.parents
+        self._listed = arrange(self._rows, self._text, self._key, self._down, self._pixel, lineage)
         self._send()
 
     def _send(self) -> None:
@@ -122,16 +125,24 @@ class ObjectsPanel:
         size = f"{row.area * self._pixel:.4g}" if self._physical else str(row.area)
         colour = "#{:02x}{:02x}{:02x}".format(*colour_of(row.label))
         first, last = row.box.start[0], row.box.stop[0] - 1
-        planes = [f"{first}–{last}" if last > first else str(first)] if self._volume else []
+        planes = [f"{first}–{last}" if last > first else str(first)] if self._volume or self._movie else []
+        if self._movie:
+            lineage = self._session.state.lineage
+            daughters = () if lineage is None else lineage.daughters.get(row.label, ())
+            kin = [str(self._mothers.get(row.label, "")), ", ".join(map(str, daughters))]
+            return [row.label, colour, str(row.label), *planes, *kin, row.info.name, row.info.category]
         return [row.label, colour, str(row.label), size, *planes, score, row.info.name, row.info.category]
 
     def _summary(self, picked: int) -> str:
         listed, total = len(self._listed), len(self._rows)
+        noun = "track" if self._movie else "object"
+        if not total and self._movie:
+            return "No tracks yet. Click on a cell, Shift-S follows it through the frames, C keeps it."
         if not total:
             return "No objects yet. Click on one in the image, then C keeps it."
         if strange := unknown_column(self._text):
             return f"There is no column '{strange}': compare id, size or score, or write a part of a name or class."
-        text = f"{total} object{'s' if total > 1 else ''}" if listed == total else f"{listed} of {total} objects"
+        text = f"{total} {noun}{'s' if total > 1 else ''}" if listed == total else f"{listed} of {total} {noun}s"
         return f"{text}, {picked} picked" if picked else text
 
     # Buttons: these callbacks only queue.
@@ -163,6 +174,17 @@ def _columns(unit: str, physical: bool, volume: bool) -> list[dict[str, Any]]:
         {"key": "area", "title": size, "width": "72px" if physical else "58px", "number": True, "editable": False},
         *([{"key": "planes", "title": "Planes", "width": "52px", "number": True, "editable": False}] if volume else []),
         {"key": "score", "title": "Score", "width": "46px", "number": True, "editable": False},
+        {"key": "name", "title": "Name", "width": "minmax(40px, 1fr)", "number": False, "editable": True},
+        {"key": "category", "title": "Class", "width": "minmax(40px, 1fr)", "number": False, "editable": True},
+    ]
+
+
+def _track_columns() -> list[dict[str, Any]]:
+    return [
+        {"key": "label", "title": "Track", "width": "54px", "number": True, "editable": False},
+        {"key": "planes", "title": "Frames", "width": "56px", "number": True, "editable": False},
+        {"key": "mother", "title": "Mother", "width": "56px", "number": True, "editable": False},
+        {"key": "daughters", "title": "Daughters", "width": "84px", "number": True, "editable": False},
         {"key": "name", "title": "Name", "width": "minmax(40px, 1fr)", "number": False, "editable": True},
         {"key": "category", "title": "Class", "width": "minmax(40px, 1fr)", "number": False, "editable": True},
     ]

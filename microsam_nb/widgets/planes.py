@@ -69,7 +69,13 @@ class PlaneBar:
         #: In movies: whose daughters are being marked, and the button that ends it.
         self.mother = widgets.HTML()
         self.mother.add_class("msam-mother")
-        self.done = command_button(Command.DAUGHTERS_DONE, "check", "All daughters are marked", hands.act, "Done")
+        self.done = command_button(
+            Command.DAUGHTERS_DONE,
+            "check",
+            "No more daughters: what is committed next has no mother",
+            hands.act,
+            "Done",
+        )
         self.daughters = group("msam-daughters", [self.mother, self.done])
         visible(self.daughters, False)
         below = group("msam-object", [b[Command.SEGMENT_OBJECT], b[Command.STOP_HERE], self.daughters, self._list])

@@ -13,6 +13,8 @@ from .hands import Bound, Hands
 
 #: Values of more than so many steps are typed, not dragged.
 _STEPS = 1000
+#: So are fractions of a wider range: on a slider the small ones would be beside each other.
+_WIDE = 30
 
 
 class SettingsForm:
@@ -61,8 +63,9 @@ def _field(one: Option) -> widgets.Widget:
         kind = widgets.IntSlider if slider else widgets.BoundedIntText
         extra = {"continuous_update": False} if one.costly and slider else {}
         return kind(value=one.default, min=int(low), max=int(high), **extra, **about)
-    if high - low > _STEPS:
-        return widgets.BoundedFloatText(value=one.default, min=low, max=high, step=1.0, **about)
+    if high - low > _WIDE:
+        step = 1.0 if high - low > _STEPS else 0.1
+        return widgets.BoundedFloatText(value=one.default, min=low, max=high, step=step, **about)
     step = 0.01 if high - low <= 1 else 0.1
     return widgets.FloatSlider(
         value=one.default, min=low, max=high, step=step, readout_format=".2f", continuous_update=not one.costly, **about

@@ -100,7 +100,7 @@ _CSS = """
 .msam-agreement .bqplot .plotarea_background { fill: transparent !important; }
 .msam-agreement .bqplot .zeroLine { display: none; }
 .msam-agreement .bqplot .bar { cursor: pointer; pointer-events: all; }
-.msam-annotator .msam-tree { overflow: hidden auto; max-height: 320px; width: 100%; margin: 2px 0; }
+.msam-annotator .msam-tree { display: block; overflow: hidden auto; max-height: 320px; width: 100%; margin: 2px 0; }
 .msam-annotator .msam-tree-body { position: relative; width: 100%; overflow: hidden; flex: 0 0 auto; }
 .msam-annotator .msam-tree-layer { position: absolute; inset: 0; width: auto; height: auto; margin: 0; }
 .msam-tracks .bqplot { margin: 0; }
@@ -109,7 +109,8 @@ _CSS = """
 .msam-tracks .bqplot .axis line, .msam-tracks .bqplot .axis path { stroke: var(--msam-faint) !important; }
 .msam-tracks .bqplot .plotarea_background { fill: transparent !important; }
 .msam-tracks > .msam-group { margin: 2px 0; }
-.msam-tracks > .widget-checkbox, .msam-linking .widget-checkbox { flex: 0 0 auto; }
+.msam-tracks > .widget-checkbox, .msam-linking .msam-link-segment { flex: 0 0 auto; align-items: center; }
+.msam-linking .msam-link-segment { margin: 0 4px; }
 .msam-linking { border-top: 1px solid var(--msam-line); margin: 4px 0 0; padding-top: 4px; overflow: hidden; }
 .msam-daughters { font-weight: 600; padding-left: 8px; }
 .msam-daughters .widget-html { margin: 0 4px; }

@@ -1,6 +1,6 @@
 import pytest
 
-from microsam_nb.core import Box, ObjectInfo
+from microsam_nb.core import Box, Lineage, ObjectInfo
 from microsam_nb.session import Row
 from microsam_nb.view.listing import arrange
 
@@ -61,3 +61,15 @@ def test_filtering(text, left):
 def test_sizes_are_compared_in_the_unit_shown():
     assert numbers("size<5", pixel=0.25) == [2]
     assert numbers("size<=5", pixel=0.25) == [2, 10]
+
+
+def test_tracks_are_sorted_by_mother_and_by_how_many_daughters_they_have():
+    lineage = Lineage({1: (), 2: (1,), 3: (), 10: (3,)})
+
+    def sorted_by(key, down=False):
+        return [one.label for one in arrange(ROWS, "", key, down, lineage=lineage)]
+
+    assert sorted_by("mother") == [1, 3, 2, 10]
+    assert sorted_by("mother", True) == [3, 1, 2, 10]
+    assert sorted_by("daughters") == [2, 10, 1, 3]
+    assert numbers(key="mother") == numbers(key="daughters") == [1, 2, 3, 10], "there are none without a lineage"

@@ -4,8 +4,8 @@ import time
 import numpy as np
 import pytest
 
-from microsam_nb.core import VoxelSize
-from microsam_nb.session import Delete, Describe, Merge, Select, Undo
+from microsam_nb.core import Lineage, Tracks, VoxelSize
+from microsam_nb.session import Delete, Describe, LoadTracks, Merge, Orphan, Select, Undo
 from microsam_nb.view import Command, colour_of
 from microsam_nb.widgets import ObjectsPanel
 from microsam_nb.widgets.panels import EVERYTHING
@@ -174,3 +174,22 @@ def test_objects_of_a_volume_have_planes_and_a_volume(desk, size, title, shown):
     say(made, kind="sort", key="planes")
     say(made, kind="sort", key="planes")
     assert listed(made) == [2, 1]
+
+
+def test_tracks_with_frames_mother_and_daughters(desk):
+    labels = np.zeros((6, 20, 20), np.uint32)
+    labels[:3, 1:4, 1:4], labels[3:, 1:4, 1:4], labels[3:5, 8:12, 8:12] = 1, 2, 3
+    one = desk((6, 20, 20), movie=True)
+    made = one.panel = ObjectsPanel(one.session, one.hands)
+    made.show(EVERYTHING)
+    assert made.table.summary.startswith("No tracks yet")
+    one.session.handle(LoadTracks.of(Tracks(labels, Lineage({1: (2, 3), 2: (), 3: ()}))))
+    assert [column["title"] for column in made.table.columns][:4] == ["Track", "Frames", "Mother", "Daughters"]
+    assert [row[2:6] for row in made.table.rows] == [
+        ["1", "0–2", "", "2, 3"], ["2", "3–5", "1", ""], ["3", "3–4", "1", ""],
+    ]  # fmt: skip
+    assert made.table.summary == "3 tracks"
+    one.session.handle(Orphan(3))
+    assert [row[4:6] for row in made.table.rows] == [["", "2"], ["1", ""], ["", ""]], "also when no pixel changes"
+    say(made, kind="sort", key="mother")
+    assert listed(made) == [2, 1, 3]
