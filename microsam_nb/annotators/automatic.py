@@ -87,7 +87,9 @@ class AutomaticService:
         """Find the objects of every frame; yield how it goes, and append labels (t, y, x), numbered in each frame."""
         segmenter, out = self._of(model, store), _room(store)
         settings = _settings(model, request.mode, request.options)
-        yield from paced(compute.steps(segment_planes(segmenter, settings, out)), "Finding the objects of all frames")
+        yield from paced(
+            compute.steps(segment_planes(segmenter, settings, out)), "Finding the objects of all frames", "frames"
+        )
         found.append(out)
 
     def fit(self, model: Model, store: EmbeddingStore, request: Fit) -> Iterator[Action]:
@@ -199,8 +201,11 @@ def _without_result(steps: Iterator[Progress | Tuning], results: list[Tuning]) -
             yield step
 
 
-def paced(steps: Iterator[Any], what: str) -> Iterator[Action]:
-    """Yield how far steps are, not more often than can be read; and after every step a chance to leave."""
+def paced(steps: Iterator[Any], what: str, planes: str = "planes") -> Iterator[Action]:
+    """Yield how far steps are, not more often than can be read; and after every step a chance to leave.
+
+    ``planes``: what planes are called.
+    """
     start = time.perf_counter()
     told = -_PAUSE
     unit, first = "", 0
@@ -216,7 +221,8 @@ def paced(steps: Iterator[Any], what: str) -> Iterator[Action]:
             continue
         told = passed
         left = passed / made * (step.total - step.done) if made > 0 and step.total else None
-        last = Work(f"{what}. {step.note}" if step.note else what, step.done, step.total, step.unit, left)
+        told_unit = planes if step.unit == "planes" else step.unit
+        last = Work(f"{what}. {step.note}" if step.note else what, step.done, step.total, told_unit, left)
         yield Working(last)
 
 

@@ -11,6 +11,7 @@ from ..core import Image, ModelError, Option, ProjectError
 from ..engine.automatic.settings import KINDS, Mode
 from ..engine.download import cached_files
 from ..engine.finding import find_weights
+from ..engine.linking.settings import LinkSettings
 from ..engine.registry import MODELS
 from ..session import LoadLabels, LoadTracks, Project, Session, SetPlane
 from ..widgets import ModelChoice
@@ -52,6 +53,8 @@ def open_annotator(
             middle = [SetPlane(image.shape[0] // 2)] if image.axes[0] == "z" else []
             for action in [*options.actions(), *middle, *([first] if first is not None else [])]:
                 session.handle(action)
+            # That was not the user.
+            session.acted = False
         elif first is not None and kept is not None:
             folder = kept.folder.name
             what = "tracks" if movie else "labels"
@@ -68,6 +71,7 @@ def open_annotator(
             settings=options,
             models=model_choices,
             methods=Methods(_MODES, _options),
+            linking=LinkSettings.describe if movie else None,
             follows=service.follows,
         )
     except BaseException:

@@ -21,6 +21,7 @@ from ..core.sections import planes_of, section_at
 from .appearance import Appearance, appearance
 from .between import between
 from .models import Model
+from .motion import seen_shift
 from .predict import predict_many
 from .prompting import PointsOf, RegionUse, points_of
 from .reprompt import ProjectSettings, Reprompt, project_settings_for
@@ -207,8 +208,11 @@ class _Outward:
         self._go_on(self.mask)
 
     def questions(self) -> list[_Question]:
-        plane = self.mask.start[0] + self.step
-        return [_Question(plane, moved_to(self.mask, plane, self.case.store.shape, self._shift), self.step)]
+        plane, own, image = self.mask.start[0] + self.step, self.case.settings, self.case.store.image
+        shift = self._shift
+        if own.motion and own.search and image is not None:
+            shift = seen_shift(image, self.mask, plane, shift or (0.0, 0.0), own.search)
+        return [_Question(plane, moved_to(self.mask, plane, self.case.store.shape, shift), self.step)]
 
     def take(self, question: _Question, mask: Mask, score: float) -> list[Section]:
         own, agreement = self.case.settings, overlap(question.mask, mask)

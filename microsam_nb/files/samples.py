@@ -42,3 +42,57 @@ def nuclei() -> NDArray[np.uint8]:
     volume = ndimage.gaussian_filter(volume, (0.8, 1.2, 1.2))
     noisy: NDArray[np.float64] = 25 + 170 * volume + random.normal(0, 6, shape)
     return noisy.clip(0, 255).astype(np.uint8)
+
+
+def dividing() -> NDArray[np.uint8]:
+    """Return a drawn movie of nuclei that move and divide, uint8 (t, y, x) = (16, 160, 200).
+
+    ``dividing_tracks`` has the truth.
+    """
+    from scipy import ndimage
+
+    tracks, _ = dividing_tracks()
+    random = np.random.default_rng(5)
+    movie = np.zeros(tracks.shape)
+    brightness = random.uniform(0.55, 0.95, int(tracks.max()) + 1)
+    for frame, plane in enumerate(tracks):
+        texture = ndimage.gaussian_filter(random.normal(size=plane.shape), 2)
+        bright = np.where(plane > 0, brightness[plane] * (1 + 0.15 * texture / texture.std()), 0)
+        movie[frame] = ndimage.gaussian_filter(bright, 1.0)
+    noisy: NDArray[np.float64] = 25 + 180 * movie + random.normal(0, 6, movie.shape)
+    return noisy.clip(0, 255).astype(np.uint8)
+
+
+def dividing_tracks() -> tuple[NDArray[np.uint32], dict[int, tuple[int, ...]]]:
+    """Return the true tracks of ``dividing``: labels (t, y, x), and the daughters of the tracks that divide.
+
+    Eleven cells at first, of which three divide, one of its daughters again; one leaves the picture, one comes in.
+    """
+    random = np.random.default_rng(11)
+    frames, height, width = 16, 160, 200
+    labels = np.zeros((frames, height, width), np.uint32)
+    rows, columns = np.mgrid[:height, :width]
+    # Track, first and last frame, place then, pixels per frame, mother.
+    cells: list[tuple[int, int, int, tuple[float, float], tuple[float, float]]] = [
+        (1, 0, 5, (40, 45), (1.0, 1.5)), (2, 0, 15, (30, 110), (0.8, -0.5)), (3, 0, 8, (75, 90), (-0.5, 1.2)),
+        (4, 0, 15, (120, 40), (-0.6, 1.0)), (5, 0, 15, (140, 95), (-0.8, -0.3)), (6, 0, 10, (110, 150), (0.6, -0.8)),
+        (7, 0, 6, (60, 192), (0.0, 2.6)), (8, 0, 15, (20, 165), (0.7, 0.6)), (9, 0, 15, (80, 18), (0.7, 0.3)),
+        (10, 0, 15, (145, 180), (-0.5, -0.4)), (11, 7, 15, (4, 140), (2.0, -0.3)),
+        (12, 6, 10, (38, 62), (-1.0, 1.4)), (13, 6, 15, (57, 46), (1.0, -0.4)),
+        (14, 9, 15, (62, 106), (-0.6, 0.9)), (15, 9, 15, (80, 98), (1.0, 0.3)),
+        (16, 11, 15, (109, 133), (-0.8, -0.4)), (17, 11, 15, (124, 151), (0.8, 0.5)),
+        (18, 11, 15, (24, 78), (-0.6, 1.2)), (19, 11, 15, (41, 76), (0.8, 0.7)),
+    ]  # fmt: skip
+    for track, first, last, (y, x), (dy, dx) in cells:
+        turn, grow = random.uniform(0, np.pi), random.uniform(0.9, 1.1)
+        # Daughters are smaller than what they come from.
+        radius = (7.0 if track > 11 else 9.0) * grow
+        for frame in range(first, last + 1):
+            step = frame - first
+            wobble = random.normal(0, 0.4, 2)
+            a, b = rows + 0.5 - y - dy * step - wobble[0], columns + 0.5 - x - dx * step - wobble[1]
+            long, short = a * np.cos(turn) + b * np.sin(turn), b * np.cos(turn) - a * np.sin(turn)
+            inside = (long / (1.15 * radius)) ** 2 + (short / (0.87 * radius)) ** 2 < 1
+            labels[frame][inside & (labels[frame] == 0)] = track
+            turn += random.normal(0, 0.05)
+    return labels, {1: (12, 13), 3: (14, 15), 6: (16, 17), 12: (18, 19)}

@@ -83,6 +83,8 @@ class Session:
         self._seeking: int | None = None
         self._sketched: tuple[Candidate, ...] | None = None
         self._repeating = False
+        #: Whether the user has done something since the session was opened.
+        self.acted = False
         #: Scores and areas in pixels of everything that the last automatic segmentation had to choose from.
         self.spread: Spread | None = None
         self._tickets = 0
@@ -177,6 +179,7 @@ class Session:
             applied = self._apply(action)
             if applied and line:
                 self._record(line, lasting=action.lasting)
+            self.acted |= applied and action.step and action.journaled
             outcome = Outcome(self._compare(*before), tuple(self._requests))
         self.changed.emit(outcome.change)
         for request in outcome.requests:

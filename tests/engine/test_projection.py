@@ -13,6 +13,7 @@ from microsam_nb.core.sections import planes_of, section_at
 from microsam_nb.engine import load_model, open_store
 from microsam_nb.engine.appearance import appearance
 from microsam_nb.engine.between import between
+from microsam_nb.engine.motion import seen_shift
 from microsam_nb.engine.prompting import PointsOf
 from microsam_nb.engine.reprompt import NANO, ProjectSettings, Reprompt, project_settings_for
 
@@ -234,6 +235,74 @@ def test_a_movement_goes_on_and_smoothing_makes_it_slower(carried):
     # In frame 1 nothing is known of the movement; from frame 2 on it is expected.
     assert at(0.0)[:4] == pytest.approx([10.5, 18.5, 22.5, 26.5], abs=1)
     assert at(0.0)[3] >= at(0.9)[3]
+
+
+def test_a_movie_is_followed_forward_only_unless_asked(carried):
+    seed = {5: disk(5, 32, 32, 10)}
+    found, _ = carried(same, seed, replace(FREE, backward=False))
+    assert planes(found) == [6, 7, 8, 9, 10, 11]
+    current = Mask.crop(np.repeat(disk(0, 32, 32, 10).dense((1, SIZE, SIZE)), 7, axis=0), (5, 0, 0))
+    found, _ = carried(same, [module.Known(seed, current, (5,))], replace(FREE, backward=False))
+    assert planes(found) == []
+    assert project_settings_for("nano", "nano", motion=True).backward is False
+    assert project_settings_for("nano", "nano").backward is True
+
+
+def moving(random, places):
+    """A movie of a textured disk, bright where it is, at some places (y, x)."""
+    rows, columns = np.mgrid[:SIZE, :SIZE]
+    texture = random.normal(0, 12, (2 * SIZE, 2 * SIZE))
+    movie = random.normal(30, 3, (len(places), SIZE, SIZE))
+    for frame, (y, x) in enumerate(places):
+        inside = (rows - y) ** 2 + (columns - x) ** 2 <= 36
+        movie[frame][inside] = (120 + texture[SIZE - y : 2 * SIZE - y, SIZE - x : 2 * SIZE - x])[inside]
+    return Image(movie.clip(0, 255).astype(np.uint8), "tyx")
+
+
+@pytest.mark.parametrize("step", [(0, 0), (5, -3), (-11, 2), (0, 12)])
+def test_a_cell_is_found_where_it_has_moved_to(step):
+    places = [(30, 32), (30 + step[0], 32 + step[1])]
+    image = moving(np.random.default_rng(0), places)
+    assert seen_shift(image, disk(0, 30, 32, 6), 1, (0.0, 0.0), 1.0) == step
+    # Farther than it reaches nothing is found; what is expected is where it is looked for.
+    far = seen_shift(image, disk(0, 30, 32, 6), 1, (float(-step[0]), float(-step[1])), 0.3)
+    assert far != step or step == (0, 0)
+
+
+def test_of_two_alike_the_one_that_is_expected_is_found():
+    image = moving(np.random.default_rng(0), [(30, 32), (30, 24)])
+    pixels = np.array(image.pixels)
+    pixels[1, :, 32:] = pixels[1, :, 16:48]
+    two = Image(pixels, "tyx")  # at x = 24 and at x = 40
+    assert seen_shift(two, disk(0, 30, 32, 6), 1, (0.0, 6.0), 1.0) == (0, 8)
+    assert seen_shift(two, disk(0, 30, 32, 6), 1, (0.0, -6.0), 1.0) == (0, -8)
+
+
+@pytest.mark.parametrize("place", [(2, 2), (61, 33), (30, 62)])
+def test_at_the_border_and_without_contrast_what_is_expected_is_returned_or_found(place):
+    flat = Image(np.full((2, SIZE, SIZE), 7, np.uint8), "tyx")
+    assert seen_shift(flat, disk(0, *place, 6), 1, (1.0, 2.0), 1.0) == (1.0, 2.0)
+    pixels = np.zeros((2, SIZE, SIZE), np.float32)
+    pixels[1] = np.nan
+    assert seen_shift(Image(pixels, "tyx"), disk(0, *place, 6), 1, (1.0, 2.0), 1.0) == (1.0, 2.0)
+    image = moving(np.random.default_rng(0), [place, place])
+    assert seen_shift(image, disk(0, *place, 6), 1, (0.0, 0.0), 1.0) == (0.0, 0.0)
+
+
+def test_a_cell_that_moves_by_its_own_size_is_followed_by_nano():
+    places = [(20 + 3 * frame, 14 + 9 * frame) for frame in range(5)]
+    image = moving(np.random.default_rng(1), places)
+    model = load_model("nano", device="cpu")
+    store = open_store(None, model, image)
+    settings = project_settings_for("nano", "nano", motion=True)
+    seed = {0: disk(0, *places[0], 6)}
+    found = {one.plane: one.mask for one in module.project(model, store, seed, settings)}
+    assert sorted(found) == [1, 2, 3, 4]
+    for frame, mask in found.items():
+        truth = disk(frame, *places[frame], 6)
+        assert module.overlap(truth, mask) > 0.6
+    lost = [one.plane for one in module.project(model, store, seed, replace(settings, search=0.0))]
+    assert lost != [1, 2, 3, 4], "without looking for it this would be no test"
 
 
 def test_masks_that_would_move_out_of_the_image_are_cut(carried):

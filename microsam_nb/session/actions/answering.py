@@ -119,7 +119,7 @@ class Embedded(Action):
         session.work = None
         count, session.returned = session.returned, 0
         complaint = session.notice.error and session.notice.text != session.recovered
-        if session.state.candidates or session.seeking or complaint:
+        if session.state.candidates or session.seeking or session.acted or complaint:
             # What there is to do has been said.
             return
         kept = (

@@ -77,7 +77,8 @@ def _told(state: State, session: Session) -> Notice:
     if not proposals:
         return Notice("Nothing was found. Add a positive point on the object, or draw a box around it.", True)
     planes = sorted({plane for one in proposals for plane in planes_of(one.mask)})
-    what = f"{len(proposals)} objects" if len(proposals) > 1 else "Object"
+    noun = session.noun
+    what = f"{len(proposals)} {noun.lower()}s" if len(proposals) > 1 else noun
     what, word = f"{what} of {_voxels(proposals):,} {'pixels' if session.movie else 'voxels'}", session.word
     if set(planes) <= set(fixed_planes(state.prompts)):
         names = ", ".join(str(plane) for plane in planes)
