@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,7 @@ from .overlays import (
 from .paint import SHADE
 from .pictures import Look, Pictures
 from .raster import Raster, overview, whole
+from .trails import Trails
 
 #: Pixels on the picture per pixel of a small image, at most.
 _CLOSEST = 4.0
@@ -65,8 +66,12 @@ def snapshot(image: Image, session: Session, width: int = 900, pictures: Picture
     raster = whole(2.0 ** math.floor(math.log2(1 / zoom)), shape)
     for source, style, opacity, marked in _overlays(session, state):
         out = Picture.alpha_composite(out, _overlay(source, style, opacity, marked, raster, size))
+    if session.movie and layers.neighbours.visible:
+        trails = Trails(session).lines(session.selected, state.browsing.plane)
+        out = Picture.alpha_composite(out, _marks(trails, zoom, size, edge_opacity(layers.neighbours.opacity)))
     if layers.prompts.visible:
-        out = Picture.alpha_composite(out, _prompts(state, zoom, size, layers.prompts.opacity))
+        shown = marks(state.prompts, state.browsing.plane)
+        out = Picture.alpha_composite(out, _marks(shown, zoom, size, layers.prompts.opacity))
     file = io.BytesIO()
     out.convert("RGB").save(file, "PNG")
     return file.getvalue()
@@ -127,11 +132,11 @@ def _overlay(
     return Picture.alpha_composite(out, lines).resize(size, Picture.Resampling.BOX)
 
 
-def _prompts(state: State, zoom: float, size: tuple[int, int], opacity: float) -> Picture.Image:
+def _marks(shown: Sequence[Dot | Line], zoom: float, size: tuple[int, int], opacity: float) -> Picture.Image:
     scale = zoom * _SMOOTH
     out = Picture.new("RGBA", (size[0] * _SMOOTH, size[1] * _SMOOTH))
     pen = ImageDraw.Draw(out, "RGBA")
-    for mark in marks(state.prompts, state.browsing.plane):
+    for mark in shown:
         if isinstance(mark, Line):
             _line(pen, mark, scale)
         else:

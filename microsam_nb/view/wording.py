@@ -7,6 +7,7 @@ _MOVIE = (
     ("Segment the object through", "Follow the object through"),
     ("Segment object", "Follow"),
     ("Find all objects of the image", "Find all objects of this frame"),
+    ("neighbouring planes", "neighbouring frames, and trails"),
     ("Save the labels as TIFF", "Save the tracks"),
     ("plane", "frame"),
     ("Plane", "Frame"),

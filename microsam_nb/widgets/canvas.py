@@ -22,11 +22,13 @@ from ..view.overlays import (
     PROPOSALS,
     Source,
     Style,
+    edge_opacity,
     label_source,
     mask_source,
     neighbour_source,
     objects,
 )
+from ..view.trails import Trails
 from .batch import batch, number
 from .closing import close_tree
 from .overlay import Overlay
@@ -78,6 +80,8 @@ class Screen:
         self._objects, self._candidates, self._proposals, self._masks = (Overlay() for _ in range(4))
         #: Of volumes: what lies in the planes before and after the one that is shown.
         self._neighbours = (Overlay(), Overlay()) if image.shape[0] > 1 else ()
+        #: Of movies: where picked tracks come from; shown with those.
+        self._trails = Trails(session) if session.movie else None
         self._beside: dict[Style, tuple[int, Source | None]] = {}
         self._overlays = (self._objects, self._candidates, self._proposals, self._masks, *self._neighbours)
         self.canvas = MultiCanvas(4, width=width, height=height)
@@ -185,6 +189,10 @@ class Screen:
         if moved or layered or drawn:
             self._show_objects(now)
         prompted = moved or layered or old is None or now.prompts is not old.prompts
+        if self._trails is not None:
+            if change.labels is not None or old is None:
+                self._trails.forget()
+            prompted = prompted or old is None or now.selected != old.selected or change.labels is not None
         if prompted:
             self._show_prompts(now)
         told = change.view or change.prompts or change.proposal or change.candidates or change.layers or change.labels
@@ -270,6 +278,9 @@ class Screen:
 
     def _show_prompts(self, now: _Scene) -> None:
         layer = self._cleared(_PROMPTS, now.view)
+        if self._trails is not None and now.layers.neighbours.visible:
+            lines = self._trails.lines(now.selected, now.look.plane)
+            draw_marks(layer, lines, now.view, now.density, edge_opacity(now.layers.neighbours.opacity))
         if now.layers.prompts.visible:
             shown = marks(now.prompts, now.look.plane)
             draw_marks(layer, shown, now.view, now.density, now.layers.prompts.opacity)

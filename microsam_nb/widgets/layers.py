@@ -33,7 +33,10 @@ class LayersPanel:
         for name, (text, command) in _NAMES.items():
             if command in VOLUME and session.shape[0] == 1:
                 continue
-            check = widgets.Checkbox(True, description=text, indent=False, tooltip=f"Show or hide [{key_of(command)}]")
+            # Of movies only: they lie in the other frames too, and are shown and hidden with them.
+            more = ", with the trails of picked tracks" if session.movie and name is LayerName.NEIGHBOURS else ""
+            words = f"Show or hide{more} [{key_of(command)}]"
+            check = widgets.Checkbox(True, description=text, indent=False, tooltip=words)
             slider = widgets.FloatSlider(
                 1.0, min=0.0, max=1.0, step=0.05, readout_format=".0%", tooltip=f"How opaque: {text.lower()}"
             )

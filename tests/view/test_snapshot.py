@@ -8,7 +8,7 @@ import pytest
 from PIL import Image as Picture
 
 from microsam_nb.core import BoxPrompt, Candidate, Image, Mask, MaskPrompt, Point, Scribble
-from microsam_nb.session import LayerName, Session, SetContours, SetLayer
+from microsam_nb.session import LayerName, LoadLabels, Select, Session, SetContours, SetLayer, SetPlane
 from microsam_nb.view import colour_of, snapshot
 from microsam_nb.view.snapshot import compact
 
@@ -105,3 +105,17 @@ def test_a_photograph_is_kept_small_and_a_drawing_exact():
     assert len(small) < len(png(noise)) / 1.5
     flat_again = np.asarray(Picture.open(io.BytesIO(compact(png(flat), 10)[1])))
     assert np.abs(flat_again[60:80, 80:180].astype(int) - flat[60:80, 80:180]).max() < 12, "colours can be told apart"
+
+
+def test_trails_of_picked_tracks():
+    tracks = np.zeros((5, 40, 60), np.uint32)
+    for t in range(5):
+        tracks[t, 18:21, 8 * t + 8 : 8 * t + 11] = 1
+    one, movie = Session((5, 40, 60), movie=True), Image(np.full((5, 40, 60), 100, np.uint8), "tyx")
+    for action in (LoadLabels.of(tracks), SetPlane(4), Select((1,)), SetLayer(LayerName.NEIGHBOURS, opacity=1.0)):
+        one.handle(action)
+    middle = seen(one, movie)[78, 4 * 22]
+    assert np.abs(middle.astype(int) - colour_of(1)).max() < 20, middle
+    one.handle(SetLayer(LayerName.NEIGHBOURS, visible=False))
+    bare = seen(one, movie)
+    assert bare[78, 4 * 22].tolist() == bare[0, 0].tolist()

@@ -31,6 +31,7 @@ from microsam_nb.session import (
     Channel,
     Commit,
     Delete,
+    DeleteIn,
     LayerName,
     LoadLabels,
     Predicted,
@@ -39,6 +40,7 @@ from microsam_nb.session import (
     SetChannels,
     SetContours,
     SetLayer,
+    SetPlane,
     SetView,
     ShowAsModel,
     Undo,
@@ -85,7 +87,7 @@ class Rig:
     def __init__(self, page, image, width=64, height=64):
         self.page = page
         self.image = image if isinstance(image, Image) else Image(image)
-        self.session = Session(self.image.shape)
+        self.session = Session(self.image.shape, movie=self.image.axes[0] == "t")
         self.screen = Screen(self.image, self.session, width, height)
         self.changes = []
         self.session.changed.connect(self.changes.append)
@@ -438,6 +440,28 @@ def test_picked_objects_have_outlines_of_the_neighbouring_planes_too(rig):
     assert not seen[:, 9:].any()
     one.do(Delete((1,)))
     assert not one.layer(OBJECTS).any()
+
+
+def test_picked_tracks_have_trails_that_are_drawn_when_they_change_and_hidden_with_the_neighbours(rig, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("microsam_nb.widgets.canvas.draw_marks", lambda layer, marks, *_: drawn.append(list(marks)))
+    one = rig(Image(np.zeros((4, 16, 16), np.uint8), "tyx"), 16, 16)
+    tracks = np.zeros((4, 16, 16), np.uint32)
+    for t in range(4):
+        tracks[t, 2:4, 2 + t : 4 + t] = 1
+    one.do(LoadLabels.of(tracks), SetPlane(2))
+    assert drawn[-2:] == [[], []], "nothing is picked"
+    drawn.clear()
+    one.do(Select((1,)))
+    trail, prompts = drawn
+    assert trail[0].points.tolist() == [[3, 3], [3, 4], [3, 5]]
+    assert prompts == []
+    drawn.clear()
+    one.do(DeleteIn(1, 1))
+    assert drawn[0][0].points.tolist() == [[3, 3], [3, 5]]
+    drawn.clear()
+    one.do(SetLayer(LayerName.NEIGHBOURS, visible=False))
+    assert drawn == [[]], "of prompts alone"
 
 
 # What is sent.
