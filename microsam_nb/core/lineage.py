@@ -160,11 +160,11 @@ class Lineage:
         rest = {track: some for track, some in self.daughters.items() if track != second}
         return Lineage({**rest, first: self.daughters[second]})
 
-    def remove(self, track: int) -> Lineage:
-        """Return a lineage without ``track``; its daughters have no mother then. Raises LineageError."""
-        self._known(track)
+    def remove(self, *tracks: int) -> Lineage:
+        """Return a lineage without ``tracks``; their daughters have no mother then. Raises LineageError."""
+        gone = {self._known(track) for track in tracks}
         return Lineage(
-            {one: tuple(d for d in some if d != track) for one, some in self.daughters.items() if one != track}
+            {one: tuple(d for d in some if d not in gone) for one, some in self.daughters.items() if one not in gone}
         )
 
     def shifted(self, offset: int) -> Lineage:

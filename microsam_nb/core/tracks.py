@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Self
+from itertools import repeat
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from .errors import LineageError
 from .labels import as_labels
@@ -23,6 +23,7 @@ Spot = tuple[int, int]
 class Tracks:
     """``labels`` uint32 (frames, h, w), where the number of a pixel is its track, 0 = background; read-only.
 
+    They are a copy, unless what is given is read-only already, as movies are large.
     ``lineage`` has every track that has pixels, and no other; tracks without relatives may be left out when it is
     made. A daughter begins after the last frame of her mother. ``present`` has the frames of every track, in order.
     Raises LineageError, and LabelError for what is no labels.
@@ -34,7 +35,7 @@ class Tracks:
 
     def __post_init__(self) -> None:
         own = as_labels(self.labels)
-        own = own.copy() if np.may_share_memory(own, self.labels) else own
+        own = own.copy() if np.may_share_memory(own, self.labels) and not _fixed(self.labels) else own
         own.flags.writeable = False
         found: dict[int, list[int]] = defaultdict(list)
         for frame, plane in enumerate(own):
@@ -84,10 +85,7 @@ class Tracks:
         names: list[dict[int, int]] = [{} for _ in labels]
         for (frame, number), own in track.items():
             names[frame][number] = own
-        out = np.zeros_like(labels)
-        for frame, plane in enumerate(labels):
-            out[frame] = renumbered(plane, names[frame])
-        return cls(out, Lineage({one: tuple(some) for one, some in daughters.items()}))
+        return cls(relabelled(labels, names), Lineage({one: tuple(some) for one, some in daughters.items()}))
 
     @property
     def spans(self) -> dict[int, tuple[int, int]]:
@@ -102,20 +100,15 @@ class Tracks:
 
     def places(self) -> NDArray[np.float64]:
         """Return one row per track and frame: track, frame, y and x of its middle in pixels, area."""
-        rows = []
-        for frame, plane in enumerate(self.labels):
-            for track, area, (y, x) in middles(plane):
-                rows.append((track, frame, y, x, area))
-        rows.sort()
-        return np.array(rows, np.float64).reshape(-1, 5)
+        found = [(np.full(len(ids), t), ids, sizes, at) for t, (ids, sizes, at) in enumerate(map(middles, self.labels))]
+        rows = [np.column_stack([ids, frames, at, sizes]) for frames, ids, sizes, at in found]
+        table = np.concatenate([np.zeros((0, 5)), *rows])
+        return table[np.lexsort((table[:, 1], table[:, 0]))]
 
     def without(self, tracks: Iterable[int]) -> Self:
         """Return the others, with their numbers. Raises LineageError for a track that is not there."""
-        lineage = self.lineage
-        for track in tracks:
-            lineage = lineage.remove(track)
-        names = {track: track for track in lineage}
-        return type(self)(np.stack([renumbered(plane, names) for plane in self.labels]), lineage)
+        lineage = self.lineage.remove(*tracks)
+        return type(self)(relabelled(self.labels, {track: track for track in lineage}), lineage)
 
     def numbered(self) -> Self:
         """Return the same tracks, numbered from 1 in the order in which they begin."""
@@ -124,11 +117,8 @@ class Tracks:
 
     def renamed(self, names: Mapping[int, int]) -> Self:
         """Return the same tracks, numbered as ``names`` says of every track; all of them differ."""
-        labels = np.zeros_like(self.labels)
-        for frame, plane in enumerate(self.labels):
-            labels[frame] = renumbered(plane, names)
         family = {names[track]: tuple(names[d] for d in some) for track, some in self.lineage.daughters.items()}
-        return type(self)(labels, Lineage(family))
+        return type(self)(relabelled(self.labels, names), Lineage(family))
 
 
 def areas(plane: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -142,22 +132,68 @@ def areas(plane: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int6
     return found, counts[found].astype(np.int64)
 
 
-def middles(plane: NDArray[np.uint32]) -> list[tuple[int, int, tuple[float, float]]]:
-    """Return number, area and middle (y, x) of every object of one plane; a pixel's middle is half a pixel in."""
+def middles(plane: NDArray[np.uint32]) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """Return number, area and middle (n, 2), as (y, x), of every object of one plane, in order of the numbers.
+
+    In pixels; the middle of a pixel is half a pixel in.
+    """
     ids, sizes = areas(plane)
-    if not len(ids):
-        return []
-    centres = ndimage.center_of_mass(plane > 0, plane, ids)
-    pairs = zip(ids.tolist(), sizes.tolist(), centres, strict=True)
-    return [(number, area, (float(y) + 0.5, float(x) + 0.5)) for number, area, (y, x) in pairs]
+    places = np.flatnonzero(plane)
+    order = _order(ids, plane.ravel()[places])
+    sums = [np.bincount(order, along, len(ids)) for along in np.divmod(places, max(1, plane.shape[1]))]
+    return ids, sizes, np.stack(sums, axis=1) / sizes[:, None] + 0.5
+
+
+def shared(
+    first: NDArray[np.uint32], second: NDArray[np.uint32]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the numbers of the objects of two planes of one size that overlap, and by how many pixels."""
+    codes = first.ravel().astype(np.uint64) << np.uint64(32) | second.ravel()
+    # Runs of the same two numbers are many times fewer than pixels, so that sorting them takes no time.
+    begins = np.flatnonzero(np.diff(codes, prepend=~codes[:1]))
+    lengths, codes = np.diff(begins, append=len(codes)), codes[begins]
+    a, b = codes >> np.uint64(32), codes & np.uint64(2**32 - 1)
+    both = (a > 0) & (b > 0)
+    pairs, which = np.unique(codes[both], return_inverse=True)
+    counts = np.bincount(which, lengths[both], len(pairs)).astype(np.int64)
+    return (pairs >> np.uint64(32)).astype(np.int64), (pairs & np.uint64(2**32 - 1)).astype(np.int64), counts
 
 
 def renumbered(plane: NDArray[np.uint32], names: Mapping[int, int]) -> NDArray[np.uint32]:
     """Return a plane whose objects have the numbers that ``names`` gives theirs; those it leaves out are gone."""
     ids, _ = areas(plane)
-    old = np.concatenate([[0], ids])
     new = np.array([0, *(names.get(number, 0) for number in ids.tolist())], np.uint32)
-    return new[np.searchsorted(old, plane)]
+    return new[_order(np.concatenate([[0], ids]), plane)]
+
+
+def relabelled(
+    labels: NDArray[np.uint32], names: Mapping[int, int] | Sequence[Mapping[int, int]]
+) -> NDArray[np.uint32]:
+    """Return labels (frames, h, w), read-only, renumbered by the same ``names`` in all frames, or by those of each."""
+    out = np.zeros_like(labels)
+    for plane, own, some in zip(labels, out, repeat(names) if isinstance(names, Mapping) else names, strict=False):
+        own[:] = renumbered(plane, some)
+    out.flags.writeable = False
+    return out
+
+
+def _order(ids: NDArray[np.int64], values: NDArray[np.uint32]) -> NDArray[np.int64]:
+    """Return where among ``ids``, sorted, each of the values is; all are there."""
+    largest = int(ids.max(initial=0))
+    if largest > max(values.size, 2**16):
+        return np.searchsorted(ids, values)
+    table = np.zeros(largest + 1, np.int64)  # several times faster than to search for each pixel
+    table[ids] = np.arange(len(ids))
+    return np.take(table, values)
+
+
+def _fixed(array: Any) -> bool:
+    """Tell whether nobody can write to the memory of an array."""
+    while isinstance(array, np.ndarray):
+        if array.flags.writeable:
+            return False
+        array = array.base
+    return array is None
 
 
 def _check_family(lineage: Lineage, spans: Mapping[int, tuple[int, int]]) -> None:

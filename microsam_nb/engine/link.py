@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..core.tracks import Tracks
-from .linking.assign import Link, link_frames, link_rest
+from .linking.assign import Link, link_frames
 from .linking.learned import check_trackastra, links_by_trackastra
 from .linking.merged import through_merged
 from .linking.objects import Objects, together
+from .linking.rest import link_rest
 from .linking.settings import Linker, LinkSettings
 
 __all__ = ["Linked", "Linker", "LinkSettings", "check_linker", "link", "link_stepwise"]

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import coo_array
 
 from ...core import LabelError, ModelError, Tracks
 from ...core.parts import unbroken
-from ...core.tracks import areas, renumbered
+from ...core.tracks import areas, renumbered, shared
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,21 +70,12 @@ def _matches(
     for frame in range(len(truth.labels)):
         a = renumbered(truth.labels[frame], names[frame])
         b = renumbered(found.labels[frame], own_names[frame])
-        (ids, sizes), (own_ids, own_sizes), common = areas(a), areas(b), _common(a, b)
-        rows, columns = np.nonzero(2 * common > sizes[:, None])
-        joint = common[rows, columns]
+        (ids, sizes), (own_ids, own_sizes), (first, second, joint) = areas(a), areas(b), shared(a, b)
+        size, own_size = sizes[np.searchsorted(ids, first)], own_sizes[np.searchsorted(own_ids, second)]
+        match = 2 * joint > size
         out["labels_ref"].append(ids.tolist())
         out["labels_comp"].append(own_ids.tolist())
-        out["mapped_ref"].append(ids[rows].tolist())
-        out["mapped_comp"].append(own_ids[columns].tolist())
-        out["ious"].append((joint / (sizes[rows] + own_sizes[columns] - joint)).tolist())
+        out["mapped_ref"].append(first[match].tolist())
+        out["mapped_comp"].append(second[match].tolist())
+        out["ious"].append((joint / (size + own_size - joint))[match].tolist())
     return out
-
-
-def _common(a: NDArray[np.uint32], b: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Return how many pixels every object of one plane shares with every object of another."""
-    both = (a > 0) & (b > 0)
-    (ids, _), (own_ids, _) = areas(a), areas(b)
-    where = np.searchsorted(ids, a[both]), np.searchsorted(own_ids, b[both])
-    ones = np.ones(len(where[0]), np.int64)
-    return np.asarray(coo_array((ones, where), shape=(len(ids), len(own_ids))).toarray())

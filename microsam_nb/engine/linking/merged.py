@@ -54,9 +54,8 @@ def _merging(
     gone: dict[int, list[int]] = defaultdict(list)
     new: dict[int, list[int]] = defaultdict(list)
     for frame in range(len(objects.labels) - 1):
-        early, late = objects.rows(frame), objects.rows(frame + 1)
-        ending = [row for row in range(early.start, early.stop) if row not in after]
-        beginning = [row for row in range(late.start, late.stop) if row not in before]
+        ending = [row for row in objects.rows(frame).tolist() if row not in after]
+        beginning = [row for row in objects.rows(frame + 1).tolist() if row not in before]
         if not (ending or beginning):
             continue
         a, b, common = objects.common(frame, frame + 1)

@@ -1,4 +1,4 @@
-"""The objects of a movie, and how those of two frames overlap."""
+"""The objects of a movie, and how those of two frames lie to each other."""
 
 from __future__ import annotations
 
@@ -7,10 +7,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial import cKDTree
 
 from ...core import LabelError
 from ...core.labels import as_labels
-from ...core.tracks import middles
+from ...core.tracks import middles, shared
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Objects of two frames that are near each other: rows, pixels from middle to middle, common pixels."""
+
+    early: NDArray[np.int64]
+    late: NDArray[np.int64]
+    far: NDArray[np.float64]
+    common: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,32 +40,52 @@ class Objects:
 
     @classmethod
     def of(cls, labels: NDArray[np.uint32]) -> Objects:
-        """List the objects of labels (frames, h, w)."""
-        rows = [(t, number, area, *yx) for t, plane in enumerate(labels) for number, area, yx in middles(plane)]
-        table = np.array(rows, np.float64).reshape(-1, 5)
-        frame = table[:, 0].astype(np.int64)
-        first = np.searchsorted(frame, np.arange(len(labels) + 1)).astype(np.int64)
-        return cls(labels, frame, table[:, 1].astype(np.int64), table[:, 3:], table[:, 2], first)
+        """List the objects of labels (frames, h, w), at least one frame."""
+        numbers, sizes, places = zip(*map(middles, labels), strict=True)
+        counts = [len(some) for some in numbers]
+        frame = np.repeat(np.arange(len(labels)), counts)
+        first = np.cumsum([0, *counts], dtype=np.int64)
+        area = np.concatenate(sizes).astype(np.float64)
+        return cls(labels, frame, np.concatenate(numbers), np.concatenate(places), area, first)
 
     @property
     def diameter(self) -> float:
         """Diameter in pixels of a disc as large as the typical object; 1 without objects."""
         return float(np.sqrt(np.median(self.area) * 4 / np.pi)) if len(self.area) else 1.0
 
-    def rows(self, frame: int) -> slice:
+    def rows(self, frame: int) -> NDArray[np.int64]:
         """The rows of one frame."""
-        return slice(int(self.first[frame]), int(self.first[frame + 1]))
+        return np.arange(self.first[frame], self.first[frame + 1])
 
     def common(self, first: int, second: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
         """Return the rows of objects of two frames that overlap, and by how many pixels."""
-        a, b = self.labels[first], self.labels[second]
-        both = (a > 0) & (b > 0)
-        rows = [
-            np.searchsorted(self.number[self.rows(t)], plane[both]) + self.first[t]
-            for t, plane in ((first, a), (second, b))
-        ]
-        pairs, counts = np.unique(rows[0] * len(self.area) + rows[1], return_counts=True)
-        return pairs // len(self.area), pairs % len(self.area), counts.astype(np.float64)
+        a, b, counts = shared(self.labels[first], self.labels[second])
+        return self._row(first, a), self._row(second, b), counts.astype(np.float64)
+
+    def pairs(self, early: NDArray[np.int64], late: NDArray[np.int64], reach: float) -> Pairs:
+        """Return which rows of one frame are within ``reach`` pixels of which of another, or overlap with them."""
+        if not (len(early) and len(late)):
+            return Pairs(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0), np.zeros(0))
+        size = len(self.area)
+        near = cKDTree(self.middle[early]).sparse_distance_matrix(
+            cKDTree(self.middle[late]), reach, output_type="coo_matrix"
+        )
+        a, b, common = self.common(int(self.frame[early[0]]), int(self.frame[late[0]]))
+        own = np.isin(a, early) & np.isin(b, late)
+        lapped = a[own] * size + b[own]
+        codes = np.unique(np.concatenate([early[near.row] * size + late[near.col], lapped]))
+        rows, columns = codes // size, codes % size
+        both = np.zeros(len(codes))
+        both[np.searchsorted(codes, lapped)] = common[own]
+        return Pairs(rows, columns, np.hypot(*(self.middle[rows] - self.middle[columns]).T), both)
+
+    def iou(self, pairs: Pairs) -> NDArray[np.float64]:
+        """Return the common pixels of every two objects as a share of those of both."""
+        return pairs.common / (self.area[pairs.early] + self.area[pairs.late] - pairs.common)
+
+    def _row(self, frame: int, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        start, stop = self.first[frame : frame + 2]
+        return np.searchsorted(self.number[start:stop], numbers) + start
 
 
 def together(frames: Sequence[ArrayLike] | NDArray[np.integer]) -> NDArray[np.uint32]:

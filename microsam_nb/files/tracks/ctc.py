@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ...core import FileError, Lineage, LineageError, Tracks
 from ...core.parts import Line, unbroken
-from ...core.tracks import renumbered
+from ...core.tracks import relabelled, renumbered
 from .folders import replacing_folder
 
 _TABLES = ("res_track.txt", "man_track.txt")
@@ -90,15 +90,17 @@ def is_result(folder: Path) -> bool:
 
 def _join(tracks: Tracks) -> Tracks:
     """Return tracks whose parts after a gap have the number of the first part."""
-    spans, lineage, first = tracks.spans, tracks.lineage, {track: track for track in tracks.present}
-    for track in sorted(spans, key=lambda one: spans[one]):
+    spans, first = tracks.spans, {track: track for track in tracks.present}
+    daughters: dict[int, tuple[int, ...]] = {}
+    for track in sorted(spans, key=lambda one: spans[one]):  # parts come one after the other
         some = tracks.lineage.children(track)
         if len(some) == 1 and spans[some[0]][0] > spans[track][1] + 1:
             first[some[0]] = first[track]
-            lineage = lineage.join(first[track], some[0])
-    if len(lineage) == len(first):
+        else:
+            daughters[first[track]] = some
+    if len(daughters) == len(first):
         return tracks
-    return Tracks(np.stack([renumbered(plane, first) for plane in tracks.labels]), lineage)
+    return Tracks(relabelled(tracks.labels, first), Lineage(daughters))
 
 
 def _read_frames(files: dict[int, Path]) -> NDArray[np.uint32]:

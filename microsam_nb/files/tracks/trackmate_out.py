@@ -18,7 +18,7 @@ from scipy import ndimage
 from skimage.measure import find_contours
 
 from ...core import Tracks, VoxelSize
-from ...core.tracks import areas, middles
+from ...core.tracks import middles, renumbered
 from ..replacing import replacing
 
 #: Spots carry the number of their track, which TrackMate itself does not keep, as a feature of this name.
@@ -79,9 +79,10 @@ def _lines(tracks: Tracks, ids: dict[tuple[int, int], int], image: Path | None, 
 
 
 def _spots(frame: int, plane: NDArray[np.uint32], ids: dict[tuple[int, int], int], voxel: VoxelSize) -> Iterator[str]:
-    numbers, _ = areas(plane)
-    boxes = ndimage.find_objects(np.searchsorted([0, *numbers], plane))
-    for (track, area, (y, x)), box in zip(middles(plane), boxes, strict=True):
+    numbers, sizes, places = middles(plane)
+    boxes = ndimage.find_objects(renumbered(plane, {track: n for n, track in enumerate(numbers.tolist(), start=1)}))
+    rows = zip(numbers.tolist(), sizes.tolist(), places.tolist(), boxes, strict=True)
+    for track, area, (y, x), box in rows:
         middle = np.array([y - 0.5, x - 0.5])
         outline = (_outline(plane[box] == track) + [one.start for one in box] - middle) * [voxel.y, voxel.x]
         spot, radius = ids[track, frame], math.sqrt(area / math.pi * voxel.y * voxel.x)
