@@ -40,10 +40,11 @@ def annotate_2d(
     """
     shown = read_input(image, axes, name)
     if shown.shape[0] != 1 or shown.axes[0] != "y":
+        door = "movie with annotate_tracks" if shown.axes[0] == "t" else "volume with annotate_3d"
         raise ImageError(
             f"annotate_2d shows one plane, but the image has axes {shown.axes!r} and shape {shown.pixels.shape}.",
-            "Open a volume with annotate_3d(image), pass one plane, for example annotate_2d(volume[0]), or say "
-            "axes='yxc' if the last axis is colour.",
+            f"Open a {door}(image), pass one plane, for example annotate_2d(volume[0]), or say axes='yxc' if the last "
+            "axis is colour.",
         )
     first = None if labels is None else LoadLabels.of(*read_labels(labels, shown))
     return open_annotator(shown, model=model, device=device, first=first, project=project, settings=settings)

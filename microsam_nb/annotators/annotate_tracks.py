@@ -79,7 +79,13 @@ def annotate_tracks(
         raise SettingsError("Both labels and tracks are given.", "Give one of them.")
     first = None if labels is None and tracks is None else LoadTracks.of(*_read(shown, labels, tracks))
     opened = open_annotator(
-        shown, model=model, device=device, first=first, project=project, settings=settings, kind=TracksAnnotator
+        shown,
+        model=model,
+        device=device,
+        first=first,
+        project=project,
+        settings=settings,
+        kind=TracksAnnotator,
     )
     assert isinstance(opened, TracksAnnotator)
     return opened

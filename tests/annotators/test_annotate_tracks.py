@@ -184,7 +184,7 @@ def test_what_is_no_movie_is_refused(movie, truth):
         annotate_tracks(movie[0])
     with pytest.raises(ImageError, match="annotate_tracks"):
         annotate_3d(movie, axes="tyx")
-    with pytest.raises(ImageError, match="annotate_3d"):
+    with pytest.raises(ImageError, match="annotate_tracks"):
         annotate_2d(movie, axes="tyx")
     with pytest.raises(SettingsError, match="one of them"):
         annotate_tracks(movie, labels=truth.labels, tracks=truth)

@@ -4,6 +4,10 @@ It clicks like a user. First at the deepest point of the object, in its largest 
 not good enough, in the plane where most pixels are wrong: at the deepest point of the largest region that is missing
 (positive) or too much (negative). Where the object goes on beyond its end, it says stop. Every click and every stop
 is a prompt; whoever is asked carries the object through the volume again after each.
+
+A cell of a movie is clicked in its first frame. It is good enough when it is right in every frame: more than half of it
+is found and IoU is above one half, and beyond its end there is nothing. As long as it is not, the first frame that is
+wrong is corrected.
 """
 
 from __future__ import annotations
@@ -51,10 +55,10 @@ class Effort:
     planes: int
 
 
-def annotate(tool: Tool, truth: np.ndarray) -> Effort:
+def annotate(tool: Tool, truth: np.ndarray, *, movie: bool = False) -> Effort:
     """Prompt until the object (planes, h, w) is good enough, or ``MOST`` prompts are given."""
     prompts, seconds, busy, planes = Prompts(), 0.0, 0.0, 0
-    first = int(truth.sum((1, 2)).argmax())
+    first = int(truth.any((1, 2)).argmax() if movie else truth.sum((1, 2)).argmax())
     click(prompts, first, truth[first], positive=True)
     tool.begin()
     while True:
@@ -64,6 +68,14 @@ def annotate(tool: Tool, truth: np.ndarray) -> Effort:
         busy += time.process_time() - spent
         planes += int(found.any((1, 2)).sum())
         iou = float((found & truth).sum() / (found | truth).sum())
+        if movie:
+            wrong = wrong_frames(found, truth)
+            # The share of right frames, in the place of the IoU.
+            iou = 1.0 - len(wrong) / int((found | truth).any((1, 2)).sum())
+            if not wrong or prompts.count >= MOST:
+                return Effort(prompts.count, iou, seconds, busy, planes)
+            correct_at(wrong[0], prompts, found, truth)
+            continue
         if iou >= ENOUGH or prompts.count >= MOST:
             return Effort(prompts.count, iou, seconds, busy, planes)
         correct(prompts, found, truth)
@@ -80,7 +92,22 @@ def correct(prompts: Prompts, found: np.ndarray, truth: np.ndarray) -> None:
             prompts.stops.add(end)
             prompts.newest = end
             return
-    plane = int(there[wrong[there].argmax()])
+    correct_at(int(there[wrong[there].argmax()]), prompts, found, truth)
+
+
+def wrong_frames(found: np.ndarray, truth: np.ndarray) -> list[int]:
+    """Return the frames in which a cell is not what it should be."""
+    both, either = (found & truth).sum((1, 2)), (found | truth).sum((1, 2))
+    right = (2 * both > truth.sum((1, 2))) & (2 * both > either)
+    return np.flatnonzero(~right & (either > 0)).tolist()
+
+
+def correct_at(plane: int, prompts: Prompts, found: np.ndarray, truth: np.ndarray) -> None:
+    """Click in a plane, or say that the object ends before it."""
+    if not truth[plane].any():
+        prompts.stops.add(plane)
+        prompts.newest = plane
+        return
     missing, extra = truth[plane] & ~found[plane], found[plane] & ~truth[plane]
     if plane not in prompts.clicks:
         # What is only taken away from is, to micro-sam, where an object stops.

@@ -31,6 +31,7 @@ from microsam_nb.engine import (
     project_many,
 )
 from microsam_nb.engine.automatic import measure_diameter
+from microsam_nb.engine.reprompt import project_settings_for
 from microsam_nb.engine.store import Item
 from microsam_nb.engine.store import source as encoding
 
@@ -44,11 +45,13 @@ def sizes(model: Model, store: EmbeddingStore) -> list[float | None]:
 
 
 class Ours:
-    def __init__(self, volume: np.ndarray) -> None:
-        self.image = Image(volume, "zyxc" if volume.ndim == 4 else "zyx")
+    def __init__(self, volume: np.ndarray, *, movie: bool = False) -> None:
+        axes = "tyx" if movie else "zyx"
+        self.image = Image(volume, f"{axes}c" if volume.ndim == 4 else axes)
         self.model = load_model("nano", device="cpu")
         self.store = open_store(None, self.model, self.image)
         self.sizes = sizes(self.model, self.store)
+        self.settings = project_settings_for("nano", "nano", motion=movie)
 
     def begin(self) -> None:
         self.seeds: dict[int, Mask] = {}
@@ -69,7 +72,7 @@ class Ours:
         if plane in prompts.clicks and len(self.image.pixels) > 1 and any(one.area for one in self.seeds.values()):
             known = Known(self.seeds, None if first else self.current, () if first else (plane,))
             parts = dict(self.seeds)
-            for sections in project_many(self.model, self.store, [known], stops=stops):
+            for sections in project_many(self.model, self.store, [known], self.settings, stops=stops):
                 parts.update({one.plane: one.mask for one in sections if one.plane not in self.seeds})
             self.current = replaced(self.current, list(parts), list(parts.values()))
         elif plane in prompts.clicks:
@@ -108,8 +111,9 @@ def main() -> None:
             print("answer", json.dumps(carried(task)), flush=True)
             continue
         data = np.load(task["file"])
-        ours = Ours(data["volume"])
-        efforts = [asdict(annotate(ours, data["labels"] == number)) for number in task["objects"]]
+        movie = task["kind"] == "2dt"
+        ours = Ours(data["volume"], movie=movie)
+        efforts = [asdict(annotate(ours, data["labels"] == number, movie=movie)) for number in task["objects"]]
         print("answer", json.dumps({"efforts": efforts}), flush=True)
 
 

@@ -19,6 +19,7 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -28,6 +29,7 @@ from effort_oracle import Prompts, annotate
 from effort_ours import sizes
 from micro_sam.multi_dimensional_segmentation import segment_mask_in_volume
 from micro_sam.prompt_based_segmentation import segment_from_points
+from micro_sam.sam_annotator.util import track_from_prompts
 from segment_anything import SamPredictor, sam_model_registry
 
 from microsam_nb.core import BoxPrompt, Image, Point
@@ -59,7 +61,8 @@ class Looks(SamPredictor):
 
 
 class Peer:
-    def __init__(self, volume: np.ndarray) -> None:
+    def __init__(self, volume: np.ndarray, *, movie: bool = False) -> None:
+        self.movie = movie
         self.shape = volume.shape[:3]
         self.settings = ("box", 0.8, 0.025) if "lm" in sys.argv[2:] else ("single_point", 0.5, 0.05)
         model = load_model("nano", device="cpu")
@@ -95,6 +98,18 @@ class Peer:
             return seeds > 0
         projection, iou, extension = self.settings
         planes = sorted([*prompts.clicks, *prompts.stops])
+        if self.movie:
+            # One point for the state of each frame: nobody says that the cell divides.
+            points = SimpleNamespace(
+                data=np.array([(plane, 0, 0) for plane in planes]),
+                properties={"state": np.array(["track"] * len(planes))},
+            )
+            with contextlib.redirect_stdout(io.StringIO()):
+                found, _ = track_from_prompts(
+                    points, None, seeds, self.predictor, np.array(planes), self.embeddings, planes[-1] in prompts.stops,
+                    iou, projection, box_extension=extension,
+                )  # fmt: skip
+            return found > 0
         with contextlib.redirect_stdout(io.StringIO()):
             found, _ = segment_mask_in_volume(
                 seeds, self.predictor, self.embeddings, np.array(planes), planes[0] in prompts.stops,
@@ -131,8 +146,9 @@ def main() -> None:
             print("answer", json.dumps(carried(task)), flush=True)
             continue
         data = np.load(task["file"])
-        peer = Peer(data["volume"])
-        efforts = [asdict(annotate(peer, data["labels"] == number)) for number in task["objects"]]
+        movie = task["kind"] == "2dt"
+        peer = Peer(data["volume"], movie=movie)
+        efforts = [asdict(annotate(peer, data["labels"] == number, movie=movie)) for number in task["objects"]]
         print("answer", json.dumps({"efforts": efforts}), flush=True)
 
 
