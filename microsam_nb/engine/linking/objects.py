@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +37,9 @@ class Objects:
     middle: NDArray[np.float64]
     area: NDArray[np.float64]
     first: NDArray[np.int64]
+    _common: dict[tuple[int, int], tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]] = field(
+        default_factory=dict, repr=False
+    )
 
     @classmethod
     def of(cls, labels: NDArray[np.uint32]) -> Objects:
@@ -58,9 +61,11 @@ class Objects:
         return np.arange(self.first[frame], self.first[frame + 1])
 
     def common(self, first: int, second: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-        """Return the rows of objects of two frames that overlap, and by how many pixels."""
-        a, b, counts = shared(self.labels[first], self.labels[second])
-        return self._row(first, a), self._row(second, b), counts.astype(np.float64)
+        """Return the rows of objects of two frames that overlap, and by how many pixels; kept, as all steps ask."""
+        if (first, second) not in self._common:
+            a, b, counts = shared(self.labels[first], self.labels[second])
+            self._common[first, second] = self._row(first, a), self._row(second, b), counts.astype(np.float64)
+        return self._common[first, second]
 
     def pairs(self, early: NDArray[np.int64], late: NDArray[np.int64], reach: float) -> Pairs:
         """Return which rows of one frame are within ``reach`` pixels of which of another, or overlap with them."""
