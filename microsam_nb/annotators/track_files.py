@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -22,13 +23,15 @@ from ..engine.link import Linked, Linker, LinkSettings, check_linker, link_stepw
 from ..engine.models import Model
 from ..engine.store.key import fingerprint
 from ..files.images import SUFFIXES, read_image
-from ..files.labels import write_labels
 from ..files.replacing import replacing
 from ..files.tracks import ENDINGS, TrackFormat, check_tracks_path, write_tracks
 from ..files.volumes import is_zarr, open_image
 from ..files.voxels import read_voxel_size
 from .inputs import as_movie, read_input, read_labels
 from .segment_files import Job, segment_file
+
+#: What names of what is kept of an interrupted run begin with.
+_KEPT = ("about.json", "labels.zarr")
 
 Told = Callable[[Progress | Linked], object]
 
@@ -114,11 +117,9 @@ def track_file(
     else:
         raise SettingsError("There is neither a model nor labels.", "Give one of them.")
     tracks = _linked(found, image, linking, told)
-    if format is TrackFormat.CSV:
-        # A table has places only.
-        write_labels(output.with_name(f"{output.stem}_labels.tif"), tracks.labels)
     write_tracks(output, tracks, format, image=path, voxel=image.voxel_size)
-    shutil.rmtree(work, ignore_errors=True)
+    if labels is None:
+        shutil.rmtree(work, ignore_errors=True)
     divisions = sum(len(some) > 1 for some in tracks.lineage.daughters.values())
     objects = sum(map(len, tracks.present.values()))
     return Tracked(
@@ -150,15 +151,20 @@ def place_of(output: Path, format: TrackFormat | None) -> tuple[Path, TrackForma
 def given_labels(labels: Any, movie: Image) -> NDArray[np.generic]:
     """Return labels (t, y, x) for a movie, of an array, a file, or a folder that holds one file per frame.
 
+    The files are frames in the order of the numbers in their names: t2.tif comes before t10.tif.
     Raises LabelError where they do not fit, and FileError.
     """
     if isinstance(labels, str | os.PathLike) and (folder := Path(labels).expanduser()).is_dir() and not is_zarr(folder):
-        files = sorted(one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES)
+        files = sorted((one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES), key=_counted)
         planes = [read_image(one) for one in files]
         if len({plane.shape for plane in planes}) != 1:
             raise FileError(f"{folder} does not hold one label image per frame.", "Give images of one size, or a file.")
         labels = np.stack(planes)
     return _frames(read_labels(labels, movie)[0])
+
+
+def _counted(path: Path) -> list[str | int]:
+    return [int(part) if part.isdecimal() else part for part in re.split(r"([0-9]+)", path.name)]
 
 
 def _frames(labels: NDArray[Any]) -> NDArray[Any]:
@@ -188,6 +194,8 @@ def _segmented(path: Path, image: Image, job: Job, work: Path, told: Told) -> ND
         "settings": {one.name: str(getattr(settings, one.name)) for one in settings.describe()},
         "tiling": None if job.tiling is None else [list(job.tiling.tile), list(job.tiling.halo)],
     }
+    if work.exists() and not (work.is_dir() and all(one.name.startswith(_KEPT) for one in work.iterdir())):
+        raise FileError(f"{work} holds something else already.", "Move it away, or choose another output.")
     if _about(note) != about:
         shutil.rmtree(work, ignore_errors=True)
     _make(work)

@@ -9,7 +9,7 @@ the shape that is interpolated between them is what is put to the model.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Protocol
 
@@ -30,6 +30,8 @@ from .store import EmbeddingStore
 #: Objects asked for in one call: between two calls other work may come.
 _TOGETHER = 8
 _EMPTY = np.zeros((0, 0, 0), bool)
+#: An object that stands out more than this, as a share, does not end by turning pale.
+_PALE = 0.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +131,7 @@ def _walks(
     low = max((stop for stop in stops if stop < middle[0]), default=-1)
     high = min((stop for stop in stops if stop > middle[-1]), default=planes)
     case = _Case(store, settings, place, (low, high), seeds, _reference(store, settings, seeds or _all(current)))
+    case = replace(case, contrast=max(settings.contrast, *(_told_by(case, current, end) for end in (low, high))))
     if not known.changed:
         known_at = seeds or _all(current)
         order = sorted(known_at)
@@ -136,7 +139,10 @@ def _walks(
         walks.append(_Outward(case, known_at[order[-1]], 1))
         walks += [_Inward(case, known_at[a], known_at[b]) for a, b in pairwise(order) if b - a > 1]
         return [walk for walk in walks if not walk.done]
-    return [walk for plane in known.changed for walk in _mending(case, current, there, plane) if not walk.done]
+    walks = [_Pale(case, current, low in known.changed)] if {low, high} & set(known.changed) else []
+    changed = [plane for plane in known.changed if low < plane < high]
+    walks += [walk for plane in changed for walk in _mending(case, current, there, plane)]
+    return [walk for walk in walks if not walk.done]
 
 
 def _mending(case: _Case, current: Mask, there: set[int], plane: int) -> list[_Walk]:
@@ -177,15 +183,22 @@ class _Case:
     bounds: tuple[int, int]
     seeds: Mapping[int, Mask]
     reference: Appearance | None
+    #: The share of how it stands out where it is known from which on it is no longer there.
+    contrast: float = 0.0
 
     def section(self, mask: Mask, plane: int, agreement: float, score: float) -> Section:
         return Section(self.place, plane, mask, min(1.0, max(0.0, agreement)), min(1.0, max(0.0, score)))
 
     def fades(self, mask: Mask) -> bool:
         """Whether an object no longer looks like what it is."""
-        if self.reference is None or self.store.image is None:
-            return False
-        return appearance(self.store.image, mask).share(self.reference) < self.settings.contrast
+        share = self.share(mask)
+        return share is not None and share < self.contrast
+
+    def share(self, mask: Mask) -> float | None:
+        """Return how it stands out, as a share of how it does where it is known; None where that says nothing."""
+        if self.reference is None or self.store.image is None or not mask.area:
+            return None
+        return appearance(self.store.image, mask).share(self.reference)
 
 
 @dataclass(slots=True)
@@ -248,6 +261,35 @@ class _Outward:
         plane = mask.start[0] + self.step
         low, high = self.case.bounds
         self.done = not low < plane < high or plane in self.case.seeds
+
+
+@dataclass(slots=True)
+class _Pale:
+    """Where a user has said that an object ends, at one side: at the other it ends where it is as pale as that.
+
+    ``first``: they have said so before its first plane. Nothing is asked of the model.
+    """
+
+    case: _Case
+    current: Mask
+    first: bool
+    done: bool = False
+
+    def __post_init__(self) -> None:
+        self.done = self.case.contrast <= self.case.settings.contrast
+
+    def questions(self) -> list[_Question]:
+        return [_Question(self.current.start[0], Mask((0, 0, 0), _EMPTY))]
+
+    def take(self, question: _Question, mask: Mask, score: float) -> list[Section]:
+        self.done = True
+        low, high = self.case.bounds
+        own = sorted(self.case.seeds) or list(planes_of(self.current))
+        # From where it is known to its other end: beyond the first pale plane it may be another object.
+        rest = [p for p in planes_of(self.current) if low < p < high and (p > own[-1] if self.first else p < own[0])]
+        rest.sort(reverse=not self.first)
+        pale = next((i for i, p in enumerate(rest) if self.case.fades(section_at(self.current, p))), len(rest))
+        return [self.case.section(Mask((plane, 0, 0), _EMPTY), plane, 0.0, 0.0) for plane in rest[pale:]]
 
 
 @dataclass(slots=True)
@@ -385,6 +427,22 @@ def _reference(store: EmbeddingStore, settings: ProjectSettings, known: Mapping[
     looks = [appearance(store.image, mask) for mask in known.values()]
     most = max(looks, key=lambda one: abs(one.difference))
     return most if most.clear else None
+
+
+def _told_by(case: _Case, current: Mask, stop: int) -> float:
+    """Return from which share on an object is no longer there, as a stop of the user tells it; 0 where it does not.
+
+    It is between how it stands out in its last plane and in the stop's, where that is clearly paler than it is where
+    it is known: where it does not end by turning pale, but meets another one, nothing is learned.
+    """
+    within = stop + 1 if stop < min(case.seeds or planes_of(current)) else stop - 1
+    last = case.seeds.get(within) or section_at(current, within)
+    if not last.area or not 0 <= stop < case.store.shape[0]:
+        return 0.0
+    inside, outside = case.share(last), case.share(moved_to(last, stop))
+    if inside is None or outside is None or outside > _PALE or outside >= inside:
+        return 0.0
+    return (inside + outside) / 2
 
 
 def _all(current: Mask) -> dict[int, Mask]:

@@ -36,7 +36,9 @@ def reprompted(state: State, prompts: tuple[Prompt, ...]) -> State:
         low, high = limits(prompts)
         gone = set(stop_planes(state.prompts)) - set(stop_planes(prompts))
         freed = [plane for plane in sorted(gone) if low < plane < high]
-        extension = _mended(extension, (*changed, *freed))
+        # From a new one it is learned how pale the object is where it ends: at its other end it may end earlier.
+        told = sorted(set(stop_planes(prompts)) - set(stop_planes(state.prompts)))
+        extension = _mended(extension, (*changed, *freed, *told))
     return ended(replace(state, prompts=prompts, stale=stale, proposals=proposals, extension=extension))
 
 

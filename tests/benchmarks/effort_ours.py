@@ -75,6 +75,12 @@ class Ours:
             for sections in project_many(self.model, self.store, [known], self.settings, stops=stops):
                 parts.update({one.plane: one.mask for one in sections if one.plane not in self.seeds})
             self.current = replaced(self.current, list(parts), list(parts.values()))
+        elif len(self.image.pixels) > 1 and self.current is not None and stops:
+            # The stop of the newest prompt: what is beyond goes, and the other end may follow.
+            known = Known(self.seeds, self.current, (plane,))
+            for sections in project_many(self.model, self.store, [known], self.settings, stops=stops):
+                for one in sections:
+                    self.current = replaced(self.current, [one.plane], [one.mask])
         elif plane in prompts.clicks:
             self.current = replaced(None, [], list(self.seeds.values()))
         out = self.current.dense(self.image.shape)

@@ -207,6 +207,37 @@ def test_a_plane_whose_prompts_were_removed_is_computed_from_its_neighbours(carr
     assert len(asked) == 1
 
 
+def test_a_stop_tells_where_it_ends_at_the_other_side(random_nano, monkeypatch):
+    # It turns pale slowly, towards both ends alike, until it is as pale as the rest.
+    pixels = np.full((12, SIZE, SIZE), 20, np.uint8)
+    for plane, bright in zip(range(1, 11), (30, 50, 75, 100, 120, 120, 100, 75, 50, 30), strict=True):
+        pixels[disk(plane, 32, 32, 10).box.slices][disk(plane, 32, 32, 10).bitmap] = bright
+    store = open_store(None, random_nano, Image(pixels, "zyx"))
+    current = Mask.crop(np.repeat(disk(0, 32, 32, 10).dense((1, SIZE, SIZE)), 10, axis=0), (1, 0, 0))
+    settings = replace(FREE, contrast=0.05)
+    asked = []
+    monkeypatch.setattr(module, "predict_many", lambda *a, **b: asked.append(a) or [])
+
+    def gone(stop, kept, seeds=(5,), **more):
+        known = module.Known({p: disk(p, 32, 32, 10) for p in seeds}, section_of(current, kept), (stop,))
+        steps = module.project_many(random_nano, store, [known], replace(settings, **more), stops=(stop,))
+        return sorted(one.plane for some in steps for one in some if not one.mask.area)
+
+    # As pale as in plane 9 (30 above 20) it no longer is an object: so in planes 1 and 2.
+    assert gone(9, range(1, 9)) == [1, 2]
+    assert gone(2, range(3, 11)) == [9, 10]
+    # What is known stays, and beyond the first pale plane nothing does.
+    assert gone(9, range(1, 9), seeds=(1, 5)) == []
+    # Where it meets another object as bright as itself nothing is learned.
+    assert gone(7, range(1, 7)) == []
+    assert gone(9, range(1, 9), contrast=0.0) == []
+    assert not asked
+
+
+def section_of(mask, planes):
+    return Mask.crop(np.where(np.isin(np.arange(12), list(planes))[:, None, None], mask.dense((12, SIZE, SIZE)), False))
+
+
 def test_several_objects_go_together_and_are_told_apart(carried):
     objects = [module.Known({5: disk(5, 20, 20, 6)}), module.Known({8: disk(8, 45, 45, 6)})]
     found, _ = carried(same, objects, stops=())

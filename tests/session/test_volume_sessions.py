@@ -516,11 +516,16 @@ def test_answers_to_another_question_are_ignored(session):
 def test_an_object_ends_at_once_where_it_is_stopped(session):
     extended(session)
     outcome = session.handle(AddPrompt(Stop(5)))
-    assert questions(outcome) == []
-    assert session.state.answered
+    assert session.notice.text == "The object ends before plane 5."
     assert planes(session) == {1: 16, 2: 16, 3: 16, 4: 16}
     assert [one.plane for one in session.state.sections] == [1, 2, 3, 4]
+    # What it looks like there is learned: its other end may change by that.
+    (request,) = questions(outcome)
+    assert (request.planes, request.stops) == ((5,), (5,))
+    carry(session)
+    assert session.state.answered
     session.handle(AddPrompt(Stop(1)))
+    assert session.notice.text == "The object ends after plane 1."
     assert planes(session) == {2: 16, 3: 16, 4: 16}
     (request,) = questions(session.handle(ExtendObject()))
     assert request.stops == (1, 5)
@@ -534,13 +539,15 @@ def test_one_stop_on_each_side(session):
     (request,) = questions(session.handle(AddPrompt(Stop(6))))
     assert [p for p in session.state.prompts if isinstance(p, Stop)] == [Stop(6)]
     # Where it was stopped it may go on now.
-    assert (request.planes, request.stops) == ((4,), (6,))
+    assert (request.planes, request.stops) == ((4, 6), (6,))
 
 
-def test_a_stop_nearer_to_the_object_computes_nothing(session):
+def test_a_stop_nearer_to_the_object_takes_the_place_of_another(session):
     extended(session)
     session.handle(AddPrompt(Stop(6)))
-    assert questions(session.handle(AddPrompt(Stop(4)))) == []
+    carry(session)
+    (request,) = questions(session.handle(AddPrompt(Stop(4))))
+    assert (request.planes, request.stops) == ((4,), (4,))
     assert planes(session) == {1: 16, 2: 16, 3: 16}
 
 

@@ -42,9 +42,7 @@ def link_rest(objects: Objects, links: Sequence[Link], settings: LinkSettings) -
 _NONE: Costs = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0)
 
 
-def _gaps(
-    objects: Objects, after: NDArray[np.int64], before: NDArray[np.int64], settings: LinkSettings
-) -> list[Costs]:
+def _gaps(objects: Objects, after: NDArray[np.int64], before: NDArray[np.int64], settings: LinkSettings) -> list[Costs]:
     """Cells wander: in k frames they get the root of k times as far as in one."""
     reach, out = reach_of(objects, settings), []
     frames = [objects.rows(frame) for frame in range(len(objects.first) - 1)]

@@ -8,6 +8,7 @@ et al., Nature Methods 2023, and the challenge's naming and file content convent
 from __future__ import annotations
 
 import re
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from ...core import FileError, Lineage, LineageError, Tracks
+from ...core.labels import LARGEST
 from ...core.parts import Line, unbroken
 from ...core.tracks import relabelled, renumbered
 from .folders import replacing_folder
@@ -52,8 +54,8 @@ def write_ctc(folder: Path, tracks: Tracks) -> Path:
 def read_ctc(folder: Path) -> Tracks:
     """Read the tracks of a result (res_track.txt) or a ground truth (man_track.txt, also that in its folder TRA).
 
-    Frames without file are empty. A track that begins after a gap as the only daughter of another is its later part.
-    Raises FileError for a folder without table or frames, and for a table that does not fit the frames.
+    Frames in which there is no track need no file. A track that begins after a gap as the only daughter of another is
+    its later part. Raises FileError for a folder without table or frames, and for a table that does not fit the frames.
     """
     table = _table(folder)
     if table is None:
@@ -64,11 +66,12 @@ def read_ctc(folder: Path) -> Tracks:
     if not files:
         raise FileError(f"There are no frames beside {table}.", "Put them there as mask000.tif, mask001.tif and so on.")
     lines = _read_table(table)
+    _check_frames(lines, files, table.name)
     try:
         whole = Tracks(_read_frames(files), Lineage(_daughters(lines)))
     except LineageError as error:
         raise FileError(f"{table.name} does not fit the frames. {error.what}", "Correct the table.") from error
-    _compare(whole, lines, files, table.name)
+    _compare(whole, lines, table.name)
     return _join(whole)
 
 
@@ -110,10 +113,11 @@ def _read_frames(files: dict[int, Path]) -> NDArray[np.uint32]:
             plane = np.asarray(tifffile.imread(path))
         except Exception as error:  # readers have no common base error
             raise FileError(f"{path} cannot be read as an image ({error}).", "Copy it again.") from error
-        if plane.ndim != 2 or plane.dtype.kind not in "bui" or (planes.size and plane.shape != planes.shape[1:]):
+        whole = plane.dtype.kind in "bui" and plane.min(initial=0) >= 0 and plane.max(initial=0) <= LARGEST
+        if plane.ndim != 2 or not whole or (planes.size and plane.shape != planes.shape[1:]):
             raise FileError(
                 f"{path} has shape {plane.shape} and type {plane.dtype}.",
-                "Give frames of one plane each (y, x), all of one size, of whole numbers.",
+                "Give frames of one plane each (y, x), all of one size, of whole numbers that are not below 0.",
             )
         if not planes.size:
             planes = np.zeros((1 + max(files), *plane.shape), np.uint32)
@@ -150,13 +154,25 @@ def _daughters(lines: dict[int, Line]) -> dict[int, tuple[int, ...]]:
     return daughters
 
 
-def _compare(tracks: Tracks, lines: dict[int, Line], files: dict[int, Path], name: str) -> None:
-    """Raise FileError where a track is not in the frames that its line says; gaps and missing files are no reason."""
-    for track, (begins, ends) in tracks.spans.items():
-        _, first, last, _ = lines.get(track, (track, -1, -1, 0))
-        if begins < first or ends > last or (begins > first in files) or (ends < last in files):
-            said = f"{first} to {last}" if track in lines else "none"
+def _check_frames(lines: dict[int, Line], files: dict[int, Path], name: str) -> None:
+    """Raise FileError where a frame of a track has no file."""
+    there = sorted(files)
+    for track, first, last, _ in lines.values():
+        if bisect_right(there, last) - bisect_left(there, first) <= last - first:
+            lost = next(frame for frame in range(first, last + 1) if frame not in files)
             raise FileError(
-                f"Track {track} is in frames {begins} to {ends}; {name} says {said}.",
+                f"There is no file of frame {lost}, but {name} says that track {track} is in {first} to {last}.",
+                "Copy all frames again, or correct the table.",
+            )
+
+
+def _compare(tracks: Tracks, lines: dict[int, Line], name: str) -> None:
+    """Raise FileError where a track is in other frames than its line says, but for gaps."""
+    for track, (begins, ends) in tracks.spans.items():
+        said = lines[track][1:3] if track in lines else None
+        if (begins, ends) != said:
+            words = f"{said[0]} to {said[1]}" if said else "none"
+            raise FileError(
+                f"Track {track} is in frames {begins} to {ends}; {name} says {words}.",
                 "Correct the table, or give the frames that belong to it.",
             )

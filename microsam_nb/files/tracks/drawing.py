@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
 from ...core import FileError
 from ...core.box import Triple
 from ...core.labels import as_labels
-from ...core.tracks import areas, renumbered
+from ...core.tracks import areas, middles, renumbered
 
 #: Pixels of a movie beyond which the size that its spots suggest is taken for a wrong unit.
 _MOST = 2**32
+#: Two places in pixels that differ by no more are the same, written with other digits.
+_SAME = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +61,20 @@ def draw(discs: Sequence[Disc], shape: Triple | None) -> NDArray[np.uint32]:
 def pick(discs: Sequence[Disc], labels: NDArray[np.integer]) -> NDArray[np.uint32]:
     """Return ``labels`` (frames, h, w), whose numbers may differ per frame, with the numbers of the spots on them.
 
-    A spot beside all objects gets the nearest within two radii; objects without spot are left out. Raises FileError
-    for spots without object, and two spots on one.
+    A spot in the middle of an object is on that, wherever its pixels are. One beside all objects gets the nearest
+    within two radii; objects without spot are left out. Raises FileError for spots without object, and for two on one.
     """
     given = as_labels(labels)
     out = np.zeros_like(given)
     height, width = given.shape[1:]
     for frame, some in _by_frame(discs, (len(given), height, width)).items():
         taken: dict[int, int] = {}
+        ids, _, places = middles(given[frame])
+        tree = cKDTree(places)
         for one in some:
-            found = _under(one, given[frame])
+            own = [int(ids[n]) for n in tree.query_ball_point((one.y, one.x), _SAME)]
+            # Rings around one middle are told apart by their numbers.
+            found = own[0] if len(own) == 1 else one.number if one.number in own else _under(one, given[frame])
             if not found or found in taken:
                 raise FileError(
                     f"Track {one.number} has no object of its own at y {one.y:.1f}, x {one.x:.1f} of frame {frame}.",

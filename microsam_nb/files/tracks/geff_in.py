@@ -122,7 +122,7 @@ def _read(path: Path) -> _Graph:
             whole,
             np.stack([np.asarray(props[name]["values"], np.float64) for name in (y, x)], axis=1),
             _column(props, about.sphere, np.float64),
-            _column(props, (about.track_node_props or {}).get("tracklet", "track_id"), np.int64),
+            _tracks(props, about, whole),
             _column(props, named, np.int64),
             path / related.path if related and named in props else None,
             all(axes[name].unit in _UNITS for name in (y, x) if name in axes),
@@ -147,6 +147,16 @@ def _column(props: Any, name: str | None, kind: type[Any]) -> Any:
     if name not in props or (props[name]["missing"] is not None and props[name]["missing"].any()):
         return None
     return np.asarray(props[name]["values"]).astype(kind)
+
+
+def _tracks(props: Any, about: Any, frames: NDArray[np.int64]) -> Any:
+    """Return the numbers of tracks that the nodes have, where these are said to be that, or can be."""
+    said = (about.track_node_props or {}).get("tracklet")
+    found = _column(props, said or "track_id", np.int64)
+    if found is None or said:
+        return found
+    # Others call a whole family a track.
+    return found if len(np.unique(np.stack([frames, found]), axis=1).T) == len(found) else None
 
 
 def _numbers(graph: _Graph, path: Path) -> NDArray[np.int64]:

@@ -15,7 +15,7 @@ from .ctc import is_ctc, is_result, read_ctc, write_ctc
 from .folders import check_folder
 from .geff_in import read_geff
 from .geff_out import is_ours, write_geff
-from .table import read_csv, write_csv
+from .table import check_csv_path, read_csv, write_csv
 from .trackmate_in import read_trackmate
 from .trackmate_out import write_trackmate
 
@@ -48,9 +48,9 @@ def read_tracks(
 ) -> Tracks:
     """Read tracks; without ``format`` it follows from what the path is, and its ending.
 
-    For files that hold spots: ``labels`` (frames, h, w) has their pixels, whatever its numbers; without it they are
-    drawn, as discs of ``radius`` pixels if the file has no outlines or radii, in a movie of ``shape`` (frames, h, w).
-    ``voxel`` is the size of a pixel where a GEFF is not in pixels. Raises FileError.
+    For files that hold spots: ``labels`` (frames, h, w) has their pixels, whatever its numbers; without it, and without
+    labels that lie beside, they are drawn, as discs of ``radius`` pixels if the file has no outlines or radii, in a
+    movie of ``shape`` (frames, h, w). ``voxel`` is the size of a pixel where a GEFF is not in pixels. Raises FileError.
     """
     path = Path(path)
     match _format(path, format):
@@ -93,7 +93,9 @@ def check_tracks_path(path: Path, format: TrackFormat) -> None:
 
     Folders above it need not exist for the formats that are folders.
     """
-    if format in (TrackFormat.TRACKMATE, TrackFormat.CSV):
+    if format is TrackFormat.CSV:
+        return check_csv_path(path)
+    if format is TrackFormat.TRACKMATE:
         return check_writable(path)
     ours = is_result if format is TrackFormat.CTC else is_ours
     return check_folder(path, ours)

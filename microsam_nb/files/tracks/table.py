@@ -1,4 +1,4 @@
-"""Tracks as a CSV table for napari: track_id, t, y, x, and the graph of divisions as JSON beside it.
+"""Tracks as a CSV table for napari: track_id, t, y, x; beside it the graph of divisions as JSON, and the labels.
 
 Coordinates are napari's: the middle of the first pixel is 0, 0. The graph names the mothers of every daughter, as
 ``viewer.add_tracks(table, graph=...)`` takes it.
@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 
 from ...core import FileError, Lineage, LineageError, Tracks
 from ...core.box import Triple
-from ..replacing import replacing
+from ...core.labels import as_labels
+from ..images import read_image
+from ..labels import write_label_stack
+from ..replacing import check_writable, replacing
 from .drawing import Disc, draw, pick
 
 _HEADER = ("track_id", "t", "y", "x", "parent", "area")
@@ -32,20 +35,35 @@ _NUMBERS = "Write numbers: a track, a frame from 0, y and x in pixels; parent is
 
 
 def write_csv(path: Path, tracks: Tracks) -> Path:
-    """Write a line per track and frame, and the graph as ``NAME.graph.json``; return the path of the table.
+    """Write a line per track and frame, the graph as NAME.graph.json and the labels as NAME.labels.tif, or nothing.
 
-    The fifth column has the mother, empty for none, the sixth the area in pixels. Raises FileError.
+    Returns the path of the table. Its fifth column has the mother, empty for none, the sixth the area in pixels. Raises
+    FileError, also where one of the two is there without a table: it is another's.
     """
-    mothers = tracks.lineage.parents
-    with replacing(graph_path(path)) as part:
-        part.write_text(json.dumps({str(track): [mother] for track, mother in mothers.items()}), encoding="utf-8")
-    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as lines:
-        writer = csv.writer(lines)
-        writer.writerow(_HEADER)
-        for track, frame, y, x, area in tracks.places().tolist():
-            own = int(track)
-            writer.writerow((own, int(frame), round(y - 0.5, 4), round(x - 0.5, 4), mothers.get(own, ""), int(area)))
+    check_csv_path(path)
+    mothers, labels = tracks.lineage.parents, tracks.labels
+    frames, height, width = labels.shape
+    with replacing(labels_path(path)) as pixels, replacing(graph_path(path)) as graph, replacing(path) as table:
+        with table.open("w", newline="", encoding="utf-8") as lines:
+            writer = csv.writer(lines)
+            writer.writerow(_HEADER)
+            for track, frame, y, x, area in tracks.places().tolist():
+                own = int(track)
+                place = round(y - 0.5, 4), round(x - 0.5, 4)
+                writer.writerow((own, int(frame), *place, mothers.get(own, ""), int(area)))
+        graph.write_text(json.dumps({str(track): [mother] for track, mother in mothers.items()}), encoding="utf-8")
+        whole = pixels.with_suffix(".tif")
+        write_label_stack(whole, labels, (frames, height, width), max(tracks.present, default=0))
+        whole.replace(pixels)
     return path
+
+
+def check_csv_path(path: Path) -> None:
+    """Raise FileError where a table clearly cannot be written, or files of others have the names of what is beside."""
+    check_writable(path)
+    for one in (graph_path(path), labels_path(path)):
+        if one.exists() and not path.exists():
+            raise FileError(f"{one} is there already, without a table.", "Choose another name for the table.")
 
 
 def read_csv(
@@ -53,10 +71,10 @@ def read_csv(
 ) -> Tracks:
     """Read a table of tracks, or one without header of track, t, y, x or track, t, z, y, x with one z.
 
-    The spots get the pixels of ``labels`` (frames, h, w) under them, whatever their numbers; without labels they
-    become discs of their area, or of ``radius`` pixels, in a movie of ``shape`` (frames, h, w). Tracks that are
-    numbered from 0 are numbered from 1. Mothers come from the column parent (empty, -1 or the track itself: none), or
-    from the graph beside. Raises FileError.
+    The spots get the pixels of ``labels`` (frames, h, w) under them, whatever their numbers, by default those of
+    NAME.labels.tif beside; where there are none they become discs of their area, or of ``radius`` pixels, in a movie of
+    ``shape`` (frames, h, w). Tracks that are numbered from 0 are numbered from 1. Mothers come from the column parent
+    (empty, -1 or the track itself: none), or from the graph beside. Raises FileError.
     """
     rows = _read(path)
     shift = 1 if any(row["track_id"] == 0 for row in rows) else 0
@@ -77,8 +95,11 @@ def read_csv(
         if len(some) > 1:
             raise FileError(f"{path}: track {track - shift} has two mothers.", "Keep one; tracks do not merge.")
         daughters[min(some)] = (*daughters.get(min(some), ()), track)
+    beside = labels_path(path)
+    found = read_image(beside) if labels is None and beside.is_file() else labels
     try:
-        return Tracks(draw(spots, shape) if labels is None else pick(spots, labels), Lineage(daughters))
+        objects = draw(spots, shape) if found is None else pick(spots, as_labels(found))
+        return Tracks(objects, Lineage(daughters))
     except LineageError as error:
         raise FileError(f"{path}: {error.what}", "Correct the column parent, or the graph beside it.") from error
 
@@ -86,6 +107,11 @@ def read_csv(
 def graph_path(path: Path) -> Path:
     """Return where the graph of a table lies."""
     return path.with_suffix(".graph.json")
+
+
+def labels_path(path: Path) -> Path:
+    """Return where the labels of a table lie."""
+    return path.with_suffix(".labels.tif")
 
 
 def _read(path: Path) -> list[dict[str, float]]:

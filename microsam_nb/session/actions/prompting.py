@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from ...core import BoxPrompt, Candidate, Mask, MaskPrompt, Point, Prompt, PromptError, Stop
 from ...core.sections import planes_of
-from ..planes import check_objects, with_stop
+from ..planes import check_objects, fixed_planes, with_stop
 from ..requests import Embed
 from ..state import Extension, Notice, State, Tool
 from ..volumes import reprompted
@@ -59,6 +59,8 @@ class AddPrompt(Action):
         prompts = session.state.prompts
         if isinstance(prompt, Stop):
             prompt_with(session, with_stop(prompts, prompt, session.word), adds=False)
+            side = "before" if prompt.plane > fixed_planes(prompts)[-1] else "after"
+            session.notice = Notice(f"The object ends {side} {session.word} {prompt.plane}.")
         else:
             prompt_with(session, (*prompts, prompt))
 
