@@ -67,7 +67,7 @@ def test_a_movie_becomes_tracks(tmp_path, cells, capsys):
         ("ctc", ["mask000.tif", "mask001.tif", "mask002.tif", "res_track.txt"]),
         ("geff", ["tracks.zarr"]),
         ("trackmate", ["tracks.xml"]),
-        ("csv", ["tracks.csv", "tracks.graph.json", "tracks_labels.tif"]),
+        ("csv", ["tracks.csv", "tracks.graph.json", "tracks.labels.tif"]),
     ],
 )
 def test_every_format_of_given_labels(tmp_path, cells, labels, format, files):
@@ -75,25 +75,28 @@ def test_every_format_of_given_labels(tmp_path, cells, labels, format, files):
     out = tmp_path / "new" / "out"
     assert [one for one in names(out) if "json" not in one] == [one for one in files if "json" not in one]
     path = out if format == "ctc" else out / files[0]
-    given = tifffile.imread(out / "tracks_labels.tif") if format == "csv" else None
-    assert read_tracks(path, format, labels=given).labels.max() == 4
-    if format != "trackmate":  # outlines have no single pixels
-        assert read_tracks(path, format, labels=given) == link(tifffile.imread(labels))
+    assert read_tracks(path) == link(tifffile.imread(labels))
 
 
 @pytest.mark.parametrize(("name", "format"), [("a.xml", "trackmate"), ("a.csv", "csv"), ("a.zarr", "geff")])
 def test_the_ending_says_the_format(tmp_path, cells, labels, name, format):
     assert run(cells, "-o", tmp_path / name, "--labels", labels, "-q") == 0
-    given = tifffile.imread(labels) if format == "csv" else None
-    assert len(read_tracks(tmp_path / name, format, labels=given).spans) == 4
+    assert len(read_tracks(tmp_path / name, format).spans) == 4
+
+
+def test_given_labels_are_not_written_over(tmp_path, cells, labels, capsys):
+    before = labels.rename(tmp_path / "cells.labels.tif").read_bytes()
+    assert run(cells, "-o", tmp_path / "cells.csv", "--labels", tmp_path / "cells.labels.tif") == 2
+    assert "Choose another name" in capsys.readouterr().err
+    assert (tmp_path / "cells.labels.tif").read_bytes() == before
 
 
 def test_labels_may_be_a_folder_with_a_file_per_frame(tmp_path, cells, labels):
     (tmp_path / "frames").mkdir()
-    for t, plane in enumerate(tifffile.imread(labels)):
-        tifffile.imwrite(tmp_path / "frames" / f"{t}.tif", plane)
+    for name, plane in zip((2, 10, 11), tifffile.imread(labels), strict=True):  # the last one by their letters is 2
+        tifffile.imwrite(tmp_path / "frames" / f"{name}.tif", plane)
     assert run(cells, "-o", tmp_path / "out", "--labels", tmp_path / "frames", "-q") == 0
-    assert len(read_tracks(tmp_path / "out").spans) == 4
+    assert read_tracks(tmp_path / "out") == link(tifffile.imread(labels))
 
 
 def test_every_setting_of_linking_is_an_option(tmp_path, cells, labels, capsys):
@@ -194,6 +197,14 @@ def test_frames_that_are_segmented_are_linked_anew_with_other_settings(tmp_path,
         assert len(count) == 2
     assert run(cells, "-o", tmp_path / "out", *SIZE, "--min-size", "30", "-q") == 0
     assert len(count) == 2
+
+
+def test_a_folder_with_the_name_of_what_is_kept_is_left_alone(tmp_path, cells, capsys):
+    (tmp_path / "out.part").mkdir()
+    (tmp_path / "out.part" / "diary.txt").write_text("dear")
+    assert run(cells, "-o", tmp_path / "out", *SIZE) == 2
+    assert "choose another output" in capsys.readouterr().err
+    assert (tmp_path / "out.part" / "diary.txt").read_text() == "dear"
 
 
 # Mistakes

@@ -87,12 +87,36 @@ def test_results_and_ground_truths(tmp_path, layout, name):
     assert tracks.lineage == Lineage({5: (6, 8)})
 
 
-def test_frames_without_file_are_empty(tmp_path):
+def test_frames_of_tracks_that_have_no_file(tmp_path):
     folder = ground_truth(tmp_path / "TRA")
     (folder / "man_track001.tif").unlink()
-    tracks = read_ctc(folder)
-    assert tracks.labels.shape == (3, 4, 6)
-    assert tracks.spans == {5: (0, 0), 6: (2, 2), 8: (2, 2)}
+    with pytest.raises(FileError, match=r"frame 1, .* track 6 is in 1 to 2.*Copy all frames again"):
+        read_ctc(folder)
+
+
+def test_frames_without_file_and_tracks_are_empty(tmp_path):
+    labels = np.zeros((5, 3, 3), np.uint32)
+    labels[2, 0, 0], labels[4, 1, 1] = 1, 9
+    folder = write_ctc(tmp_path / "out", Tracks(labels))
+    for frame in (0, 1, 3):
+        (folder / f"mask00{frame}.tif").unlink()
+    assert read_ctc(folder) == Tracks(labels)
+
+
+@pytest.mark.parametrize("plane", [np.full((4, 6), -5, np.int16), np.full((4, 6), 2**33, np.int64), np.ones((4, 6))])
+def test_frames_that_are_no_labels(tmp_path, plane):
+    folder = ground_truth(tmp_path / "TRA")
+    tifffile.imwrite(folder / "man_track001.tif", plane)
+    with pytest.raises(FileError, match=r"man_track001.tif .*whole numbers"):
+        read_ctc(folder)
+
+
+def test_tens_of_thousands_of_parts(tmp_path):
+    """Every track is missing in every other frame; to join each part on its own would take minutes."""
+    labels = np.zeros((21, 50, 50), np.uint32)
+    labels[::2] = np.arange(1, 2501).reshape(50, 50)
+    tracks = Tracks(labels)
+    assert read_ctc(write_ctc(tmp_path / "out", tracks)) == tracks
 
 
 def test_tabs_and_empty_lines(tmp_path):

@@ -21,7 +21,7 @@ from microsam_nb.files.tracks import read_geff, write_geff, write_trackmate
 CHECKS = ValidationConfig(graph=True, tracklet=True, lineage=True, sphere=True, ellipsoid=True)
 
 
-def foreign(path, edges=((3, 7), (7, 9), (7, 5)), related=None, directed=True, unit="pixel", **props):
+def foreign(path, edges=((3, 7), (7, 9), (7, 5)), related=None, directed=True, unit="pixel", declared=False, **props):
     """A graph by other hands: 3 goes on as 7, which divides into 9 and 5; frames 0, 1, 2, 2."""
     values = {"time": [0, 1, 2, 2], "row": [3.0, 3.0, 1.0, 6.0], "col": [4.0, 5.0, 4.0, 4.0], **props}
     about = GeffMetadata(
@@ -30,6 +30,7 @@ def foreign(path, edges=((3, 7), (7, 9), (7, 5)), related=None, directed=True, u
         node_props_metadata={},
         edge_props_metadata={},
         related_objects=related,
+        track_node_props={"tracklet": "track_id"} if declared else None,
         sphere="size" if "size" in props else None,
     )
     held = {name: {"values": np.array(some), "missing": None} for name, some in values.items()}
@@ -146,6 +147,11 @@ def test_numbers_of_tracks(tmp_path, first):
     assert tracks.lineage == Lineage({first + shift: (first + 1 + shift, first + 2 + shift)})
 
 
+def test_whole_families_that_others_call_a_track(tmp_path):
+    path = foreign(tmp_path / "a.geff", track_id=[1, 1, 1, 1])
+    assert read_geff(path, radius=1).lineage == Lineage({1: (2, 3)})
+
+
 @pytest.mark.parametrize("shape", [(3, 9, 9), (3, 1, 1, 9, 9)])
 @pytest.mark.parametrize("pyramid", [False, True])
 def test_labels_of_others(tmp_path, shape, pyramid):
@@ -183,7 +189,7 @@ def test_labels_by_their_former_name(tmp_path):
         ({"edges": ((3, 7), (3, 9), (7, 9))}, "do not merge"),
         ({"time": [0.0, 1.5, 2.0, 2.0]}, "package geff"),
         ({"time": [-1, 1, 2, 2]}, "package geff"),
-        ({"track_id": [1, 1, 1, 1]}, "one node per frame"),
+        ({"track_id": [1, 1, 1, 1], "declared": True}, "one node per frame"),
         ({"track_id": [1, 2, 3, 4], "edges": ((3, 9), (7, 9))}, "Correct its edges"),
         ({"unit": "micrometer"}, "Give the size of a pixel"),
     ],

@@ -14,8 +14,7 @@ NAMES = {"ctc": "01_RES", "geff": "cells.zarr", "trackmate": "cells.xml", "csv":
 def test_every_format_there_and_back(tmp_path, format, said):
     path = write_tracks(tmp_path / NAMES[format], family(), format if said else None)
     assert path == tmp_path / NAMES[format]
-    labels = family().labels if format == "csv" else None
-    assert read_tracks(str(path), str(format) if said else None, labels=labels) == family()
+    assert read_tracks(str(path), str(format) if said else None) == family()
     assert not [one for one in tmp_path.iterdir() if ".part" in one.name]
 
 

@@ -11,6 +11,9 @@ from track_movies import family, tracks_of
 
 from microsam_nb.core import FileError, Lineage, Tracks
 from microsam_nb.files.tracks import read_csv, write_csv
+from microsam_nb.files.tracks.table import labels_path
+
+FILES = ["tracks.csv", "tracks.graph.json", "tracks.labels.tif"]
 
 
 def table(tmp_path, text, name="tracks.csv"):
@@ -26,7 +29,35 @@ def test_there_and_back_with_the_labels_of_every_frame(tmp_path):
     for plane in other:  # as a segmentation numbers them
         plane[:] = np.unique(plane, return_inverse=True)[1].reshape(plane.shape)
     assert read_csv(path, labels=other) == tracks
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["tracks.csv", "tracks.graph.json"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == FILES
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_there_and_back_with_the_labels_beside(tmp_path, count):
+    """Objects may be hollow, lie in each other, and have their middle on another."""
+    labels = np.zeros((count, 20, 20), np.uint32)
+    labels[:, 2:18, 2:18], labels[:, 5:15, 5:15], labels[:, 8:12, 8:12] = 70_000, 0, 2
+    labels[0, 0, :], labels[0, :, 0], labels[0, 7, 7] = 5, 5, 9
+    path = write_csv(tmp_path / "tracks.csv", Tracks(labels))
+    assert read_csv(path) == Tracks(labels)
+    assert sorted(one.name for one in tmp_path.iterdir()) == FILES
+
+
+def test_a_table_that_was_changed_keeps_the_pixels_of_its_places(tmp_path):
+    path = write_csv(tmp_path / "tracks.csv", family())
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("9,")]
+    path.write_text("\n".join("70" + line[1:] if line.startswith("7,") else line for line in lines))
+    found = read_csv(path)
+    assert found.spans == {1: (0, 1), 2: (2, 4), 4: (2, 4), 70: (0, 4)}
+    assert np.array_equal(found.labels == 70, family().labels == 7)
+
+
+@pytest.mark.parametrize("name", ["movie.labels.tif", "movie.graph.json"])
+def test_files_of_others_beside_are_left_alone(tmp_path, name):
+    table(tmp_path, "mine", name)
+    with pytest.raises(FileError, match="Choose another name"):
+        write_csv(tmp_path / "movie.csv", family())
+    assert [(one.name, one.read_text()) for one in tmp_path.iterdir()] == [(name, "mine")]
 
 
 @settings(max_examples=20, deadline=None)
@@ -34,7 +65,8 @@ def test_there_and_back_with_the_labels_of_every_frame(tmp_path):
 def test_random_families(tmp_path_factory, seed):
     tracks = tracks_of(seed)
     path = write_csv(tmp_path_factory.mktemp("any") / "tracks.csv", tracks)
-    assert read_csv(path, labels=tracks.labels) == tracks
+    assert read_csv(path) == read_csv(path, labels=tracks.labels) == tracks
+    labels_path(path).unlink()
     discs = read_csv(path, shape=tracks.labels.shape)
     assert (discs.lineage, discs.present) == (tracks.lineage, tracks.present)
 
@@ -91,6 +123,8 @@ def test_tracks_from_zero_and_the_graph_beside(tmp_path):
 def test_tables_without_tracks(tmp_path):
     empty = Tracks(np.zeros((3, 4, 5), np.uint32))
     path = write_csv(tmp_path / "tracks.csv", empty)
+    assert read_csv(path) == empty
+    labels_path(path).unlink()
     assert read_csv(path, shape=(3, 4, 5)) == empty
     assert read_csv(path).labels.shape == (0, 0, 0)
 
@@ -157,11 +191,15 @@ def test_labels_of_other_tracks(tmp_path, y, x):
         read_csv(path, labels=labels, radius=2)
 
 
-def test_an_earlier_table_stays_when_there_is_no_space(tmp_path, monkeypatch):
+@pytest.mark.parametrize("place", ["csv.writer", "json.dumps", "tifffile.imwrite"])
+def test_an_earlier_table_stays_when_there_is_no_space(tmp_path, monkeypatch, place):
     path = write_csv(tmp_path / "tracks.csv", family())
-    before = path.read_text()
-    monkeypatch.setattr("csv.writer", lambda lines: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    before = {one: one.read_bytes() for one in tmp_path.iterdir()}
+
+    def full(*given, **more):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(place, full)
     with pytest.raises(FileError, match="space left"):
-        write_csv(path, family())
-    assert path.read_text() == before
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["tracks.csv", "tracks.graph.json"]
+        write_csv(path, family().numbered())
+    assert {one: one.read_bytes() for one in tmp_path.iterdir()} == before
