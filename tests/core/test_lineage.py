@@ -86,6 +86,7 @@ def test_cut_reparent_join_remove():
     removed = FAMILY.remove(2)
     assert removed.roots == (1, 4, 5, 6, 7)
     assert removed.children(1) == (3,)
+    assert FAMILY.remove(2, 3).children(1) == ()
 
 
 @pytest.mark.parametrize(

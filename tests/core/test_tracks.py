@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from microsam_nb.core import LabelError, Lineage, LineageError, Tracks
+from microsam_nb.core.tracks import middles, shared
 
 
 def family():
@@ -152,6 +153,35 @@ def test_links_of_tracks_make_the_same_tracks(seed, count, most):
     assert Tracks.from_links(labels, links) == tracks.numbered()
 
 
+def test_middles_and_common_pixels_of_planes():
+    chance = np.random.default_rng(4)
+    for most in (3, 40, 2**32):  # few objects, many, and numbers that are too large to count
+        first, second = chance.integers(0, most, (2, 9, 11), np.uint32)
+        first[chance.random(first.shape) < 0.3] = 0
+        ids, sizes, places = middles(first)
+        assert ids.tolist() == np.unique(first[first > 0]).tolist()
+        for number, size, place in zip(ids, sizes, places, strict=True):
+            at = np.argwhere(first == number)
+            assert size == len(at)
+            assert place == pytest.approx(at.mean(axis=0) + 0.5)
+        both = (first > 0) & (second > 0)
+        pairs, counts = np.unique(np.stack([first[both], second[both]]), axis=1, return_counts=True)
+        a, b, common = shared(first, second)
+        assert [a.tolist(), b.tolist()] == pairs.tolist()
+        assert common.tolist() == counts.tolist()
+    empty = np.zeros((0, 4), np.uint32)
+    assert [len(some) for some in (*middles(empty), *shared(empty, empty))] == [0] * 6
+
+
+def test_read_only_labels_are_not_copied():
+    own = np.ones((2, 3, 3), np.uint32)
+    view = own[:]
+    view.flags.writeable = False
+    assert not np.shares_memory(Tracks(view).labels, own), "own can still be written to"
+    own.flags.writeable = False
+    assert np.shares_memory(Tracks(own).labels, own)
+
+
 def test_without_some_tracks():
     labels = np.zeros((3, 4, 6), np.uint32)
     labels[0, 0, 0], labels[1:, 0, 0], labels[1:, 2, 2], labels[:, 3, 5] = 1, 2, 3, 9
@@ -161,3 +191,5 @@ def test_without_some_tracks():
     assert not rest.lineage.parents, "daughters stay, without mother"
     with pytest.raises(LineageError, match="Add it first"):
         tracks.without([4])
+    nothing = Tracks(np.zeros((0, 4, 4), np.uint32))
+    assert nothing.without([]) == nothing

@@ -171,6 +171,16 @@ def test_empty_frames_at_both_ends_and_between():
     assert link(frames).spans == {1: (1, 2)}
 
 
+def test_more_objects_than_pairs_of_32_bits_can_name():
+    """Pairs of rows are counted as one number, which has to hold the square of all objects."""
+    plane = np.zeros((2 * 110, 2 * 110), np.uint32)
+    plane[::2, ::2] = np.arange(1, 110**2 + 1).reshape(110, 110)
+    tracks = link([np.roll(plane, t % 2, axis=1) for t in range(5)])
+    assert len(tracks.spans) == 110**2
+    assert set(tracks.spans.values()) == {(0, 4)}
+    assert at(tracks, 0, 40, 40) == at(tracks, 1, 40, 41) == at(tracks, 4, 40, 40)
+
+
 def test_numbers_as_large_as_they_get():
     frames = np.zeros((2, 9, 9), np.uint32)
     frames[0, 4, 4], frames[1, 4, 4] = 2**32 - 1, 2**31
@@ -232,6 +242,14 @@ def test_trackastra_links_where_it_is_installed(monkeypatch, labelled):
     assert _Trackastra.asked == ((2, 8, 8), "greedy")
     link(labelled, LinkSettings(linker=Linker.TRACKASTRA, division=False), np.zeros(labelled.shape, np.uint8))
     assert _Trackastra.asked[1] == "greedy_nodiv"
+
+
+@pytest.mark.parametrize("frames", [np.zeros((3, 8, 8), np.uint32), np.ones((1, 8, 8), np.uint32)])
+def test_trackastra_is_not_asked_where_there_is_nothing_to_link(monkeypatch, frames):
+    monkeypatch.setitem(sys.modules, "trackastra", types.ModuleType("trackastra"))
+    monkeypatch.setitem(sys.modules, "trackastra.model", types.SimpleNamespace(Trackastra=None))
+    tracks = link(frames, LinkSettings(linker=Linker.TRACKASTRA), np.zeros(frames.shape))
+    assert np.array_equal(tracks.labels, frames)
 
 
 def test_trackastra_that_cannot_be_used(monkeypatch, labelled):

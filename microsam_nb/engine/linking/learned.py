@@ -39,6 +39,8 @@ def links_by_trackastra(
             "Give images (frames, y, x) of one channel, or use linker=lap.",
         )
     check_trackastra()
+    if len(labels) < 2 or not labels.any():
+        return []
     from trackastra.model import Trackastra
 
     try:

@@ -9,7 +9,7 @@ from ...core import Settings, option
 
 
 class Linker(StrEnum):
-    """Linear assignment (laptrack), or the network of trackastra, which is no dependency and needs the images."""
+    """Linear assignment, or the network of trackastra, which is no dependency and needs the images."""
 
     LAP = "lap"
     TRACKASTRA = "trackastra"
