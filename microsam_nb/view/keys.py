@@ -39,6 +39,7 @@ class Command(StrEnum):
     REJECT_ALL = "reject-all"
     IMPROVE = "improve"
     DELETE = "delete"
+    DELETE_HERE = "delete-here"
     NEXT = "next"
     PREVIOUS = "previous"
     UNDO = "undo"
@@ -86,6 +87,7 @@ VOLUME = frozenset(
         Command.LAST_PLANE,
         Command.SEGMENT_OBJECT,
         Command.STOP_HERE,
+        Command.DELETE_HERE,
         Command.SHOW_NEIGHBOURS,
     }
 )
@@ -197,6 +199,7 @@ KEYS = (
     Key("Backspace", Command.REJECT_ALL, "Reject all candidates", shift=True),
     Key("i", Command.IMPROVE, "Improve the picked object: its mask becomes a prompt"),
     Key("Delete", Command.DELETE, "Delete the picked objects"),
+    Key("Delete", Command.DELETE_HERE, "Delete what the picked object has in this plane only", shift=True),
     Key("n", Command.NEXT, "Go to the next object"),
     Key("n", Command.PREVIOUS, "Go to the object before", shift=True),
     Key("z", Command.NEXT_PLANE, "Next plane"),

@@ -83,6 +83,8 @@ def possible(session: Session, frame: int) -> frozenset[Command]:
 
 def _with_one(lineage: Lineage, track: int, frames: tuple[int, ...], frame: int) -> set[Command]:
     found = {Command.ORPHAN} if lineage.parent(track) is not None else set()
+    if frame in frames:
+        found.add(Command.DELETE_HERE)
     if frame > frames[0]:
         found.add(Command.DIVIDE)
         if frame <= frames[-1]:

@@ -34,6 +34,7 @@ _ONE = (
     (Command.DIVIDE, "code-fork", "The picked track, or the object in hand, divides in this frame", "Divide here"),
     (Command.CUT_TRACK, "cut", "From this frame on it is another track", "Cut here"),
     (Command.END_TRACK, "flag-checkered", "Nothing of the track from this frame on", "End here"),
+    (Command.DELETE_HERE, "trash", "The picked track is missing in this frame; the rest of it stays", "Delete here"),
     (Command.ORPHAN, "chain-broken", "The track is no daughter of another one", "No mother"),
 )
 _TWO = (

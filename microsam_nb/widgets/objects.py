@@ -46,7 +46,13 @@ class ObjectsPanel:
             Command.IMPROVE, "edit", "Improve the picked object: its mask becomes a prompt", hands.act, "Improve"
         )
         self.delete = command_button(Command.DELETE, "trash", "Delete the picked objects", hands.act, "Delete")
-        row = widgets.Box([self.pick_all, self.merge, self.improve, self.delete])
+        #: Only in volumes and movies.
+        self.delete_here: widgets.Button | None = None
+        if session.shape[0] > 1:
+            words = f"Delete what the picked one has in this {session.word} only"
+            self.delete_here = command_button(Command.DELETE_HERE, "trash-o", words, hands.act, "Here")
+        here = [] if self.delete_here is None else [self.delete_here]
+        row = widgets.Box([self.pick_all, self.merge, self.improve, self.delete, *here])
         row.add_class("msam-group")
         self.box = widgets.VBox([title("Table of tracks" if self._movie else "Objects"), self.table, row])
 
@@ -112,6 +118,8 @@ class ObjectsPanel:
         self._picked = picked
         self.merge.disabled = len(picked) < 2
         self.delete.disabled = not picked
+        if self.delete_here is not None:
+            self.delete_here.disabled = len(picked) != 1
         self.improve.disabled = len(picked) != 1
         self.pick_all.disabled = not self._listed
 

@@ -177,6 +177,10 @@ def test_every_command_of_volumes_has_a_button_and_does_something_or_says_why(an
         annotator._panels.switches["Layers"].click()
         annotator.wait()
         annotator._panels.made["Layers"].checks[LayerName.NEIGHBOURS].value = False
+    elif command is Command.DELETE_HERE:
+        annotator._panels.switches["Objects"].click()
+        annotator.wait()
+        annotator._panels.made["Objects"].delete_here.click()
     else:
         annotator._planes.buttons[command].click()
     annotator.wait()

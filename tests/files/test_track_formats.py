@@ -23,6 +23,12 @@ def test_a_folder_is_known_by_what_it_holds(tmp_path):
     assert read_tracks(tmp_path / "a.result") == family()
 
 
+@pytest.mark.parametrize("ending", [".zarr", ".xml", ".csv"])
+def test_a_folder_with_one_file_of_tracks(tmp_path, ending):
+    write_tracks(tmp_path / f"tracks{ending}", family())
+    assert read_tracks(tmp_path) == family()
+
+
 def test_formats_that_do_not_exist(tmp_path):
     with pytest.raises(FileError, match="ctc, geff, trackmate, csv"):
         write_tracks(tmp_path / "a", family(), "mp4")

@@ -528,7 +528,8 @@ def any_action(chance, session):
     return chance.choice([
         CutTrack(one, frame), EndTrack(one, frame), JoinTracks(one, other), SwapTracks(one, other, frame),
         Reparent(one, other), Orphan(one), BeginDaughters(one, frame), EndDaughters(), Delete((one,)),
-        DeleteIn(one, frame), Merge((one, other)), Split(((0, 7), (29, 7)), frame), Undo(), Undo(), Redo(), Improve(one), Clear(), Commit(),
+        DeleteIn(one, frame), Merge((one, other)), Split(((0, 7), (29, 7)), frame), Undo(), Undo(), Redo(),
+        Improve(one), Clear(), Commit(),
         LoadTracks.of(tracks()) if chance.random() < 0.1 else Undo(),
     ])  # fmt: skip
 

@@ -25,7 +25,8 @@ from microsam_nb.session import (
 from microsam_nb.view import MOVIE, Command
 from microsam_nb.view.kin import meant, possible, track_action
 
-ONE = {Command.DIVIDE, Command.CUT_TRACK, Command.END_TRACK, Command.ORPHAN}
+HERE = Command.DELETE_HERE
+ONE = {Command.DIVIDE, Command.CUT_TRACK, Command.END_TRACK, HERE, Command.ORPHAN}
 
 
 @pytest.fixture
@@ -46,12 +47,12 @@ def can(session, frame, *picked):
 
 
 def test_one_track(session):
-    middle = {Command.DIVIDE, Command.CUT_TRACK, Command.END_TRACK}
+    middle = {Command.DIVIDE, Command.CUT_TRACK, Command.END_TRACK, HERE}
     assert can(session, 4) == set()
     assert can(session, 2, 1) == middle
-    assert can(session, 0, 1) == set()
+    assert can(session, 0, 1) == {HERE}
     assert can(session, 5, 1) == {Command.DIVIDE}, "daughters may begin later"
-    assert can(session, 4, 2) == {Command.ORPHAN}
+    assert can(session, 4, 2) == {HERE, Command.ORPHAN}
     assert can(session, 5, 2) == ONE
 
 
@@ -96,7 +97,7 @@ def test_the_object_in_hand_is_what_divides_where_nothing_else_is_picked(session
     assert meant(session)
     assert can(session, 3) == {Command.DIVIDE}
     assert can(session, 0) == set()
-    assert can(session, 2, 1) == {Command.CUT_TRACK, Command.END_TRACK}
+    assert can(session, 2, 1) == {Command.CUT_TRACK, Command.END_TRACK, HERE}
     assert not meant(session)
     session.amend(replace(session.state, target=1))
     assert meant(session), "the picked track is the one in hand"

@@ -175,7 +175,9 @@ def test_buttons_are_commands_offered_where_they_can_do_something(filled):
     assert offered(filled) == set()
     session.handle(SetPlane(5))
     session.handle(Select((2,)))
-    assert offered(filled) == {Command.DIVIDE, Command.CUT_TRACK, Command.END_TRACK, Command.ORPHAN}
+    assert offered(filled) == {
+        Command.DIVIDE, Command.CUT_TRACK, Command.END_TRACK, Command.DELETE_HERE, Command.ORPHAN
+    }  # fmt: skip
     session.handle(SetPlane(0))
     assert offered(filled) == {Command.ORPHAN}
     session.handle(Select((2, 4)))

@@ -46,13 +46,13 @@ def read_tracks(
     voxel: VoxelSize | None = None,
     radius: float = 5.0,
 ) -> Tracks:
-    """Read tracks; without ``format`` it follows from what the path is, and its ending.
+    """Read tracks; without ``format`` it follows from what the path is, and its ending; a folder may hold one such file.
 
     For files that hold spots: ``labels`` (frames, h, w) has their pixels, whatever its numbers; without it, and without
     labels that lie beside, they are drawn, as discs of ``radius`` pixels if the file has no outlines or radii, in a
     movie of ``shape`` (frames, h, w). ``voxel`` is the size of a pixel where a GEFF is not in pixels. Raises FileError.
     """
-    path = Path(path)
+    path = _within(Path(path)) if format is None else Path(path)
     match _format(path, format):
         case TrackFormat.CTC:
             return read_ctc(path)
@@ -99,6 +99,12 @@ def check_tracks_path(path: Path, format: TrackFormat) -> None:
         return check_writable(path)
     ours = is_result if format is TrackFormat.CTC else is_ours
     return check_folder(path, ours)
+
+
+def _within(path: Path) -> Path:
+    """Return the only file ``tracks`` of a folder, as the command line writes it, or the path itself."""
+    inside = [] if is_ctc(path) else [one for ending in ENDINGS.values() if (one := path / f"tracks{ending}").exists()]
+    return inside[0] if len(inside) == 1 else path
 
 
 def _format(path: Path, name: TrackFormat | str | None) -> TrackFormat:

@@ -190,11 +190,11 @@ class Select(Action):
         _browse(session, selected=wanted)
         if wanted:
             names = ", ".join(str(n) for n in wanted[:6]) + (" ..." if len(wanted) > 6 else ".")
-            session.notice = Notice(f"Picked: object{'s' if len(wanted) > 1 else ''} {names}")
+            session.notice = Notice(f"Picked: {session.noun.lower()}{'s' if len(wanted) > 1 else ''} {names}")
         elif before:
             session.notice = Notice("Nothing is picked.")
         elif session.state.browsing.tool in (Tool.PICK, Tool.MERGE):
-            session.notice = Notice("There is no object here. Click on one to pick it.")
+            session.notice = Notice(f"There is no {session.noun.lower()} here. Click on one to pick it.")
 
 
 @dataclass(frozen=True)

@@ -122,6 +122,8 @@ class DeleteIn(Action):
     def apply(self, session: Session) -> None:
         label, plane = int(self.label), int(self.plane)
         noun, word = session.noun, session.word
+        if not label:
+            raise LabelError(f"No {noun.lower()} is picked.", "Click on one with the pick tool first.")
         if plane not in session.frames(label):
             raise LabelError(f"{noun} {label} is not in {word} {plane}.", f"Go to a {word} where it is.")
         (_, y0, x0), (_, y1, x1) = session.box(label).start, session.box(label).stop
@@ -153,7 +155,8 @@ class Describe(Action):
         session.write(Note(int(self.label), old, new))
         session.edit(session.state)
         what = "name" if self.category is None else "class" if self.name is None else "name and class"
-        session.notice = Notice(f"The {what} of object {self.label} {'are' if 'and' in what else 'is'} kept.")
+        whose = f"{session.noun.lower()} {self.label}"
+        session.notice = Notice(f"The {what} of {whose} {'are' if 'and' in what else 'is'} kept.")
         return True
 
 
