@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
-import math
-import statistics
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,22 +12,19 @@ from numpy.typing import NDArray
 from ..core import Box, Candidate, Delta, Labels, Lineage, Note, ObjectInfo, ProjectError
 from ..core.box import Triple
 from .actions import Action, Restored
+from .asking import plane_to_ask, question
 from .autosave import Autosave, Pace
 from .history import History, Step, Write
 from .interrupts import uninterrupted
 from .journal import encode
 from .kinship import check_times, in_time, with_tracks
+from .looks import Looks
 from .opening import replay
-from .planes import fixed_planes, in_hand, stop_planes
 from .project import Project
-from .requests import Embed, Extend, Fit, Link, Predict, Question, Request, SegmentAll, Setting, StopWork
+from .requests import Embed, Fit, Link, Request, SegmentAll, Setting, StopWork
 from .signal import Signal
 from .state import Change, Notice, Outcome, Spread, State, Work
 from .stored import Stamp, StoredLabels
-from .volumes import base, slices
-
-#: Of how many committed objects the usual size is taken, and how many it needs.
-_NEWEST, _FEW = 32, 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +164,7 @@ class Session:
         Raises MicrosamError, with nothing changed, when the action is not possible.
         """
         with uninterrupted(), self._lock:
-            before = self.state, self.shown, self.suggested, self.spread, self.notice, self.work
+            before = Looks.of(self)
             self._painted, self._noted, self._requests = None, False, []
             line = b""
             if self._project is not None and action.journaled:
@@ -180,7 +174,7 @@ class Session:
             if applied and line:
                 self._record(line, lasting=action.lasting)
             self.acted |= applied and action.step and action.journaled
-            outcome = Outcome(self._compare(*before), tuple(self._requests))
+            outcome = Outcome(before.changed(self, self._painted, noted=self._noted), tuple(self._requests))
         self.changed.emit(outcome.change)
         for request in outcome.requests:
             self.wanted.emit(request)
@@ -191,7 +185,7 @@ class Session:
         with self._lock:
             requests: list[Request] = [Embed(self.state.browsing.plane)]
             if self._awaiting is not None:
-                requests.append(self._question(self._awaiting))
+                requests.append(question(self, self._awaiting))
             return tuple(requests)
 
     def say(self, text: str, *, error: bool = False) -> None:
@@ -298,7 +292,7 @@ class Session:
         """Request an answer to the present prompts, whether there is one or not; in a volume, to those of a plane."""
         state = self.state
         if state.prompts:
-            stale = state.stale or self._plane_to_ask(state)
+            stale = state.stale or plane_to_ask(state, self.shape[0])
             self._history.amend(replace(state, answered=False, stale=stale))
         self.go_on()
 
@@ -407,7 +401,7 @@ class Session:
             lineage = in_time(with_tracks(state.lineage or Lineage({}), self.labels), self.frames)
             state = replace(state, lineage=lineage, mother=state.mother if state.mother in lineage else 0)
         if state.unanswered and not state.stale:
-            state = replace(state, stale=self._plane_to_ask(state))
+            state = replace(state, stale=plane_to_ask(state, self.shape[0]))
         self._history = History(state)
         self._painted, self._noted = Box((0, 0, 0), self.shape), True
         if self._stored is not None:
@@ -499,48 +493,12 @@ class Session:
             self._tickets += 1
             self._awaiting = self._tickets
             self._carrying = state.extending
-            self._requests.append(self._question(self._tickets))
+            self._requests.append(question(self, self._tickets))
 
     def _forget_question(self) -> None:
         if self._carrying:
             self.work = None
         self._awaiting, self._glimpsed, self._carrying = None, (), False
-
-    def _question(self, ticket: int) -> Question:
-        state = self.state
-        if state.extension is not None and state.extending:
-            return Extend(
-                ticket, slices(state), tuple(one.mask for one in state.proposals), self._ends(),
-                state.extension.planes, state.extension.options,
-            )  # fmt: skip
-        plane = state.stale[-1] if state.stale else state.prompts[-1].plane
-        objects = in_hand(state, plane)
-        return Predict(ticket, objects, self._usual_size(), plane, base(state, plane, len(objects)))
-
-    def _ends(self) -> tuple[int, ...]:
-        """Return the planes which the object in hand does not reach: stops; where its daughters, or its mother, are."""
-        state, stops = self.state, set(stop_planes(self.state.prompts))
-        if state.lineage is not None:
-            mother = state.mother
-            if state.target in state.lineage:
-                mother = state.lineage.parent(state.target) or 0
-                stops |= {self.frames(one)[0] for one in state.lineage.children(state.target)}
-            stops |= {self.frames(mother)[-1]} if mother else set()
-        return tuple(sorted(stops))
-
-    def _plane_to_ask(self, state: State) -> tuple[int, ...]:
-        """Return the plane whose prompts are asked about when all are answered: the one on screen if it has some."""
-        fixed = fixed_planes(state.prompts) if self.shape[0] > 1 else ()
-        shown = state.browsing.plane
-        return (shown if shown in fixed else fixed[-1],) if fixed else ()
-
-    def _usual_size(self) -> float | None:
-        """Return the median diameter of the newest objects in their planes, None when they are few."""
-        newest = heapq.nlargest(_NEWEST, self.labels)
-        if len(newest) < _FEW:
-            return None
-        areas = [self.labels.area(one) / self.labels.box(one).shape[0] for one in newest]
-        return math.sqrt(statistics.median(areas) * 4 / math.pi)
 
     def _do(self, one: Write) -> None:
         if isinstance(one, Delta):
@@ -579,39 +537,6 @@ class Session:
                 "space, or save the labels to another place.",
                 error=True,
             )
-
-    def _compare(
-        self,
-        before: State,
-        shown_before: tuple[Candidate, ...],
-        suggested_before: tuple[Candidate, ...],
-        spread: Spread | None,
-        notice: Notice,
-        work: Work | None,
-    ) -> Change:
-        now = self.state
-        old, new = before.browsing, now.browsing
-        shown = ("layers", "channels", "as_model")
-        return Change(
-            prompts=now.prompts != before.prompts,
-            proposal=(
-                self.shown is not shown_before
-                or now.target != before.target
-                or now.sections != before.sections
-                or now.extension != before.extension
-            ),
-            candidates=(
-                self.suggested is not suggested_before or self.spread is not spread or now.automatic != before.automatic
-            ),
-            view=new.view != old.view or new.plane != old.plane,
-            tool=new != old,
-            layers=any(getattr(new, name) != getattr(old, name) for name in shown),
-            objects=self._noted or new.selected != old.selected,
-            notice=self.notice is not notice,
-            work=self.work is not work,
-            labels=self._painted,
-            lineage=now.lineage != before.lineage or now.mother != before.mother,
-        )
 
 
 def _in_hand(state: State) -> tuple[object, ...]:

@@ -46,7 +46,7 @@ def read_tracks(
     voxel: VoxelSize | None = None,
     radius: float = 5.0,
 ) -> Tracks:
-    """Read tracks; without ``format`` it follows from what the path is, and its ending; a folder may hold one such file.
+    """Read tracks; without ``format`` it follows from what the path is, or the one file in it, and its ending.
 
     For files that hold spots: ``labels`` (frames, h, w) has their pixels, whatever its numbers; without it, and without
     labels that lie beside, they are drawn, as discs of ``radius`` pixels if the file has no outlines or radii, in a
