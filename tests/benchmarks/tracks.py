@@ -5,8 +5,8 @@ usage: python tests/benchmarks/tracks.py PACK [--split all] [--model nano] [--mo
 TRA, DET and SEG of the Cell Tracking Challenge by py-ctcmetrics; divisions in the very frame, found and made up. The
 true labels get other numbers in every frame: linking alone is measured, the most that it can give. "no gaps": a link
 over a gap is an error for TRA, as the truth has the cell there. "true links": the objects that were found, linked as
-the true ones are; what is missing to 1 there is lost by the segmentation. --drawn: movies drawn with missing, merged and false
-objects at four speeds; by such movies of other seeds, and by c2c12, the settings were chosen.
+the true ones are; what is missing to 1 there is lost by the segmentation. --drawn: movies drawn with missing, merged
+and false objects at four speeds; by such movies of other seeds, and by c2c12, the settings were chosen.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def true_tracks(pack, row):
 
 
 def as_true(truth, found):
-    """Tracks of the objects of ``found`` (frames, h, w) that cover more than half of a true one, linked as those are."""
+    """Tracks of ``found`` (frames, h, w), whose objects that cover more than half of a true one are linked as that."""
     mothers, begins = truth.lineage.parents, truth.spans
     last, links = {}, []
     for frame, (plane, own) in enumerate(zip(truth.labels, found, strict=True)):
