@@ -32,8 +32,8 @@ class TracksAnnotator(Annotator):
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
         """Write the tracks and return the path; by default a folder of the Cell Tracking Challenge, NAME-HASH_RES.
 
-        The ending of ``path`` chooses the format: none for such a folder, .zarr (GEFF), .xml (TrackMate), .csv (places
-        only, as napari reads them); .tif: only the labels. Raises FileError when that is not possible.
+        The ending of ``path`` chooses the format: none for such a folder, .zarr (GEFF), .xml (TrackMate), .csv (as
+        napari reads it, the labels beside); .tif: only the labels. Raises FileError when that is not possible.
         """
         where = Path(path).expanduser() if path is not None else Path(f"{stem(self.image)}_RES")
         if where.suffix.lower() in (".tif", ".tiff"):

@@ -76,8 +76,8 @@ def read_labels(labels: Any, image: Image) -> tuple[NDArray[np.generic], str]:
     planes, height, width = image.shape
     if found.shape not in ((planes, height, width), (height, width) if planes == 1 else ()):
         raise LabelError(
-            f"The labels{f' in {source}' if source else ''} have shape {found.shape}, the image has {height} x {width} "
-            "pixels.",
+            f"The labels{f' in {source}' if source else ''} have shape {found.shape}, the image has "
+            f"{f'{planes} planes of ' if planes > 1 else ''}{height} x {width} pixels.",
             "Give labels made for this image, (y, x) or (plane, y, x).",
         )
     if found.dtype.kind == "f" and np.isfinite(found).all() and np.array_equal(found, np.rint(found)):

@@ -167,23 +167,6 @@ class Lineage:
             {one: tuple(d for d in some if d not in gone) for one, some in self.daughters.items() if one not in gone}
         )
 
-    def shifted(self, offset: int) -> Lineage:
-        """Return the same lineage with ``offset`` added to every id. Raises LineageError for ids out of range."""
-        return Lineage({track + offset: tuple(d + offset for d in some) for track, some in self.daughters.items()})
-
-    def merged(self, other: Lineage, offset: int | None = None) -> Lineage:
-        """Return both lineages as one; ``offset``, by default the largest id here, is added to the ids of ``other``.
-
-        Raises LineageError where ids meet.
-        """
-        moved = other.shifted(max(self.daughters, default=0) if offset is None else offset)
-        both = [track for track in moved if track in self.daughters]
-        if both:
-            raise LineageError(
-                f"Both lineages have a track {both[0]}.", f"Use an offset of {max(self.daughters)} or more."
-            )
-        return Lineage({**self.daughters, **moved.daughters})
-
     def to_json(self) -> dict[str, list[int]]:
         """Return plain values: every id, as text, with the ids of its daughters."""
         return {str(track): list(some) for track, some in self.daughters.items()}
