@@ -7,6 +7,8 @@ runs on one thread of the process, clicks before what nobody waits for.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import threading
 import time
 from collections import deque
@@ -19,6 +21,8 @@ T = TypeVar("T")
 _END: Any = object()
 #: Seconds that small steps are taken together: every change of threads takes time.
 _TOGETHER = 0.2
+#: Seconds that the end of the interpreter waits for the work in hand.
+_PATIENCE = 30.0
 
 
 class ComputeThread:
@@ -31,6 +35,23 @@ class ComputeThread:
         self._begun = 0
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """Take no more work, and return when the work in hand is done.
+
+        At the end of the interpreter: a thread that is in the middle of torch's code then would abort the process.
+        """
+        with self._wake:
+            self._closed = True
+            left = [done for _, done in (*self._urgent, *self._other)]
+            self._urgent.clear()
+            self._other.clear()
+            self._wake.notify_all()
+        for done in left:
+            done.set_exception(RuntimeError("The interpreter ends."))
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(_PATIENCE)
 
     def call(self, work: Callable[[], T], *, urgent: bool = False) -> T:
         """Return what ``work`` returns, or raise what it raises."""
@@ -69,7 +90,8 @@ class ComputeThread:
         finally:
             close = getattr(work, "close", None)
             if not ended and close is not None:
-                self._put(close, urgent=urgent)  # nobody waits for it
+                with contextlib.suppress(RuntimeError):  # at the end of the interpreter
+                    self._put(close, urgent=urgent)  # nobody waits for it
             self._count(-urgent)
 
     def _count(self, change: int) -> None:
@@ -80,9 +102,11 @@ class ComputeThread:
     def _put(self, work: Callable[[], T], *, urgent: bool) -> Future[T]:
         done: Future[T] = Future()
         with self._wake:
+            if self._closed:
+                raise RuntimeError("The interpreter ends; nothing more is computed.")
             (self._urgent if urgent else self._other).append((work, done))
             if self._thread is None:
-                # A daemon that only waits disturbs nobody at the end; whoever has asked waits for it before that.
+                # A daemon that only waits disturbs nobody at the end.
                 self._thread = threading.Thread(target=self._run, name="microsam-compute", daemon=True)
                 self._thread.start()
             self._wake.notify_all()
@@ -98,7 +122,9 @@ class ComputeThread:
     def _run(self) -> None:
         while True:
             with self._wake:
-                self._wake.wait_for(self._ready)
+                self._wake.wait_for(lambda: self._closed or self._ready())
+                if self._closed:
+                    return
                 work, done = (self._urgent or self._other).popleft()
             try:
                 done.set_result(work())
@@ -110,3 +136,4 @@ class ComputeThread:
 
 #: The thread of this process.
 compute = ComputeThread()
+atexit.register(compute.close)

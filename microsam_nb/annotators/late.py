@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..core import Image
 from ..session import Action, Embed, Request
+from . import compute  # noqa: F401 - what is registered first ends last: after the threads that wait for it
 
 if TYPE_CHECKING:
     from ..engine import Model

@@ -209,3 +209,59 @@ def test_an_annotator_is_there_before_torch():
         annotator.close()
     """
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120)
+
+
+def test_at_the_end_the_work_in_hand_is_finished_and_no_more_is_taken():
+    thread, begun, go = ComputeThread(), threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        assert go.wait(10)
+        return "done"
+
+    answers = []
+
+    def ask(work):
+        try:
+            answers.append(thread.call(work))
+        except RuntimeError as error:
+            answers.append(str(error))
+
+    asking = [threading.Thread(target=ask, args=(slow,))]
+    asking[0].start()
+    assert begun.wait(10)
+    asking.append(threading.Thread(target=ask, args=(lambda: "never",)))
+    asking[1].start()
+    while not thread._other:
+        pass
+    ending = threading.Thread(target=thread.close)
+    ending.start()
+    asking[1].join(10)
+    assert answers == ["The interpreter ends."]
+    assert ending.is_alive(), "it waits for what is in hand"
+    go.set()
+    for one in (ending, asking[0]):
+        one.join(10)
+    assert answers[1:] == ["done"]
+    with pytest.raises(RuntimeError, match="nothing more"):
+        thread.call(lambda: 1)
+
+
+def test_a_process_that_ends_in_the_middle_of_steps_ends_well():
+    script = (
+        "import threading, time, torch\n"
+        "from microsam_nb.annotators.compute import compute\n"
+        "def steps():\n"
+        "    while True:\n"
+        "        torch.randn(300, 300) @ torch.randn(300, 300)\n"
+        "        yield 1\n"
+        "def run():\n"
+        "    for _ in compute.steps(steps()):\n"
+        "        pass\n"
+        "threading.Thread(target=run, daemon=True).start()\n"
+        "time.sleep(0.5)\n"
+    )
+    for _ in range(3):
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert "terminate" not in done.stderr
