@@ -14,7 +14,7 @@ from .linking.assign import Link, link_frames
 from .linking.learned import check_trackastra, links_by_trackastra
 from .linking.merged import through_merged
 from .linking.objects import Objects, together
-from .linking.rest import link_rest
+from .linking.rest import Costs, costs_of_rest, link_rest
 from .linking.settings import Linker, LinkSettings
 
 __all__ = ["Linked", "Linker", "LinkSettings", "check_linker", "link", "link_stepwise"]
@@ -52,7 +52,7 @@ def link_stepwise(
     settings: LinkSettings = LinkSettings(),
     images: NDArray[Any] | None = None,
 ) -> Iterator[Linked]:
-    """Link as ``link`` does, frame by frame; the last step has the tracks. Stop iterating to cancel."""
+    """Link as ``link`` does, frame by frame, twice; the last step has the tracks. Stop iterating to cancel."""
     labels = together(frames)
     total = len(labels)
     if settings.linker is Linker.TRACKASTRA:
@@ -66,7 +66,11 @@ def link_stepwise(
             links += some
             yield Linked(min(frame, total - 1), total)
         links = through_merged(objects, links, settings.gap)
-        links += link_rest(objects, links, settings)
+        costs: list[Costs] = []
+        for cost in costs_of_rest(objects, links, settings):
+            costs.append(cost)
+            yield Linked(total - 1, total)
+        links += link_rest(objects, costs)
         spots = list(zip(objects.frame.tolist(), objects.number.tolist(), strict=True))
         tracks = Tracks.from_links(labels, [(spots[a], spots[b]) for a, b in links])
     yield Linked(total, total, tracks=_long_enough(tracks, settings.min_length))
