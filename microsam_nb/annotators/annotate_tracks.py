@@ -63,7 +63,8 @@ def annotate_tracks(
 
     ``movie``: the path of a file or zarr folder, an array (t, y, x) or (t, y, x, channel) of any real dtype, or an
     ``Image``; a first axis of any name is time. To begin with something, give either ``tracks``, a ``Tracks``, an array
-    (t, y, x) whose numbers are tracks, or the path of what ``files.tracks.read_tracks`` reads; or ``labels`` (t, y, x),
+    (t, y, x) whose numbers are tracks, or a TIFF or .npy of such labels, or the path of what
+    ``files.tracks.read_tracks`` reads; or ``labels`` (t, y, x),
     an array, a file or a folder with one file per frame, whose objects have other numbers in every frame: they are
     linked. The other arguments are those of ``annotate_2d``.
     Raises ImageError, FileError, LabelError, LineageError, ModelError, SettingsError or ProjectError with the remedy.
@@ -99,7 +100,9 @@ def _read(movie: Image, labels: Any, tracks: Any) -> tuple[Tracks, str]:
         from .track_files import given_labels
 
         return link(as_labels(given_labels(labels, movie))), _source(labels)
-    if isinstance(tracks, str | os.PathLike):
+    if isinstance(tracks, str | os.PathLike) and _holds_labels(Path(tracks).expanduser()):
+        found = Tracks(as_labels(read_labels(tracks, movie)[0]))
+    elif isinstance(tracks, str | os.PathLike):
         from ..files.tracks import read_tracks
 
         found = read_tracks(Path(tracks).expanduser(), shape=movie.shape, voxel=movie.voxel_size)
@@ -110,6 +113,11 @@ def _read(movie: Image, labels: Any, tracks: Any) -> tuple[Tracks, str]:
             f"The tracks have shape {found.labels.shape}, the movie {movie.shape}.", "Give tracks made for this movie."
         )
     return found, _source(tracks)
+
+
+def _holds_labels(path: Path) -> bool:
+    """Whether a file has labels whose numbers are tracks, and nothing about who descends from whom."""
+    return path.suffix.lower() in (".tif", ".tiff", ".npy")
 
 
 def _source(given: Any) -> str:

@@ -81,7 +81,9 @@ class Session:
         self.acted = False
         #: Scores and areas in pixels of everything that the last automatic segmentation had to choose from.
         self.spread: Spread | None = None
-        self._tickets = 0
+        self._tickets, self._searches = 0, 0
+        #: The next number when the automatic segmentation that is awaited was asked for.
+        self._since = 1
         self._painted: Box | None = None
         self._noted = False
         self._written: list[Write] = []
@@ -338,21 +340,25 @@ class Session:
         self, plane: int, mode: str, options: tuple[Setting, ...], *, final: bool = True, volume: bool = False
     ) -> None:
         """Request all objects of a plane, or of all; what was requested before is no longer awaited."""
-        self._tickets += 1
-        self._seeking = self._tickets
-        self.want(SegmentAll(self._tickets, plane, mode, options, final, volume))
+        self.want(SegmentAll(self._search(), plane, mode, options, final, volume))
 
     def fit(self, plane: int, mode: str, options: tuple[Setting, ...]) -> None:
         """Request the settings that give the committed objects of a plane best, and what they give."""
-        self._tickets += 1
-        self._seeking = self._tickets
-        self.want(Fit(self._tickets, plane, mode, options, self.labels.volume[plane].copy()))
+        self.want(Fit(self._search(), plane, mode, options, self.labels.volume[plane].copy()))
 
     def link(self, mode: str, options: tuple[Setting, ...], *, segment: bool) -> None:
         """Request the tracks of a movie; what was requested before is no longer awaited."""
-        self._tickets += 1
-        self._seeking = self._tickets
-        self.want(Link(self._tickets, mode, options, None if segment else self.labels.volume.copy()))
+        self.want(Link(self._search(), mode, options, None if segment else self.labels.volume.copy()))
+
+    def _search(self) -> int:
+        """Return a ticket for an automatic segmentation.
+
+        They count downwards: what is asked is not in the journal, and those of questions must be the same again when
+        that is read.
+        """
+        self._searches -= 1
+        self._seeking, self._since = self._searches, self.state.next_id
+        return self._searches
 
     def found(self, ticket: int) -> bool:
         """Return whether the automatic segmentation ``ticket`` is awaited; if so, it is not any longer.
@@ -360,12 +366,18 @@ class Session:
         Those of a journal were awaited when they were written.
         """
         if self._repeating:
+            # Journals of before counted all of them together.
             self._tickets = max(self._tickets, ticket)
             return True
         if ticket != self._seeking:
             return False
         self._seeking, self._sketched = None, None
         return True
+
+    @property
+    def meanwhile(self) -> int:
+        """How many objects were made since the last automatic segmentation was asked for."""
+        return max(0, self.state.next_id - self._since)
 
     def sketch(self, ticket: int, candidates: tuple[Candidate, ...]) -> bool:
         """Show candidates that are not kept, if ``ticket`` is awaited; return whether it is."""
@@ -427,7 +439,7 @@ class Session:
         self._frames.clear()
         self._history = History(self._first())
         self._forget_question()
-        self._tickets = 0
+        self._tickets, self._searches = 0, 0
         self.leave_search()
         self.spread = None
         self.lenient = False

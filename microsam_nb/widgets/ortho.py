@@ -42,10 +42,11 @@ class OrthoPanel:
         self._number = 0
         down, across = self._arranged.size
         self.canvas = MultiCanvas(3, width=across, height=down)
-        self.canvas.layout.width, self.canvas.layout.height = f"{across}px", f"{down}px"
+        # Where the panel is narrower than that it is drawn smaller.
+        self.canvas.layout.width, self.canvas.layout.height = "100%", "auto"
         self.canvas.on_client_ready(lambda: hands.post(lambda: self._show(anew=True)))
         self.canvas.on_mouse_down(lambda x, y: hands.post(lambda: self._clicked(y, x)))
-        frame = widgets.Box([self.canvas], layout={"width": f"{across}px", "height": f"{down}px"})
+        frame = widgets.Box([self.canvas], layout={"width": f"{across}px", "max_width": "100%"})
         frame.add_class("msam-views-canvas")
         caption = widgets.HTML(_caption(image, self._arranged))
         caption.add_class("msam-note")

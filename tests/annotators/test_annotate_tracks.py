@@ -7,7 +7,16 @@ import pytest
 import tifffile
 
 from microsam_nb import annotate_2d, annotate_3d, annotate_tracks
-from microsam_nb.core import ImageError, LabelError, Lineage, LineageError, ProjectError, SettingsError, Tracks
+from microsam_nb.core import (
+    FileError,
+    ImageError,
+    LabelError,
+    Lineage,
+    LineageError,
+    ProjectError,
+    SettingsError,
+    Tracks,
+)
 from microsam_nb.files.samples import dividing, dividing_tracks
 from microsam_nb.files.tracks import read_tracks
 from microsam_nb.session import (
@@ -159,6 +168,9 @@ def test_tracks_are_saved_and_opened_in_every_format(opened, truth, tmp_path, na
     else:
         assert again.tracks.numbered() == truth.numbered()
     labels = annotator.save(tmp_path / "labels.tif")
+    assert opened(tracks=labels).tracks.present == truth.present
+    with pytest.raises(FileError, match=r"\.zarr \(GEFF\)"):
+        annotator.save(tmp_path / "cells.foo")
     assert np.array_equal(tifffile.imread(labels), truth.labels)
 
 

@@ -32,7 +32,7 @@ def test_a_folder_with_one_file_of_tracks(tmp_path, ending):
 def test_formats_that_do_not_exist(tmp_path):
     with pytest.raises(FileError, match="ctc, geff, trackmate, csv"):
         write_tracks(tmp_path / "a", family(), "mp4")
-    with pytest.raises(FileError, match="ctc, geff, trackmate, csv"):
+    with pytest.raises(FileError, match="TrackMate"):
         read_tracks(tmp_path / "a.mp4")
     with pytest.raises(FileError, match="res_track"):
         read_tracks(tmp_path / "none")

@@ -15,6 +15,7 @@ from microsam_nb.core import (
     Lineage,
     LineageError,
     MicrosamError,
+    Overlap,
     ProjectError,
     PromptError,
     Section,
@@ -23,6 +24,7 @@ from microsam_nb.core import (
 from microsam_nb.session import (
     AddPoint,
     BeginDaughters,
+    Cancel,
     Clear,
     Commit,
     CutTrack,
@@ -383,6 +385,30 @@ def test_the_end_of_a_track(session):
     check(session)
 
 
+def test_where_a_cell_is_another_track_already_no_crumbs_are_left(session):
+    first = track(session, range(8), side=6)
+    # A click on the same cell: a rim of pixels is free in every frame.
+    session.handle(AddPoint(6.5, 6.5, plane=2))
+    answer(session, square(5, 5, 7, 2))
+    session.handle(ExtendObject())
+    sections = tuple(Section(0, one, square(5, 5, 7, one), 0.9, 0.9) for one in (3, 4, 5))
+    session.handle(Extended(session.awaiting, sections, True))
+    assert f"track {first} already" in refused(session, Commit(), PromptError)
+    # In some frames it is another cell: those are kept, and the rest is said.
+    sections = tuple(Section(0, one, square(5, 20, 7, one), 0.9, 0.9) for one in (4, 5))
+    session.handle(ExtendObject())
+    session.handle(Extended(session.awaiting, (Section(0, 3, square(5, 5, 7, 3), 0.9, 0.9), *sections), True))
+    session.handle(Commit())
+    assert session.frames(first + 1) == (4, 5)
+    assert f"In 2 frames from 2 to 3 the cell is track {first} already" in session.notice.text
+    check(session)
+    # Who wants it gets the pixels.
+    session.handle(Undo())
+    session.handle(Commit(Overlap.REPLACE))
+    assert session.frames(first + 1) == (2, 3, 4, 5)
+    assert session.frames(first) == (0, 1, 4, 5, 6, 7)
+
+
 def test_a_track_can_be_missing_in_a_frame(session):
     one = track(session, range(5))
     session.handle(DeleteIn(one, 2))
@@ -462,6 +488,39 @@ def test_linking_replaces_everything_in_one_step(session):
     assert family(session) == {old: ()}
     assert len(session.state.prompts) == 1
     check(session)
+
+
+def test_what_was_done_while_it_was_linked_is_told(session):
+    outcome = session.handle(LinkAll())
+    (request,) = [one for one in outcome.requests if isinstance(one, Link)]
+    track(session, range(2))
+    session.handle(Linked.of(request.ticket, tracks()))
+    assert "also 1 that you have made meanwhile" in session.notice.text
+    session.handle(Undo())
+    assert session.labels.count() == 1
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_an_automatic_search_does_not_disturb_what_is_read_again(reopen, left):
+    session = reopen()
+    track(session, range(2))
+    outcome = session.handle(LinkAll())
+    (request,) = [one for one in outcome.requests if isinstance(one, Link)]
+    if left:
+        session.handle(Cancel())
+    # Clicks while it runs, and after it.
+    track(session, range(3), x=15)
+    if not left:
+        session.handle(Linked.of(request.ticket, tracks()))
+    track(session, range(3, 5), y=20)
+    session.handle(AddPoint(25, 25))
+    kept, labels, state = family(session), session.snapshot(), session.state
+    kill(session)
+    again = reopen()
+    assert not again.recovered
+    assert (family(again), again.state.prompts) == (kept, state.prompts)
+    assert np.array_equal(again.snapshot(), labels)
+    assert again.can_undo
 
 
 def test_there_must_be_something_to_link(session):

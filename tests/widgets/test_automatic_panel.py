@@ -52,7 +52,7 @@ def searches(panel):
 def answer(panel, count, automatic, scores=(), areas=()):
     """The engine answers the newest search."""
     session = panel.desk.session
-    ticket = session._tickets
+    ticket = session._searches
     session.handle(Surveyed(ticket, automatic.mode, tuple(scores), tuple(areas)))
     session.handle(Suggested(ticket, candidates(count), automatic))
 
@@ -94,7 +94,7 @@ def test_a_slider_sketches_and_what_it_gives_is_kept_when_the_hand_rests(panel):
     assert sketch.mode == "ais"
     assert Setting("foreground", 0.7) in sketch.options
     session = panel.desk.session
-    session.handle(Sketched(session._tickets, candidates(2)))
+    session.handle(Sketched(session._searches, candidates(2)))
     assert panel.count.value == "2 candidates"
     for _ in range(100):
         if searches(panel)[-1].final:

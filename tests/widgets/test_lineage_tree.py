@@ -254,6 +254,6 @@ def test_without_objects_there_is_nothing_to_link_but_what_is_found_first(linkin
 def test_objects_are_found_as_those_of_one_frame_were(linking):
     session = linking.desk.session
     session.seek(0, "ais", ())
-    session.handle(Suggested(session._tickets, (), Automatic("ais", (Setting("min_score", 0.4),), session.model)))
+    session.handle(Suggested(session._searches, (), Automatic("ais", (Setting("min_score", 0.4),), session.model)))
     linking.linking.link.click()
     assert linking.desk.done[-1] == LinkAll((Setting("min_score", 0.4),), True, "ais")

@@ -118,5 +118,6 @@ def _format(path: Path, name: TrackFormat | str | None) -> TrackFormat:
     if path.suffix.lower() in _ENDINGS:
         return _ENDINGS[path.suffix.lower()]
     raise FileError(
-        f"The ending of {path.name} says nothing about its format.", f"Say format={', '.join(TrackFormat)}."
+        f"The ending of {path.name} is of no format of tracks.",
+        "Use .xml (TrackMate), .zarr (GEFF), .csv (napari), or a folder of the Cell Tracking Challenge without ending.",
     )

@@ -122,11 +122,9 @@ class Embedded(Action):
         if session.state.candidates or session.seeking or session.acted or complaint:
             # What there is to do has been said.
             return
-        kept = (
-            f" {count} object{'s' if count > 1 else ''} from before {'are' if count > 1 else 'is'} back."
-            if count
-            else ""
-        )
+        noun = session.noun.lower()
+        back = f"{noun} from before is" if count == 1 else f"{noun}s from before are"
+        kept = f" {count} {back} back." if count else ""
         if session.state.prompts:
             what = "An object is not committed yet: C keeps it, Shift-C clears it."
         else:

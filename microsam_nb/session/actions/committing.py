@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+import numpy as np
+
 from ...core import Box, Mask, Note, ObjectInfo, Overlap, PromptError
 from ...core.raster import union
+from ...core.sections import replaced
 from ..state import Notice
 from .base import Action
 from .prompting import OBJECT
@@ -53,12 +56,16 @@ class Commit(Action):
         taken: list[Mask] = []
         made: list[int] = []
         refused: PromptError | None = None
+        lost = ""
         label = state.next_id
         for one in state.proposals:
             number = state.target if state.target and not made else label
             try:
                 # Objects that are committed together never replace each other.
                 free = minus(one.mask, taken)
+                if session.movie and overlap is Overlap.KEEP:
+                    free, told = _of_its_own(session, free)
+                    lost += told
                 session.write(session.labels.paint(free, number, overlap))
             except PromptError as error:
                 refused = error
@@ -75,7 +82,35 @@ class Commit(Action):
         new = [one for one in made if one != state.target]
         session.edit(committed_to(state, new).emptied(next_id=label))
         daughters = f" Daughter of track {state.mother}." if state.mother and new else ""
-        session.notice = Notice(_say(session.noun, made, len(state.proposals)) + daughters)
+        one_plane = session.shape[0] > 1 and state.extension is None and not state.target and len(state.proposals) == 1
+        hint = f" It is in this {session.word} only: Shift-S before C goes on from there." if one_plane else ""
+        session.notice = Notice(_say(session.noun, made, len(state.proposals)) + daughters + lost + hint)
+
+
+def _of_its_own(session: Session, mask: Mask) -> tuple[Mask, str]:
+    """Return what of a track is mostly free, frame by frame, and a sentence about the rest.
+
+    What is left of it where another track has the cell already are crumbs. Raises PromptError when that is all.
+    """
+    there = session.labels.volume[mask.box.slices]
+    taken, others = [], set()
+    for level, own in enumerate(mask.bitmap):
+        known = there[level][own]
+        if 2 * np.count_nonzero(known) > len(known):
+            taken.append(mask.start[0] + level)
+            ids, counts = np.unique(known[known > 0], return_counts=True)
+            others.add(int(ids[counts.argmax()]))
+    if not taken:
+        return mask, ""
+    names = ", ".join(map(str, sorted(others)))
+    whose = f"track{'s' if len(others) > 1 else ''} {names}"
+    left = replaced(mask, taken)
+    if not left.area:
+        raise PromptError(
+            f"This cell is {whose} already.", "Pick that to change it, or choose to replace existing objects."
+        )
+    frames = f"frame {taken[0]}" if len(taken) == 1 else f"{len(taken)} frames from {taken[0]} to {taken[-1]}"
+    return left, f" In {frames} the cell is {whose} already: left out."
 
 
 def minus(mask: Mask, others: list[Mask]) -> Mask:

@@ -60,9 +60,12 @@ class Linked(Action):
     def apply(self, session: Session) -> bool:
         if not session.found(self.ticket):
             return False
-        session.work = None
+        session.work, made = None, session.meanwhile
         _replace_all(session, unpack(self.data, self.shape), self.lineage)
-        session.notice = Notice(f"{_counted(session)} {self.about}".strip() + " Ctrl-Z brings back what was there.")
+        newer = f", also {made} that you have made meanwhile" if made else ""
+        session.notice = Notice(
+            f"{_counted(session)} {self.about}".strip() + f" Ctrl-Z brings back what was there{newer}."
+        )
         return True
 
 

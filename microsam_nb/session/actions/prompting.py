@@ -165,8 +165,8 @@ class Improve(Action):
             session.want(Embed(browsing.plane))
         session.edit(replace(_taken(state, found), browsing=browsing, target=self.label))
         session.notice = Notice(
-            f"Object {self.label} is taken up: click on what is missing, right-click on what is too much, or paint; "
-            "C keeps the change, Shift-C leaves it as it was."
+            f"{session.noun} {self.label} is taken up: click on what is missing, right-click on what is too much, or "
+            "paint; C keeps the change, Shift-C leaves it as it was."
         )
 
 

@@ -75,7 +75,7 @@ class CutTrack(Action):
 
     def apply(self, session: Session) -> None:
         state, lineage = session.state, lineage_of(session)
-        frame, _ = _inner(session, self.track, self.frame, "cut")
+        frame, _ = _inner(session, self.track, self.frame, "be cut")
         label = state.next_id
         session.write(_renamed(session, {self.track: label}, frame))
         session.edit(replace(state, lineage=cut(lineage, self.track, label), next_id=label + 1))
@@ -99,7 +99,7 @@ class EndTrack(Action):
         session.write(_renamed(session, {self.track: 0}, frame))
         session.edit(replace(state, lineage=lineage))
         lost = f" Its daughters {', '.join(map(str, daughters))} have no mother now." if daughters else ""
-        session.notice = Notice(f"Track {self.track} ends before frame {frame}; until now before {last + 1}.{lost}")
+        session.notice = Notice(f"Track {self.track} ends before frame {frame}; it went on to frame {last}.{lost}")
 
 
 @dataclass(frozen=True, slots=True)
