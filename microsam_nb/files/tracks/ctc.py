@@ -19,7 +19,7 @@ from ...core import FileError, Lineage, LineageError, Tracks
 from ...core.labels import LARGEST
 from ...core.parts import Line, unbroken
 from ...core.tracks import relabelled, renumbered
-from .folders import replacing_folder
+from ..folders import replacing_folder
 
 _TABLES = ("res_track.txt", "man_track.txt")
 _FRAME = re.compile(r"(?:mask|man_track)(\d+)\.tiff?$", re.IGNORECASE)

@@ -16,7 +16,7 @@ import zarr
 from numpy.typing import NDArray
 
 from ...core import FileError, Tracks
-from .folders import replacing_folder
+from ..folders import replacing_folder
 
 _GRAPH, _LABELS, _TRACK = "tracks.geff", "labels", "track_id"
 #: Side of the chunks of the labels.

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ...core import FileError, Tracks, VoxelSize
 from ...core.box import Triple
+from ..folders import check_folder
 from ..replacing import check_writable
 from .ctc import is_ctc, is_result, read_ctc, write_ctc
-from .folders import check_folder
 from .geff_in import read_geff
 from .geff_out import is_ours, write_geff
 from .table import check_csv_path, read_csv, write_csv

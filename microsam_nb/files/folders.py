@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ...core import FileError
+from ..core import FileError
 
 
 @contextlib.contextmanager
