@@ -75,6 +75,20 @@ def test_two_prompts_become_an_object_that_is_corrected_committed_and_saved(open
     picked_name(screen, "agreement")
     screen.page.wait_for_timeout(1200)
     screen.shot("volume-extended")
+    # In the panel they are drawn as large as there is room, whole, and a click goes where it was made.
+    views = screen.page.locator(".msam-views-canvas canvas").first
+    box, side = views.bounding_box(), screen.page.locator(".msam-views").first.bounding_box()
+    assert box["x"] + box["width"] <= side["x"] + side["width"]
+    views.click(position={"x": 0.25 * box["width"], "y": 0.2 * box["height"]})
+    screen.page.wait_for_timeout(400)
+    screen.wait()
+    clicked, expected = book.kernel(
+        "panel = annotator._panels.made['Views']\n"
+        "down, across = panel._arranged.size\n"
+        "[list(panel.place), list(panel._arranged.at(0.2 * down, 0.25 * across)[1:])]"
+    )
+    assert abs(clicked[0] - expected[0]) <= 2
+    assert abs(clicked[1] - expected[1]) <= 2
     size = "annotator.session.state.proposals[0].mask.area"
     before = book.kernel(size)
 

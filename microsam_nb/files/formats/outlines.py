@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,11 @@ def trace(labels: NDArray[np.integer] | NDArray[np.bool_], corner: tuple[int, in
     for piece in sorted(outer):
         out.setdefault(int(numbers[piece]), []).append((outer[piece], *holes.get(piece, ())))
     return out
+
+
+def area(parts: Sequence[Part]) -> int:
+    """Return the number of pixels within outlines that ``trace`` made."""
+    return round(sum(_turn(ring) for part in parts for ring in part))
 
 
 def _rings(pieces: NDArray[np.integer]) -> Iterator[tuple[int, Ring, bool]]:

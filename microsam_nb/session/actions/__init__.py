@@ -39,6 +39,8 @@ from .prompting import (
     Suggest,
     TakeCandidate,
 )
+from .proofreading import DeleteInside, Relabel, SplitAt
+from .reshaping import FillHoles, Grow, KeepLargest, Smooth
 from .restoring import Restored
 from .tracking import BeginDaughters, CutTrack, EndDaughters, EndTrack, JoinTracks, Orphan, Reparent, SwapTracks
 
@@ -65,6 +67,7 @@ __all__ = [
     "Commit",
     "Delete",
     "DeleteIn",
+    "DeleteInside",
     "Describe",
     "Embedded",
     "Erase",
@@ -73,9 +76,12 @@ __all__ = [
     "Failed",
     "Glimpsed",
     "Fill",
+    "FillHoles",
     "FindAll",
     "FitAll",
+    "Grow",
     "Improve",
+    "KeepLargest",
     "LoadLabels",
     "Merge",
     "ModelLoaded",
@@ -84,6 +90,7 @@ __all__ = [
     "Predicted",
     "Redo",
     "RejectCandidates",
+    "Relabel",
     "RemovePrompt",
     "ReplacePrompt",
     "Restored",
@@ -102,7 +109,9 @@ __all__ = [
     "SetView",
     "ShowAsModel",
     "Sketched",
+    "Smooth",
     "Split",
+    "SplitAt",
     "Suggest",
     "Suggested",
     "TakeCandidate",

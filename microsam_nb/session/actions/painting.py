@@ -93,7 +93,7 @@ class Erase(Action):
         session.write(session.labels.change(met.box, np.where(hit, np.uint32(0), before)))
         for label in touched:
             if label in session.labels:
-                _by_hand(session, label)
+                by_hand(session, label)
         session.edit(state)
         names = ", ".join(str(n) for n in touched[:5]) + (" ..." if len(touched) > 5 else "")
         session.notice = Notice(f"Erased from object {names}.")
@@ -176,7 +176,7 @@ def _add(session: Session, label: int, mask: Mask, overlap: Overlap, remedy: str
     if not (mask.bitmap & ((there == 0) if overlap is Overlap.KEEP else (there != label))).any():
         raise PromptError(f"There is nothing here that object {label} could get.", remedy)
     session.write(session.labels.paint(mask, label, overlap))
-    _by_hand(session, label)
+    by_hand(session, label)
     session.edit(session.state)
 
 
@@ -216,7 +216,7 @@ def _proposed(session: Session, found: list[Candidate], planes: Collection[int])
     return replace(state, proposals=tuple(found), prompts=prompts, answered=True, target=target)
 
 
-def _by_hand(session: Session, label: int) -> None:
+def by_hand(session: Session, label: int) -> None:
     """Note that an object is no longer what the model said: its score does not count."""
     old = session.infos.get(label)
     new = replace(old or ObjectInfo(), score=None)
