@@ -134,7 +134,7 @@ def _whole(section: NDArray[np.bool_], opened: NDArray[np.bool_]) -> bool:
     homes, count = ndimage.label(section, _EIGHT)
     parts, left = ndimage.label(opened, _EIGHT)
     if not left:
-        return count == 0
+        return bool(count == 0)
     _, first = np.unique(parts, return_index=True)
     found = homes.reshape(-1)[first][-left:]
-    return len(np.unique(found)) == left
+    return bool(len(np.unique(found)) == left)
