@@ -1,0 +1,202 @@
+"""Labels as OME-Zarr: by themselves, or among the labels of an OME-Zarr image.
+
+Written with smaller copies of themselves, the size of a pixel, and a colour and what is said for every object. Those of
+an image of version 0.4 (zarr 2) are of that version, all others are 0.5.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ...core import FileError, ObjectInfo
+from ...core.box import Triple
+from ...core.labels import as_labels
+from ...core.tracks import areas
+from ..folders import replacing_folder
+from ..volumes import is_zarr, open_image
+from .found import Objects, fitted, score_of
+from .results import Results, colour_of
+
+#: Height and width of a chunk.
+_SIDE = 512
+#: Levels end when a plane fits into this.
+_SMALL = 256
+#: Units that the format knows by another name than people.
+_UNITS = {"µm": "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter", "m": "meter"}
+_WRITER = "microsam_nb"
+
+
+def write_ngff(path: Path, results: Results, name: str = "objects") -> Path:
+    """Write the labels and return their folder: ``path``, or labels/NAME in it where that is an OME-Zarr image.
+
+    Only labels that were written by this are replaced. Raises FileError.
+    """
+    # A sixth of a second.
+    import zarr
+
+    image = _attributes(path)
+    if "multiscales" not in image.get("ome", image) or _is_ours(path):
+        with replacing_folder(path, _is_ours) as part:
+            _write(part, results, path.name.split(".")[0] or name, 3)
+        return path
+    version: Literal[2, 3] = 3 if "ome" in image else 2
+    where = path / "labels" / name
+    with replacing_folder(where, _is_ours) as part:
+        _write(part, results, name, version, source="../../")
+    try:
+        group = zarr.open_group(path / "labels", mode="a", zarr_format=version)
+        about: Any = group.attrs.get("ome", {"version": "0.5"}) if version == 3 else dict(group.attrs)
+        about["labels"] = sorted({*about.get("labels", ()), name})
+        group.attrs.update({"ome": about} if version == 3 else about)
+        if zarr.open_group(path, mode="r").metadata.consolidated_metadata is not None:
+            with warnings.catch_warnings():
+                # That it is not part of the format is known to who wrote it so.
+                warnings.simplefilter("ignore", zarr.errors.ZarrUserWarning)
+                zarr.consolidate_metadata(path, zarr_format=version)
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be written ({error.strerror or error}).",
+            "Choose a folder that you may write to and that has space left.",
+        ) from error
+    return where
+
+
+def read_ngff(path: Path, shape: Triple) -> Objects:
+    """Read labels of an image of ``shape`` (planes, h, w) from zarr; of an OME-Zarr image its only ``labels``.
+
+    Raises FileError or LabelError.
+    """
+    import zarr
+
+    try:
+        about = _about(zarr.open(path, mode="r"))
+        if "multiscales" in about and "image-label" not in about and (path / "labels").is_dir():
+            inside = zarr.open(path / "labels", mode="r")
+            names = sorted(str(one) for one in _about(inside).get("labels", ()))
+            if len(names) != 1:
+                said = f"the labels {', '.join(names)}" if names else "no labels"
+                raise FileError(
+                    f"{path} has {said}.", f"Name some, such as {path.name}/labels/{(names or ['cells'])[0]}."
+                )
+            path = path / "labels" / names[0]
+            about = _about(zarr.open(path, mode="r"))
+    except FileError:
+        raise
+    except Exception as error:  # stores and codecs have no common base error
+        raise FileError(f"{path} cannot be read as zarr ({error}).", "Check that it is complete.") from error
+    labels = as_labels(fitted(np.asarray(open_image(path)[...]), shape, path.name)).reshape(shape)
+    infos = {}
+    for one in about.get("image-label", {}).get("properties") or ():
+        info = ObjectInfo(score_of(one.get("score")), str(one.get("name", "")), str(one.get("class", "")))
+        if info != ObjectInfo():
+            infos[int(one["label-value"])] = info
+    return Objects(labels, infos)
+
+
+def _write(folder: Path, results: Results, name: str, version: Literal[2, 3], source: str = "") -> None:
+    """Write all levels into an empty folder, plane by plane."""
+    import numcodecs
+    import zarr
+
+    group = zarr.open_group(folder, mode="w", zarr_format=version)
+    planes, height, width = results.shape
+    kind = np.uint16 if results.largest() < 2**16 else np.uint32
+    old: dict[str, Any] = {"compressors": numcodecs.Blosc(), "chunk_key_encoding": {"name": "v2", "separator": "/"}}
+    levels: list[Any] = []
+    while not levels or max(-(-height // 2 ** (len(levels) - 1)), -(-width // 2 ** (len(levels) - 1))) > _SMALL:
+        sides = -(-height // 2 ** len(levels)), -(-width // 2 ** len(levels))
+        shape = sides if results.flat else (planes, *sides)
+        chunks = (*(1,) * (len(shape) - 2), *(max(1, min(side, _SIDE)) for side in sides))
+        levels.append(
+            group.create_array(
+                str(len(levels)), shape=shape, dtype=kind, chunks=chunks, fill_value=0, **(old if version == 2 else {})
+            )
+        )
+    numbers: set[int] = set()
+    for index in range(planes):
+        plane = results.plane(index)
+        numbers.update(areas(plane)[0].tolist())
+        for i, level in enumerate(levels):
+            level[... if results.flat else index] = plane[:: 2**i, :: 2**i].astype(kind)
+    about: dict[str, Any] = {
+        "multiscales": [_multiscales(results, name, len(levels))],
+        "image-label": {
+            "colors": [{"label-value": n, "rgba": [*colour_of(n), 255]} for n in sorted(numbers)],
+            **_properties(results, numbers),
+            **({"source": {"image": source}} if source else {}),
+        },
+    }
+    if version == 3:
+        group.attrs["ome"] = {"version": "0.5", **about}
+    else:
+        group.attrs.update({key: _dated(value) for key, value in about.items()})
+
+
+def _multiscales(results: Results, name: str, levels: int) -> dict[str, Any]:
+    voxel = results.voxel or (results.image.voxel_size if results.image is not None else None)
+    names = "yx" if results.flat else "tyx" if results.movie else "zyx"
+    sizes = {name: (getattr(voxel, name, None) or 1.0) if voxel is not None else 1.0 for name in names}
+    axes: list[dict[str, str]] = [{"name": name, "type": "time" if name == "t" else "space"} for name in names]
+    for one in axes:
+        if voxel is not None and one["name"] != "t":
+            one["unit"] = _UNITS.get(voxel.unit, voxel.unit)
+    datasets = [
+        {
+            "path": str(i),
+            "coordinateTransformations": [
+                {"type": "scale", "scale": [sizes[n] * (2**i if n in "yx" else 1) for n in names]}
+            ],
+        }
+        for i in range(levels)
+    ]
+    return {
+        "name": name, "axes": axes, "datasets": datasets, "type": "nearest", "metadata": {"writer": _WRITER},
+    }  # fmt: skip
+
+
+def _properties(results: Results, numbers: set[int]) -> dict[str, Any]:
+    """Return what is said of objects that are there."""
+    out = []
+    for number, info in sorted(results.infos.items()):
+        said = {"name": info.name, "class": info.category, "score": info.score}
+        said = {key: value for key, value in said.items() if value not in ("", None)}
+        if said and number in numbers:
+            out.append({"label-value": number, **said})
+    return {"properties": out} if out else {}
+
+
+def _dated(value: Any) -> Any:
+    """Version 0.4 says so in every part."""
+    return [{"version": "0.4", **one} for one in value] if isinstance(value, list) else {"version": "0.4", **value}
+
+
+def _attributes(path: Path) -> dict[str, Any]:
+    """Return the attributes of a zarr group, none where there is no such."""
+    import zarr
+
+    if not (path.is_dir() and is_zarr(path)):
+        return {}
+    try:
+        found = zarr.open(path, mode="r")
+    except Exception:  # noqa: BLE001 - whatever it is, it is no labels of ours, and stays there
+        return {}
+    return dict(found.attrs) if isinstance(found, zarr.Group) else {}
+
+
+def _about(node: Any) -> Mapping[str, Any]:
+    """Return what OME-Zarr of any version says of an array or group."""
+    attributes = dict(node.attrs)
+    found = attributes.get("ome", attributes)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _is_ours(path: Path) -> bool:
+    about = _attributes(path)
+    about = about.get("ome", about)
+    scales = about.get("multiscales") or [{}]
+    return "image-label" in about and (scales[0].get("metadata") or {}).get("writer") == _WRITER
