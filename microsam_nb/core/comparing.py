@@ -61,7 +61,7 @@ def compare(before: NDArray[np.generic], after: NDArray[np.generic]) -> list[Dif
         both = sum(common.get((a, b), 0) for a in some for b in others)
         whole = sum(old.area(a) for a in some) + sum(new.area(b) for b in others) - both
         kind = _kind(len(some), len(others))
-        if kind is Kind.CHANGED and both == whole:
+        if len(some) == len(others) == 1 and both == whole:
             continue
         boxes = [*(old.box(a) for a in some), *(new.box(b) for b in others)]
         around = boxes[0]
