@@ -106,16 +106,16 @@ def _write(folder: Path, results: Results, name: str, version: Literal[2, 3], so
     group = zarr.open_group(folder, mode="w", zarr_format=version)
     planes, height, width = results.shape
     kind = np.uint16 if results.largest() < 2**16 else np.uint32
-    old: dict[str, Any] = {"compressors": numcodecs.Blosc(), "chunk_key_encoding": {"name": "v2", "separator": "/"}}
+    form: dict[str, Any] = {"dimension_names": list(_axes(results))}
+    if version == 2:
+        form = {"compressors": numcodecs.Blosc(), "chunk_key_encoding": {"name": "v2", "separator": "/"}}
     levels: list[Any] = []
     while not levels or max(-(-height // 2 ** (len(levels) - 1)), -(-width // 2 ** (len(levels) - 1))) > _SMALL:
         sides = -(-height // 2 ** len(levels)), -(-width // 2 ** len(levels))
         shape = sides if results.flat else (planes, *sides)
         chunks = (*(1,) * (len(shape) - 2), *(max(1, min(side, _SIDE)) for side in sides))
         levels.append(
-            group.create_array(
-                str(len(levels)), shape=shape, dtype=kind, chunks=chunks, fill_value=0, **(old if version == 2 else {})
-            )
+            group.create_array(str(len(levels)), shape=shape, dtype=kind, chunks=chunks, fill_value=0, **form)
         )
     numbers: set[int] = set()
     for index in range(planes):
@@ -137,9 +137,13 @@ def _write(folder: Path, results: Results, name: str, version: Literal[2, 3], so
         group.attrs.update({key: _dated(value) for key, value in about.items()})
 
 
+def _axes(results: Results) -> str:
+    return "yx" if results.flat else "tyx" if results.movie else "zyx"
+
+
 def _multiscales(results: Results, name: str, levels: int) -> dict[str, Any]:
     voxel = results.voxel or (results.image.voxel_size if results.image is not None else None)
-    names = "yx" if results.flat else "tyx" if results.movie else "zyx"
+    names = _axes(results)
     sizes = {name: (getattr(voxel, name, None) or 1.0) if voxel is not None else 1.0 for name in names}
     axes: list[dict[str, str]] = [{"name": name, "type": "time" if name == "t" else "space"} for name in names]
     for one in axes:
@@ -161,13 +165,13 @@ def _multiscales(results: Results, name: str, levels: int) -> dict[str, Any]:
 
 def _properties(results: Results, numbers: set[int]) -> dict[str, Any]:
     """Return what is said of objects that are there."""
-    out = []
-    for number, info in sorted(results.infos.items()):
+    out: list[dict[str, Any]] = []
+    for number in sorted(numbers):
+        info = results.infos.get(number, ObjectInfo())
         said = {"name": info.name, "class": info.category, "score": info.score}
-        said = {key: value for key, value in said.items() if value not in ("", None)}
-        if said and number in numbers:
-            out.append({"label-value": number, **said})
-    return {"properties": out} if out else {}
+        out.append({"label-value": number, **{key: value for key, value in said.items() if value not in ("", None)}})
+    # Either all colours have properties or none.
+    return {"properties": out} if any(len(one) > 1 for one in out) else {}
 
 
 def _dated(value: Any) -> Any:

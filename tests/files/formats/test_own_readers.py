@@ -12,6 +12,7 @@ import shapely
 import shapely.geometry
 import tifffile
 import zarr
+from ome_zarr_models.v05.image_label import ImageLabel
 from pycocotools.coco import COCO
 from situations import INFOS, LABELS, VOXEL, candidates, image_of
 
@@ -204,6 +205,15 @@ def test_ome_zarr_by_itself(tmp_path, name, caplog):
     assert sorted(node.metadata["color"]) == np.unique(labels[labels > 0]).tolist()
 
 
+@pytest.mark.parametrize(("name", "axes"), [("all at once", ""), ("a volume", "zyx"), ("a volume", "tyx")])
+def test_ome_zarr_is_valid(tmp_path, name, axes):
+    labels = LABELS[name]
+    path = write_objects(tmp_path / "a.ome.zarr", labels, infos=INFOS, image=image_of(labels, axes))
+    about = ImageLabel.from_zarr(zarr.open_group(path, mode="r")).ome_attributes
+    assert [axis.name for axis in about.multiscales[0].axes] == list(axes or "yx")
+    assert {one.label_value for one in about.image_label.colors} == set(np.unique(labels[labels > 0]).tolist())
+
+
 def test_ome_zarr_says_what_is_known_and_has_levels(tmp_path):
     labels = np.kron(ALL, np.ones((100, 60), np.uint32))
     path = write_objects(tmp_path / "a.ome.zarr", labels, infos=INFOS)
@@ -241,7 +251,10 @@ def test_labels_of_an_ome_zarr_image(tmp_path, version, consolidated):
     assert np.array_equal(np.asarray(found["objects"].data[0]), VOLUME)
     assert np.array_equal(np.asarray(found["others"].data[0]), VOLUME // 2)
     assert np.array_equal(open_image(path)[...], VOLUME)
-    assert zarr.open_group(path / "labels" / "objects", mode="r").metadata.zarr_format == form.zarr_format
+    found = zarr.open_group(path / "labels" / "objects", mode="r")
+    assert found.metadata.zarr_format == form.zarr_format
+    if version == "0.5":
+        assert ImageLabel.from_zarr(found)
 
 
 def test_what_is_no_result_of_ours_is_left_alone(tmp_path):
