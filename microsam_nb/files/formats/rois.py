@@ -59,12 +59,16 @@ def read_rois(path: Path, shape: Triple) -> Iterator[Found]:
         read = roifile.roiread(path)
     except Exception as error:  # the reader has no common base error
         raise FileError(f"{path} cannot be read as ROIs ({error}).", "Save them again in the ROI Manager.") from error
-    for roi in [read] if isinstance(read, roifile.ImagejRoi) else read:
+    rois = [read] if isinstance(read, roifile.ImagejRoi) else read
+    places = [max(0, (roi.position or roi.z_position or roi.t_position) - 1) for roi in rois]
+    if shape[0] == 1 and len(set(places)) == 1:
+        # On one picture this was the channel that was shown.
+        places = [0] * len(rois)
+    for roi, plane in zip(rois, places, strict=True):
         parts = _parts(roi)
         about = roi.properties
         if not parts or "candidate" in about:
             continue
-        plane = max(0, (roi.position or roi.z_position or roi.t_position) - 1)
         number = _whole(about.get("label"))
         # A number is no name.
         name = str(about.get("name", "" if number else roi.name)).strip()
