@@ -111,7 +111,7 @@ def test_the_plane_of_a_roi(tmp_path, place):
 
 
 def test_on_a_single_picture_the_place_in_a_stack_is_that_of_a_channel(tmp_path):
-    one, other = shaped(roifile.ROI_TYPE.RECT, position=3), shaped(roifile.ROI_TYPE.OVAL, position=2)
+    one, other = (shaped(roifile.ROI_TYPE.RECT, position=n, name=f"{n}") for n in (3, 2))
     assert read_objects(rois(tmp_path / "a.zip", one), (1, 10, 14)).labels.any()
     with pytest.raises(LabelError, match="for this image"):
         read_objects(rois(tmp_path / "a.zip", one, other), (1, 10, 14))
