@@ -10,7 +10,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..core import Candidate, Image, Mask, MaskPrompt, Point, Prompt, Section, StoreError
+import numpy as np
+
+from ..core import BoxPrompt, Candidate, Image, Mask, MaskPrompt, Point, Prompt, Section, StoreError
 from ..engine.automatic import measure_diameter
 from ..engine.download import cached_files, download
 from ..engine.embed import embed_stepwise
@@ -132,6 +134,10 @@ class EngineService:
 
     def _predict(self, request: Predict) -> Iterator[Action]:
         model, store = self._ready()
+        if self._blank(request):
+            nothing = Candidate(Mask((request.plane, 0, 0), np.zeros((1, 0, 0), bool)), 0.0, "blank")
+            yield Predicted(request.ticket, (nothing,) * len(request.objects), model.spec.name)
+            return
         objects = _with_base(request)
         with self._lock:
             known = {one: self._answers[one] for one in objects if one in self._answers}
@@ -162,6 +168,16 @@ class EngineService:
                     self._answers.move_to_end(own)
                 self._forget()
         yield Predicted(request.ticket, tuple(found[own] for own in objects), model.spec.name)
+
+    def _blank(self, request: Predict) -> bool:
+        """Whether somebody points at something in a plane of one value, where a model finds what is not there."""
+        pointed = all(isinstance(one, Point | BoxPrompt) for one in request.prompts)
+        # Of a large plane only a sample is known.
+        return (
+            pointed
+            and not self._image.large
+            and all(low == high for low, high in self._image.contrast_of(request.plane))
+        )
 
     def _extend(self, request: Extend) -> Iterator[Action]:
         """Carry objects through the planes; what is found is shown, and kept, as it comes."""

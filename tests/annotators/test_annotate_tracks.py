@@ -208,6 +208,19 @@ def test_what_is_no_movie_is_refused(movie, truth):
         annotate_tracks(movie, tracks=Tracks(truth.labels, Lineage({1: (12,), 3: (12,)})), project=False)
 
 
+def test_in_an_empty_frame_nothing_is_found_and_nothing_goes_through_it(opened, movie):
+    pixels = movie.copy()
+    pixels[3] = 0
+    annotator = opened(pixels)
+    annotator.session.handle(AddPoint(*MOTHER, plane=3))
+    annotator.wait()
+    assert annotator.session.state.proposal is None
+    assert "Nothing was found here" in annotator.session.notice.text
+    annotator.session.handle(Undo())
+    follow(annotator, *MOTHER, 0)
+    assert annotator.session.frames(1) == (0, 1, 2)
+
+
 def test_one_frame_is_a_movie(opened, movie):
     annotator = opened(movie[:1])
     annotator.session.handle(AddBox(30, 33, 52, 58))
