@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import ImageError, LabelError, SettingsError, Tracks
 from ..core.labels import as_labels
+from ..files.export import OVERLAPPING
 from ..session import LoadTracks
 from .base import Annotator, stem
 from .inputs import as_movie, read_input, read_labels
@@ -33,10 +34,11 @@ class TracksAnnotator(Annotator):
         """Write the tracks and return the path; by default a folder of the Cell Tracking Challenge, NAME-HASH_RES.
 
         The ending of ``path`` chooses the format: none for such a folder, .zarr (GEFF), .xml (TrackMate), .csv (as
-        napari reads it, the labels beside); .tif: only the labels. Raises FileError when that is not possible.
+        napari reads it, the labels beside); .tif, .zip, .geojson, .json: only the objects. Raises FileError when that
+        is not possible.
         """
         where = Path(path).expanduser() if path is not None else Path(f"{stem(self.image)}_RES")
-        if where.suffix.lower() in (".tif", ".tiff"):
+        if where.suffix.lower() in (".tif", ".tiff", *OVERLAPPING):
             return super().save(where)
         # Importing all formats takes a second.
         from ..files.tracks import write_tracks

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Box, Image, MicrosamError, Option
+from ..files.export import OVERLAPPING, write_objects
 from ..files.labels import write_label_stack, write_labels
 from ..session import Cancel, Change, Embed, Project, Runner, Session
 from ..session.runner import Service
@@ -68,6 +69,18 @@ class Methods:
 
     modes: tuple[tuple[str, str], ...]
     describe: Callable[[str], Sequence[Option]]
+
+
+class Planes:
+    """The committed objects of a session, of which one plane is copied at a time, uint32 (y, x)."""
+
+    def __init__(self, session: Session) -> None:
+        self._session, self.shape = session, session.shape
+
+    def __getitem__(self, index: int) -> NDArray[np.uint32]:
+        _, height, width = self.shape
+        plane: NDArray[np.uint32] = self._session.crop(Box((index, 0, 0), (index + 1, height, width)))[0]
+        return plane
 
 
 class Annotator:
@@ -147,12 +160,15 @@ class Annotator:
         return measure(self.image, self.session)
 
     def save(self, path: str | os.PathLike[str] | None = None) -> Path:
-        """Write the labels as TIFF and return the path; by default NAME-HASH_labels.tif in the working folder.
+        """Write the objects and return where they are; by default NAME-HASH_labels.tif in the working folder.
 
-        Raises FileError when that is not possible.
+        The ending of ``path`` chooses the format: .tif, .ome.zarr (also into an OME-Zarr image), .zip (ROIs of ImageJ),
+        .geojson (QuPath), .json (COCO), .csv (the table). Raises FileError when that is not possible.
         """
         where = Path(path).expanduser() if path is not None else Path(f"{stem(self.image)}_labels.tif")
-        if self.session.labels.volume.nbytes <= _COPIED:
+        if where.suffix.lower() not in (".tif", ".tiff"):
+            where = self._export(where)
+        elif self.session.labels.volume.nbytes <= _COPIED:
             write_labels(where, self.labels)
         else:
             self._write_planes(where)
@@ -164,16 +180,24 @@ class Annotator:
         """Say that ``what`` was saved, and what was not."""
         count = self.session.labels.count()
         waiting = len(self.session.state.candidates)
-        left = f" {waiting} candidates are not among them: Shift-A keeps all." if waiting else ""
+        some = f" {waiting} candidates are" if waiting != 1 else " 1 candidate is"
+        there = where.suffix.lower() in OVERLAPPING
+        left = "" if not waiting else f"{some} there too." if there else f"{some} not among them: Shift-A keeps all."
         working = " The object in hand is not among them: commit it with C." if self.session.state.proposals else ""
         self.session.say(f"{what} saved in {where.absolute()}.{working}{left}", error=bool(waiting and not count))
         self._still.flush()
 
+    def _export(self, where: Path) -> Path:
+        small = self.session.labels.volume.nbytes <= _COPIED
+        labels = self.labels if small else Planes(self.session)
+        some = self.session.state.candidates
+        return write_objects(where, labels, image=self.image, infos=dict(self.session.infos), candidates=some)
+
     def _write_planes(self, where: Path) -> None:
         """Write a volume of which no copy is to be made."""
-        planes, height, width = self.session.shape
-        crops = (self.session.crop(Box((p, 0, 0), (p + 1, height, width)))[0] for p in range(planes))
-        write_label_stack(where, crops, self.session.shape, max(self.session.labels, default=0))
+        planes = Planes(self.session)
+        crops = (planes[index] for index in range(planes.shape[0]))
+        write_label_stack(where, crops, planes.shape, max(self.session.labels, default=0))
 
     def wait(self, timeout: float = 60.0) -> None:
         """Return when the model has answered, the screen is painted and labels are saved. Raises TimeoutError."""

@@ -12,9 +12,10 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image as Picture
 
-from ..core import Image, ImageError, LabelError
-from ..files.images import read_image
-from ..files.volumes import is_zarr, open_image
+from ..core import Image, ImageError, ObjectInfo
+from ..files.formats.found import fitted
+from ..files.importing import read_objects
+from ..files.volumes import open_image
 from ..files.voxels import read_voxel_size
 
 
@@ -61,26 +62,19 @@ def as_movie(image: Image) -> Image:
     return Image(pixels, f"t{image.axes}", image.name, image.contrast, image.voxel_size)
 
 
-def read_labels(labels: Any, image: Image) -> tuple[NDArray[np.generic], str]:
-    """Return labels for an image, of an array or a path, and where they come from. Raises LabelError or FileError."""
-    source = ""
+def read_labels(labels: Any, image: Image) -> tuple[NDArray[np.generic], str, dict[int, ObjectInfo]]:
+    """Return labels for an image, of an array or a path, where they come from, and what is said of the objects.
+
+    Raises LabelError or FileError.
+    """
     if isinstance(labels, (str, os.PathLike)):
         path = Path(labels).expanduser()
-        source = path.name
-        labels = open_image(path) if path.is_dir() and is_zarr(path) else read_image(path)
+        objects = read_objects(path, image.shape, name=image.name)
+        left = f" (without {objects.hidden} that others cover)" if objects.hidden else ""
+        return objects.labels if image.shape[0] > 1 else objects.labels[0], f"{path.name}{left}", objects.infos
     computed = labels.compute() if hasattr(labels, "compute") else labels
     try:
         found = np.asarray(computed if isinstance(computed, np.ndarray) else computed[...])
     except (TypeError, ValueError, KeyError):
         found = np.asarray(computed)
-    planes, height, width = image.shape
-    if found.shape not in ((planes, height, width), (height, width) if planes == 1 else ()):
-        raise LabelError(
-            f"The labels{f' in {source}' if source else ''} have shape {found.shape}, the image has "
-            f"{f'{planes} planes of ' if planes > 1 else ''}{height} x {width} pixels.",
-            "Give labels made for this image, (y, x) or (plane, y, x).",
-        )
-    if found.dtype.kind == "f" and np.isfinite(found).all() and np.array_equal(found, np.rint(found)):
-        # Whole numbers that some program saved as floats.
-        found = found.astype(np.int64)
-    return found, source
+    return fitted(found, image.shape), "", {}

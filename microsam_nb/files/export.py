@@ -29,6 +29,9 @@ ENDINGS = {
     ".csv": "measurements: pandas, R, spreadsheets",
 }
 
+#: Endings of files that hold candidates beside the objects.
+OVERLAPPING = (".zip", ".geojson", ".json")
+
 
 def write_objects(
     path: Path | str,
@@ -46,7 +49,7 @@ def write_objects(
     gives one plane for an index: a volume is read plane by plane. ``image`` is where they were found, for brightness,
     names and whether planes are times; ``infos`` has what is said of objects, ``scores`` in [0, 1] that of the model
     where ``infos`` has none; ``voxel`` the size of a pixel, by default the image's. ``candidates``, which may overlap,
-    are written too in the formats that can hold them: .zip, .geojson, .json. Raises FileError or LabelError.
+    are written too in the formats that can hold them (``OVERLAPPING``). Raises FileError or LabelError.
     """
     path = Path(path)
     write = _writer(path)
@@ -60,7 +63,8 @@ def write_objects(
         known = said.get(number, ObjectInfo())
         said[number] = known if known.score is not None else replace(known, score=float(score))
     voxel = voxel or (image.voxel_size if image is not None else None)
-    return write(path, Results(planes, flat, said, tuple(candidates), image, voxel)) or path
+    some = tuple(candidates) if path.suffix.lower() in OVERLAPPING else ()
+    return write(path, Results(planes, flat, said, some, image, voxel)) or path
 
 
 def check_objects_path(path: Path) -> None:

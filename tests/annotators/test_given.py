@@ -149,7 +149,7 @@ LABELS = (PIXELS > 120).astype(np.uint8)
     ],
 )
 def test_kinds_of_labels(make):
-    found, source = read_labels(make(), Image(PIXELS))
+    found, source, _ = read_labels(make(), Image(PIXELS))
     assert np.array_equal(np.squeeze(found), LABELS)
     assert source == ""
 
@@ -159,7 +159,7 @@ def test_labels_from_files(folder):
     array = zarr.create_array("l.zarr", shape=LABELS.shape, dtype=LABELS.dtype)
     array[:] = LABELS
     for name in ("l.tif", "l.zarr"):
-        found, source = read_labels(name, Image(PIXELS))
+        found, source, _ = read_labels(name, Image(PIXELS))
         assert np.array_equal(found, LABELS)
         assert source == name
     with pytest.raises(LabelError, match="made for this image"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -18,6 +19,7 @@ from ..kinship import merged
 from ..packing import pack, unpack
 from ..state import Notice
 from .base import Action
+from .restoring import Described
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -167,14 +169,19 @@ class LoadLabels(Action):
     data: str
     shape: tuple[int, int, int]
     source: str = ""
+    infos: tuple[Described, ...] = ()
     lasting: ClassVar[bool] = True
 
     @classmethod
-    def of(cls, array: NDArray[np.generic], source: str = "") -> Self:
-        """Take an array (h, w) or (planes, h, w) of whole numbers, 0 = background. Raises LabelError."""
+    def of(cls, array: NDArray[np.generic], source: str = "", infos: Mapping[int, ObjectInfo] | None = None) -> Self:
+        """Take an array (h, w) or (planes, h, w) of whole numbers, 0 = background, and what is said of its objects.
+
+        Raises LabelError.
+        """
         volume = as_labels(array)
         planes, height, width = volume.shape
-        return cls(pack(volume), (planes, height, width), source)
+        said = tuple(Described(label, info) for label, info in sorted((infos or {}).items()))
+        return cls(pack(volume), (planes, height, width), source, said)
 
     def apply(self, session: Session) -> None:
         if tuple(self.shape) != session.shape:
@@ -188,6 +195,7 @@ class LoadLabels(Action):
         session.write(session.labels.change(whole, after))
         # A number that is there again means another object.
         session.write(*(Note(label, info, None) for label, info in old.items() if label in session.infos))
+        session.write(*(Note(one.label, None, one.info) for one in self.infos if one.label in session.labels))
         free = max(state.next_id, session.labels.free_id)
         relatives = {} if state.lineage is None else {"lineage": Lineage({}), "mother": 0}
         session.edit(state.emptied(next_id=free, **relatives))
