@@ -15,7 +15,7 @@ from PIL import Image as Picture
 from ..core import Image, ImageError, ObjectInfo
 from ..files.formats.found import fitted
 from ..files.importing import read_objects
-from ..files.volumes import open_image
+from ..files.volumes import Lazy, open_image
 from ..files.voxels import read_voxel_size
 
 
@@ -33,7 +33,9 @@ def read_input(image: Any, axes: str = "", name: str = "") -> Image:
         image = Path(image.filehandle.path)
     if isinstance(image, (str, os.PathLike)):
         path = Path(image).expanduser()
-        return Image(open_image(path), axes, name or path.stem, voxel_size=read_voxel_size(path))
+        opened = open_image(path)
+        size = getattr(opened, "voxel_size", None) or read_voxel_size(path)
+        return Image(opened, axes, name or path.stem, voxel_size=size)
     # Who has a group has imported zarr; others need not wait for that.
     zarr = sys.modules.get("zarr")
     if zarr is not None and isinstance(image, zarr.Group):
@@ -46,7 +48,8 @@ def read_input(image: Any, axes: str = "", name: str = "") -> Image:
     if isinstance(image, (tifffile.TiffPage, tifffile.TiffPageSeries)):
         return Image(image.asarray(), axes, name or "image")
     in_memory = isinstance(image, np.ndarray) and not isinstance(image, np.memmap)
-    return Image(image.copy() if in_memory else image, axes, name or "image")
+    size = image.voxel_size if isinstance(image, Lazy) else None
+    return Image(image.copy() if in_memory else image, axes, name or "image", voxel_size=size)
 
 
 def as_movie(image: Image) -> Image:

@@ -12,7 +12,9 @@ import xxhash
 
 from ..core import FileError
 from .images import SUFFIXES
-from .volumes import is_zarr
+from .volumes import PLUGINS, is_zarr
+
+_KNOWN = (*SUFFIXES, *PLUGINS)
 
 
 def find_images(names: Sequence[str]) -> list[Path]:
@@ -26,7 +28,7 @@ def find_images(names: Sequence[str]) -> list[Path]:
         if path.is_dir() and not is_zarr(path):
             some = sorted(one for one in path.iterdir() if _is_image(one))
             if not some:
-                raise FileError(f"There is no image in the folder {path}.", f"Known are {', '.join(SUFFIXES)}, zarr.")
+                raise FileError(f"There is no image in the folder {path}.", f"Known are {', '.join(_KNOWN)}, zarr.")
         elif path.exists():
             some = [path]
         else:
@@ -59,4 +61,4 @@ def _longer(path: Path, depth: int) -> str:
 
 
 def _is_image(path: Path) -> bool:
-    return is_zarr(path) if path.is_dir() else path.suffix.lower() in SUFFIXES
+    return is_zarr(path) if path.is_dir() else path.suffix.lower() in _KNOWN

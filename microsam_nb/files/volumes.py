@@ -11,12 +11,15 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from ..core import FileError
+from ..core import FileError, VoxelSize
 from ..core.image import AXES
 from .images import read_image
+from .voxels import size_of_scale
 
 #: Files up to this size are simply read.
 _SMALL = 64 << 20
+#: Endings of formats of microscopes, and the package with which bioio reads them.
+PLUGINS = {".czi": "bioio-czi", ".dv": "bioio-dv", ".lif": "bioio-lif", ".nd2": "bioio-nd2"}
 _ZARR = ("zarr.json", ".zarray", ".zgroup")
 
 
@@ -31,11 +34,16 @@ def open_image(path: Path, key: str = "") -> Any:
     TIFF and .npy files of more than 64 MiB are mapped into memory or read tile by tile; a zarr folder is read chunk
     by chunk. The lower resolutions of OME-Zarr and of such a TIFF are its ``levels``. ``key`` names the array in a
     zarr group; of OME-Zarr it is the full resolution by default, its axes of length 1 are dropped. Where the file
-    names its axes the result has them as ``axes``, channels last. Raises FileError.
+    names its axes the result has them as ``axes``, channels last; OME-Zarr and the formats of microscopes, which the
+    optional package bioio reads, give their ``voxel_size`` too. Raises FileError.
     """
     if path.is_dir() and is_zarr(path):
         return _open_zarr(path, key)
     suffix = path.suffix.lower()
+    if suffix in PLUGINS and path.is_file():
+        from .readers import open_with_bioio
+
+        return open_with_bioio(path, key)
     if suffix in (".tif", ".tiff", ".npy") and path.is_file():
         try:
             if suffix == ".npy":
@@ -70,6 +78,9 @@ class Lazy:
     ``chunks`` are the sides of what the file stores in one piece, () where that is not known.
     """
 
+    #: How large a pixel is, where the file says it.
+    voxel_size: VoxelSize | None = None
+
     def __init__(self, source: Any, axes: str = "", *, moved: bool = True, levels: Sequence[Lazy] = ()) -> None:
         shape = tuple(int(side) for side in source.shape)
         names = axes or "?" * len(shape)
@@ -92,6 +103,7 @@ class Lazy:
         """Return the same with the channels where the file has them."""
         levels = [one.stored() for one in self.levels]
         out = Lazy(self._source, self._names, moved=False, levels=levels)
+        out.voxel_size = self.voxel_size
         out._owner = self  # its file stays open as long as this one
         return out
 
@@ -154,7 +166,7 @@ def _open_tiff(path: Path) -> Any:
         whole = series is not None and series.dataoffset is not None and not series.is_pyramidal
         count = len(series.levels) if series is not None else 1
     if {"t", "z"} <= long:
-        raise _times_and_planes(path, names)
+        raise times_and_planes(path, names)
     if small:
         pixels = read_image(path)
         return Lazy(pixels, names).read() if names and len(names) == pixels.ndim else pixels
@@ -184,7 +196,8 @@ def _tiff_axes(series: Any) -> str:
     return names if known and (moved in AXES or {"t", "z"} <= set(kept)) and names != "yx" else ""
 
 
-def _times_and_planes(path: Path, axes: str) -> FileError:
+def times_and_planes(path: Path, axes: str) -> FileError:
+    """Return the error for an image with more than one axis of planes."""
     return FileError(
         f"{path} has both times and planes (axes {axes!r}).", "Save one time point or one plane by itself."
     )
@@ -216,12 +229,13 @@ def _open_zarr(path: Path, key: str) -> Any:
             raise FileError(f"{path} holds no array {key!r}.", "Check the key.")
         axes = axes if len(axes) == found.ndim else ""
         lazy = Lazy(found, axes, levels=[Lazy(one, axes) for one in smaller if one.ndim == found.ndim])
+        lazy.voxel_size = size_of_scale(scales, str(key), axes) if scales is not None and axes else None
     except FileError:
         raise
     except Exception as error:  # stores and codecs have no common base error
         raise FileError(f"{path} cannot be read as zarr ({error}).", "Check that it is complete.") from error
     if "t" in lazy.axes and "z" in lazy.axes:
-        raise _times_and_planes(path, lazy.axes)
+        raise times_and_planes(path, lazy.axes)
     return lazy
 
 

@@ -1,9 +1,11 @@
-"""The voxel size in TIFF files."""
+"""The voxel size in TIFF files and OME-Zarr."""
 
 import numpy as np
 import pytest
 import tifffile
+import zarr
 
+from microsam_nb.annotators.inputs import read_input
 from microsam_nb.core import FileError, VoxelSize
 from microsam_nb.files.voxels import read_voxel_size
 
@@ -78,3 +80,34 @@ def test_a_file_that_is_no_tiff(tmp_path, content):
     with pytest.raises(FileError) as error:
         read_voxel_size(tmp_path / "a.tif")
     assert "Save it again as TIFF" in error.value.remedy
+
+
+UM = "micrometer"
+
+
+@pytest.mark.parametrize("old", [True, False], ids=["0.4", "0.5"])
+@pytest.mark.parametrize(
+    ("axes", "units", "scale", "whole", "size"),
+    [
+        ("zyx", (UM, UM, UM), [2.0, 0.25, 0.5], None, VoxelSize(2, 0.25, 0.5)),
+        ("zyx", (UM, UM, UM), [1.0, 1.0, 1.0], [2.0, 0.25, 0.5], VoxelSize(2, 0.25, 0.5)),
+        ("zyx", ("nanometer",) * 3, [50.0, 10.0, 10.0], None, VoxelSize(50, 10, 10, "nm")),
+        ("zyx", (UM, "nanometer", "nanometer"), [2.0, 10.0, 10.0], None, VoxelSize(None, 10, 10, "nm")),
+        ("tyx", ("second", UM, UM), [60.0, 0.25, 0.5], None, VoxelSize(None, 0.25, 0.5)),
+        ("zyx", ("", "", ""), [2.0, 0.25, 0.5], None, None),
+        ("zyx", (UM, UM, "nanometer"), [2.0, 0.25, 0.5], None, None),
+        ("zyx", (UM, UM, UM), [2.0, 0.0, 0.5], None, None),
+        ("zyx", (UM, UM, UM), None, None, VoxelSize(1, 1, 1)),
+    ],
+)
+def test_the_scale_of_ome_zarr(tmp_path, old, axes, units, scale, whole, size):
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2 if old else 3)
+    group.create_array("0", data=STACK)
+    level = {"path": "0", **({"coordinateTransformations": [{"type": "scale", "scale": scale}]} if scale else {})}
+    about = {
+        "axes": [{"name": n, "type": "space", **({"unit": u} if u else {})} for n, u in zip(axes, units, strict=True)],
+        "datasets": [level],
+        **({"coordinateTransformations": [{"type": "scale", "scale": whole}]} if whole else {}),
+    }
+    group.attrs.update({"multiscales": [about]} if old else {"ome": {"version": "0.5", "multiscales": [about]}})
+    assert read_input(tmp_path / "a.zarr").voxel_size == size

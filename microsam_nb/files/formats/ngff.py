@@ -19,6 +19,7 @@ from ...core.labels import as_labels
 from ...core.tracks import areas
 from ..folders import replacing_folder
 from ..volumes import is_zarr, open_image
+from ..voxels import UNITS
 from .found import Objects, fitted, score_of
 from .results import Results, colour_of
 
@@ -26,8 +27,6 @@ from .results import Results, colour_of
 _SIDE = 512
 #: Levels end when a plane fits into this.
 _SMALL = 256
-#: Units that the format knows by another name than people.
-_UNITS = {"µm": "micrometer", "nm": "nanometer", "mm": "millimeter", "cm": "centimeter", "m": "meter"}
 _WRITER = "microsam_nb"
 
 
@@ -148,7 +147,7 @@ def _multiscales(results: Results, name: str, levels: int) -> dict[str, Any]:
     axes: list[dict[str, str]] = [{"name": name, "type": "time" if name == "t" else "space"} for name in names]
     for one in axes:
         if voxel is not None and one["name"] != "t":
-            one["unit"] = _UNITS.get(voxel.unit, voxel.unit)
+            one["unit"] = UNITS.get(voxel.unit, voxel.unit)
     datasets = [
         {
             "path": str(i),
