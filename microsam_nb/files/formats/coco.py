@@ -102,8 +102,15 @@ def _mask(segmentation: Any, plane: int, shape: Triple) -> Mask:
         runs = np.asarray(_unpacked(counts) if isinstance(counts, str) else counts, np.int64)
         if (height, width) != shape[1:] or runs.sum() != height * width or (runs < 0).any():
             raise ValueError("the runs of an annotation do not fit its image")
-        inside = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-        return Mask.crop(inside.reshape(width, height).T, (plane, 0, 0))
+        # Only the columns that the object lies in: there may be thousands of objects.
+        stops = np.cumsum(runs)
+        inside = np.flatnonzero((np.arange(len(runs)) % 2 == 1) & (runs > 0))
+        if not len(inside):
+            return Mask((0, 0, 0), np.zeros((0, 0, 0), bool))
+        first, last = (stops[inside[0]] - runs[inside[0]]) // height, (stops[inside[-1]] - 1) // height
+        ends = np.clip(stops, first * height, (last + 1) * height)
+        flat = np.repeat(np.arange(len(runs)) % 2 == 1, np.diff(ends, prepend=first * height))
+        return Mask.crop(flat.reshape(-1, height).T, (plane, 0, int(first)))
     parts = [[np.asarray(line, np.float64).reshape(-1, 2)[:, ::-1]] for line in segmentation if len(line) > 5]
     return fill(parts, plane, shape)
 
