@@ -43,6 +43,17 @@ def test_objects_go_out_and_come_in_with_their_names(opened, ending):
     assert (known.name, known.category) == (("", "") if ending == ".tif" else ("zwei", "round"))
 
 
+def test_names_that_came_with_labels_are_kept_in_the_project(opened, tmp_path):
+    one = opened(PIXELS, LABELS)
+    one.session.handle(Describe(2, name="zwei", category="round"))
+    path = str(one.save("out.geojson"))
+    for labels in (path, None):
+        other = annotate_2d(PIXELS, labels=labels, project=tmp_path / "kept.msam")
+        assert other.session.infos[2] == ObjectInfo(None, "zwei", "round")
+        assert np.array_equal(other.labels, LABELS)
+        other.close()
+
+
 def test_the_table_as_csv_is_that_of_the_annotator(opened):
     one = opened(PIXELS, LABELS)
     table = pandas.read_csv(one.save("out.csv"))

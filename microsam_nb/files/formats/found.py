@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ...core import LabelError, Mask, ObjectInfo
 from ...core.box import Triple
+from ...core.tracks import areas
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +52,7 @@ def painted(shapes: Iterable[Found], shape: Triple, source: str) -> Objects:
         labels[one.mask.box.slices][one.mask.bitmap] = number
         if one.info != ObjectInfo():
             infos[number] = one.info
-    left = np.unique(labels[labels > 0]).tolist()
+    left = sorted({number for plane in labels for number in areas(plane)[0].tolist()})
     return Objects(labels, {n: infos[n] for n in left if n in infos}, len({n for n, _ in numbered}) - len(left))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,9 @@ from .outlines import Part, trace
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+#: Pixels of a plane beyond which objects are traced one by one.
+_LARGE = 2**26
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,6 +54,7 @@ class Results:
     candidates: Sequence[Candidate] = ()
     image: Image | None = None
     voxel: VoxelSize | None = None
+    _recent: dict[int, NDArray[np.uint32]] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def shape(self) -> Triple:
@@ -62,9 +66,12 @@ class Results:
         return self.image is not None and self.image.axes[0] == "t"
 
     def plane(self, index: int) -> NDArray[np.uint32]:
-        """Return the labels of one plane (h, w). Raises LabelError."""
-        found: NDArray[np.uint32] = as_labels(np.asarray(self.labels[index]))[0]
-        return found
+        """Return the labels of one plane (h, w); the last one is kept. Raises LabelError."""
+        if index not in self._recent:
+            found = as_labels(np.asarray(self.labels[index]))[0]
+            self._recent.clear()
+            self._recent[index] = found
+        return self._recent[index]
 
     def largest(self) -> int:
         """Return the largest number of an object."""
@@ -72,13 +79,23 @@ class Results:
 
     def outlines(self, plane: int) -> Iterator[Outlined]:
         """Yield the objects of a plane by their numbers, then the candidates."""
-        for number, parts in sorted(trace(self.plane(plane)).items()):
+        for number, parts in self._traced(plane):
             yield Outlined(number, plane, parts, self.infos.get(number, ObjectInfo()))
         for number, one in enumerate(self.candidates, start=1):
             inside = plane - one.mask.start[0]
             if 0 <= inside < len(one.mask.bitmap):
                 for parts in trace(one.mask.bitmap[inside], one.mask.start[1:]).values():
                     yield Outlined(number, plane, parts, ObjectInfo(round(one.score, 4)), one.origin or "candidate")
+
+    def _traced(self, index: int) -> Iterator[tuple[int, list[Part]]]:
+        plane = self.plane(index)
+        if plane.size <= _LARGE:
+            yield from sorted(trace(plane).items())
+            return
+        # All at once would take some ten bytes per pixel.
+        for one in self._subjects([index]):
+            _, rows, columns = one.box.slices
+            yield one.label, trace(plane[rows, columns] == one.label, one.box.start[1:])[1]
 
     def table(self) -> DataFrame:
         """Return what ``measure_objects`` says of all objects."""
@@ -87,10 +104,10 @@ class Results:
             plane, rows, columns = where.slices
             return self.plane(plane.start)[None, rows, columns]
 
-        return measure_objects(self._subjects(), crop, self.image, self.voxel)
+        return measure_objects(self._subjects(range(self.shape[0])), crop, self.image, self.voxel)
 
-    def _subjects(self) -> Iterator[Subject]:
-        for index in range(self.shape[0]):
+    def _subjects(self, planes: Iterable[int]) -> Iterator[Subject]:
+        for index in planes:
             plane = self.plane(index)
             numbers = areas(plane)[0].tolist()
             dense = renumbered(plane, {number: i for i, number in enumerate(numbers, start=1)})

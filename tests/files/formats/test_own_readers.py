@@ -12,6 +12,9 @@ import shapely
 import shapely.geometry
 import tifffile
 import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
 from ome_zarr_models.v05.image_label import ImageLabel
 from pycocotools.coco import COCO
 from situations import INFOS, LABELS, VOXEL, candidates, image_of
@@ -167,6 +170,15 @@ def test_coco_by_pycocotools(tmp_path, name, capsys):
             wanted = INFOS.get(one["label"], ObjectInfo()).category or "object"
             assert coco.loadCats(one["category_id"])[0]["name"] == wanted
     assert np.array_equal(found, stack)
+
+
+@given(arrays.arrays(np.uint32, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 2)))
+def test_polygons_of_coco_are_exact(tmp_path_factory, labels):
+    coco = COCO(write_objects(tmp_path_factory.mktemp("any") / "a.json", labels))
+    found = np.zeros_like(labels)
+    for one in coco.loadAnns(coco.getAnnIds()):
+        found[coco.annToMask(one) > 0] = one["label"]
+    assert np.array_equal(found, labels)
 
 
 def test_candidates_and_names_in_coco(tmp_path, capsys):

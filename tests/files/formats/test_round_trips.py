@@ -16,6 +16,7 @@ from situations import INFOS, LABELS, candidates, image_of
 
 from microsam_nb.core import FileError, LabelError, ObjectInfo
 from microsam_nb.files.export import ENDINGS, check_objects_path, write_objects
+from microsam_nb.files.formats import results
 from microsam_nb.files.importing import read_objects
 
 #: Endings whose files hold the pixels of objects.
@@ -68,6 +69,18 @@ def test_candidates_are_written_and_are_no_objects(tmp_path, ending):
     path = write_objects(tmp_path / f"a{ending}", labels, candidates=candidates(labels.shape))
     assert path.stat().st_size > plain.stat().st_size
     assert np.array_equal(read_objects(path, triple(labels)).labels[0], labels)
+
+
+@pytest.mark.parametrize("name", LABELS)
+@pytest.mark.parametrize("ending", [".zip", ".geojson", ".json", ".csv"])
+def test_large_planes_are_written_object_by_object(tmp_path, ending, name, monkeypatch):
+    whole = write_objects(tmp_path / f"whole{ending}", LABELS[name])
+    monkeypatch.setattr(results, "_LARGE", 0)
+    parts = write_objects(tmp_path / f"parts{ending}", LABELS[name])
+    if ending == ".zip":
+        assert np.array_equal(*(read_objects(path, triple(LABELS[name])).labels for path in (whole, parts)))
+    else:
+        assert whole.read_bytes() == parts.read_bytes()
 
 
 class Planes:
