@@ -1,0 +1,204 @@
+"""Which objects are probably wrong, and why: the queue of proofreading.
+
+Objects are compared with the others of the same labels. Four kinds of errors are looked for: several objects taken for
+one, one taken for several, a part that is missing, and a ragged outline. The weights were chosen with errors planted
+into the true labels of many kinds of images (tests/benchmarks/suspects.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .brightness import Floats
+from .errors import LabelError
+from .labels import as_labels
+from .objects import ObjectInfo
+from .traits import Traits, traits
+
+
+@dataclass(frozen=True, slots=True)
+class Suspect:
+    """An object to look at: how likely it is wrong, in [0, 1], why, the worst reason first, and where to look."""
+
+    label: int
+    suspicion: float
+    reasons: tuple[str, ...]
+    plane: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Sign:
+    """What makes an object suspicious: a trait larger (``way`` 1) or smaller (-1) than usual, and how that is said.
+
+    Deviations are counted in typical ones of the other objects, at least ``floor``.
+    """
+
+    trait: str
+    way: int
+    floor: float
+    words: str
+
+
+#: Sizes are compared as ratios. ``value``: of the object, ``times``: against the median; ``other``: the neighbour.
+_SIGNS = {
+    "large": _Sign("area", 1, 0.15, "{times:.1f} times as large as usual"),
+    "small": _Sign("area", -1, 0.15, "{part:.1f} times smaller than usual"),
+    "dents": _Sign("solid", -1, 0.015, "dents in the outline"),
+    "rough": _Sign("rough", 1, 0.03, "a ragged outline"),
+    "bent": _Sign("oval", -1, 0.015, "an unusual shape"),
+    "round": _Sign("long", -1, 0.1, "rounder than usual"),
+    "side": _Sign("side", 1, 0.1, "a long straight side or a bay"),
+    "contact": _Sign("contact", 1, 0.15, "a long border with object {other}"),
+    "around": _Sign("around", 1, 0.1, "others all around"),
+    "pale": _Sign("contrast", -1, 0.15, "little contrast to its surroundings"),
+    "faint": _Sign("weak_edge", -1, 0.2, "a part of the outline is faint"),
+    "inner": _Sign("inner_edge", 1, 0.15, "an edge inside"),
+    "dark": _Sign("dark_inside", 1, 0.04, "a part looks like the background"),
+    "beyond": _Sign("bright_outside", 1, 0.08, "what lies around looks like it"),
+    "hole": _Sign("holes", 1, 0.01, "a hole"),
+    "crumbs": _Sign("crumbs", 1, 0.01, "several parts"),
+    # By themselves, whatever is usual.
+    "touching": _Sign("touching", 0, 1.0, "a long border with object {other}"),
+    "fitting": _Sign("fitting", 0, 1.0, "it fits together with object {other}"),
+    "dented": _Sign("dented", 0, 1.0, "dents in the outline"),
+    "unsure": _Sign("unsure", 0, 1.0, "a predicted score of {value:.2f}"),
+}
+_WORDS = {
+    "merged": "may be several objects",
+    "split": "may be a part of an object",
+    "missing": "a part may be missing",
+    "ragged": "may have a wrong outline",
+}
+#: Of each kind of error the logit of an object without any sign, and what signs add to it.
+Weights = Mapping[str, tuple[float, Mapping[str, float]]]
+_SHAPE: Weights = {
+    "merged": (-5.55, {"large": 1.22, "rough": 0.4, "bent": 0.29}),
+    "split": (
+        -7.69,
+        {"small": 0.3, "touching": 1.97, "fitting": 1.05, "contact": 0.41, "around": 0.29, "side": 0.2, "round": 0.42},
+    ),
+    "missing": (-4.67, {"small": 0.21, "dents": 0.3, "dented": 0.27, "bent": 0.23}),
+    "ragged": (-5.14, {"rough": 0.69, "dents": 0.38}),
+}
+#: The same for labels with their image.
+_BRIGHT: Weights = {
+    "merged": (-5.62, {"large": 1.23, "rough": 0.39, "bent": 0.28, "inner": 0.22}),
+    "split": (
+        -7.77,
+        {
+            "small": 0.32, "touching": 1.98, "fitting": 1.0, "contact": 0.41, "around": 0.22, "side": 0.19,
+            "round": 0.43, "faint": 0.2,
+        },
+    ),
+    "missing": (
+        -5.24,
+        {
+            "small": 0.1, "dents": 0.21, "dented": 0.49, "bent": 0.21, "pale": 0.53, "faint": 0.22, "beyond": 0.23,
+        },
+    ),
+    "ragged": (-5.78, {"rough": 0.73, "dents": 0.23, "pale": 0.66, "faint": 0.3, "inner": 0.24, "dark": 0.32}),
+}  # fmt: skip
+#: Not from planted errors, which have neither: a hole of a twentieth of the object, or a score of 0.5, is suspicious.
+_PLAIN: Weights = {"hole": (-4.0, {"hole": 1.0, "crumbs": 1.0}), "score": (-4.0, {"unsure": 10.0})}
+#: Deviations beyond this count as this.
+_FAR = 6.0
+#: Signs that add less are not named, nor more than so many of them; nor kinds of errors that are less likely.
+_NAMED, _MANY, _LIKELY = 0.5, 3, 0.2
+
+
+def suspects(
+    labels: NDArray[np.generic],
+    infos: Mapping[int, ObjectInfo],
+    image: NDArray[np.generic] | None = None,
+    *,
+    movie: bool = False,
+) -> list[Suspect]:
+    """Return all objects of labels (h, w) or (planes, h, w), the most suspicious first.
+
+    ``image``: intensities of the same shape, without which only size, shape and contacts count. Of a movie each frame
+    is judged by itself, and of a track the worst one is returned. Raises LabelError for labels or images that do not
+    fit.
+    """
+    volume = as_labels(labels)
+    if image is not None and image.shape != np.shape(labels):
+        raise LabelError(
+            f"The labels have shape {np.shape(labels)}, the image {image.shape}.",
+            "Give one channel of the image that the labels belong to.",
+        )
+    if not volume.any():
+        return []
+    found = traits(volume, None if image is None else image.reshape(volume.shape), apart=movie)
+    scores = np.array([np.nan if (info := infos.get(int(n))) is None or info.score is None else info.score
+                       for n in found.numbers])  # fmt: skip
+    signs = strengths(found, scores)
+    weights = _SHAPE if image is None else _BRIGHT
+    chances = {kind: _chance(signs, *one) for kind, one in {**weights, **_PLAIN}.items()}
+    suspicion = 1 - np.prod([1 - one for one in chances.values()], axis=0)
+    best: dict[int, Suspect] = {}
+    for i in np.argsort(-suspicion, kind="stable"):
+        label = int(found.numbers[i])
+        if label not in best:
+            reasons = _reasons(i, found, scores, signs, weights, chances)
+            best[label] = Suspect(label, float(suspicion[i]), reasons, int(found.plane[i]))
+    return list(best.values())
+
+
+def strengths(found: Traits, scores: Floats) -> dict[str, Floats]:
+    """Return how strong each sign is at each object, 0 where it is not; those of an image only where there is one."""
+    out = {}
+    for name, sign in _SIGNS.items():
+        if sign.way and sign.trait in found.values:
+            values = found.values[sign.trait]
+            values = np.log(values) if sign.trait == "area" else values
+            out[name] = np.clip(sign.way * _deviation(values, sign.floor), 0, _FAR)
+    # The border of the image cuts objects off.
+    out["small"] = np.where(found.values["border"] > 0, 0, out["small"])
+    contact = np.minimum(found.values["contact"], 2)
+    out["touching"] = contact
+    out["fitting"] = 3 * contact * np.clip(np.nan_to_num(found.values["joined"]) + 0.1, 0, 0.3)
+    out["dented"] = 5 * np.clip(1 - found.values["solid"], 0, 0.5)
+    out["unsure"] = np.clip(0.9 - np.nan_to_num(scores, nan=1.0), 0, 0.9)
+    return out
+
+
+def _deviation(values: Floats, floor: float) -> Floats:
+    """Return how far values are from their median, in their typical deviations; 0 for nan."""
+    there = np.isfinite(values)
+    if not there.any():
+        return np.zeros(len(values))
+    middle = np.median(values[there])
+    typical = 1.4826 * np.median(np.abs(values[there] - middle))
+    return np.where(there, (values - middle) / np.hypot(typical, floor), 0.0)
+
+
+def _chance(signs: Mapping[str, Floats], level: float, weights: Mapping[str, float]) -> Floats:
+    total = level + sum(weight * signs[name] for name, weight in weights.items())
+    out: Floats = 1 / (1 + np.exp(-total))
+    return out
+
+
+def _reasons(
+    place: int,
+    found: Traits,
+    scores: Floats,
+    signs: Mapping[str, Floats],
+    weights: Weights,
+    chances: Mapping[str, Floats],
+) -> tuple[str, ...]:
+    """Return what to say about one object: the likeliest kind of error, and the signs that count most."""
+    likely = max(weights, key=lambda kind: chances[kind][place])
+    out = [_WORDS[likely]] if chances[likely][place] >= _LIKELY else []
+    added: dict[str, float] = {}
+    for _, some in (*weights.values(), *_PLAIN.values()):
+        for name, weight in some.items():
+            added[name] = max(added.get(name, 0.0), weight * float(signs[name][place]))
+    area = found.values["area"]
+    ratio = float(area[place] / np.median(area))
+    values = {"times": ratio, "part": 1 / ratio, "other": int(found.partner[place]), "value": float(scores[place])}
+    strong = sorted((name for name in added if added[name] >= _NAMED), key=lambda name: -added[name])
+    said = dict.fromkeys(_SIGNS[name].words.format(**values) for name in strong)
+    return (*out, *list(said)[:_MANY])
