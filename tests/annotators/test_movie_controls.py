@@ -152,7 +152,7 @@ def test_an_object_that_cannot_be_committed_does_not_divide(annotator, send, key
     send("click", y=10, x=10)
     before = annotator.labels
     key("D", shift=True)
-    assert "already belongs to committed objects" in annotator._status.line.value
+    assert "This cell is track 1 already" in annotator._status.line.value
     assert annotator.session.state.mother == 0
     assert np.array_equal(annotator.labels, before)
 
