@@ -16,7 +16,6 @@ import numpy as np
 from ...core import FileError, ObjectInfo
 from ...core.box import Triple
 from ...core.labels import as_labels
-from ...core.tracks import areas
 from ..folders import replacing_folder
 from ..volumes import is_zarr, open_image
 from ..voxels import UNITS
@@ -119,7 +118,7 @@ def _write(folder: Path, results: Results, name: str, version: Literal[2, 3], so
     numbers: set[int] = set()
     for index in range(planes):
         plane = results.plane(index)
-        numbers.update(areas(plane)[0].tolist())
+        numbers.update(results.numbers(index))
         for i, level in enumerate(levels):
             level[... if results.flat else index] = plane[:: 2**i, :: 2**i].astype(kind)
     about: dict[str, Any] = {

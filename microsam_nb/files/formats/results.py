@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,8 +22,10 @@ from .outlines import Part, trace
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-#: Pixels of a plane beyond which objects are traced one by one.
-_LARGE = 2**26
+#: Pixels of a plane beyond which it is traced in parts, and the side of these.
+_LARGE, _BLOCK = 2**26, 2048
+#: Objects with numbers up to this are found without giving them others.
+_DENSE = 2**20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,13 +76,17 @@ class Results:
             self._recent[index] = found
         return self._recent[index]
 
+    def numbers(self, index: int) -> list[int]:
+        """Return the numbers of the objects of one plane."""
+        return [number for number, _ in _places(self.plane(index))]
+
     def largest(self) -> int:
         """Return the largest number of an object."""
         return max((int(self.plane(i).max(initial=0)) for i in range(self.shape[0])), default=0)
 
     def outlines(self, plane: int) -> Iterator[Outlined]:
         """Yield the objects of a plane by their numbers, then the candidates."""
-        for number, parts in self._traced(plane):
+        for number, parts in sorted(self._traced(plane).items()):
             yield Outlined(number, plane, parts, self.infos.get(number, ObjectInfo()))
         for number, one in enumerate(self.candidates, start=1):
             inside = plane - one.mask.start[0]
@@ -87,15 +94,23 @@ class Results:
                 for parts in trace(one.mask.bitmap[inside], one.mask.start[1:]).values():
                     yield Outlined(number, plane, parts, ObjectInfo(round(one.score, 4)), one.origin or "candidate")
 
-    def _traced(self, index: int) -> Iterator[tuple[int, list[Part]]]:
+    def _traced(self, index: int) -> dict[int, list[Part]]:
         plane = self.plane(index)
         if plane.size <= _LARGE:
-            yield from sorted(trace(plane).items())
-            return
-        # All at once would take some ten bytes per pixel.
+            return trace(plane)
+        # All at once would take some twenty bytes per pixel.
+        near: dict[tuple[int, int], list[Subject]] = defaultdict(list)
         for one in self._subjects([index]):
-            _, rows, columns = one.box.slices
-            yield one.label, trace(plane[rows, columns] == one.label, one.box.start[1:])[1]
+            near[one.box.start[1] // _BLOCK, one.box.start[2] // _BLOCK].append(one)
+        out: dict[int, list[Part]] = {}
+        for some in near.values():
+            whole = some[0].box
+            for one in some[1:]:
+                whole = whole.union(one.box)
+            found = trace(plane[whole.slices[1:]], whole.start[1:])
+            # Others may be cut off there.
+            out |= {one.label: found[one.label] for one in some}
+        return out
 
     def table(self) -> DataFrame:
         """Return what ``measure_objects`` says of all objects."""
@@ -108,12 +123,21 @@ class Results:
 
     def _subjects(self, planes: Iterable[int]) -> Iterator[Subject]:
         for index in planes:
-            plane = self.plane(index)
-            numbers = areas(plane)[0].tolist()
-            dense = renumbered(plane, {number: i for i, number in enumerate(numbers, start=1)})
-            for number, (rows, columns) in zip(numbers, ndimage.find_objects(dense), strict=True):
+            for number, (rows, columns) in _places(self.plane(index)):
                 box = Box((index, rows.start, columns.start), (index + 1, rows.stop, columns.stop))
                 yield Subject(number, box, self.infos.get(number, ObjectInfo()))
+
+
+def _places(plane: NDArray[np.uint32]) -> Iterator[tuple[int, tuple[slice, slice]]]:
+    """Yield the number of every object of a plane, in order, and the rows and columns that it lies in."""
+    if plane.max(initial=0) <= _DENSE:
+        places: Iterable[Any] = enumerate(ndimage.find_objects(plane), start=1)
+    else:
+        # One entry for every number up to the largest would be too many.
+        numbers = areas(plane)[0].tolist()
+        dense = renumbered(plane, {number: i for i, number in enumerate(numbers, start=1)})
+        places = zip(numbers, ndimage.find_objects(dense), strict=True)
+    yield from ((number, place) for number, place in places if place is not None)
 
 
 def colour_of(number: int) -> tuple[int, int, int]:

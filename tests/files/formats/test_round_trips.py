@@ -73,9 +73,10 @@ def test_candidates_are_written_and_are_no_objects(tmp_path, ending):
 
 @pytest.mark.parametrize("name", LABELS)
 @pytest.mark.parametrize("ending", [".zip", ".geojson", ".json", ".csv"])
-def test_large_planes_are_written_object_by_object(tmp_path, ending, name, monkeypatch):
+def test_large_planes_are_written_part_by_part(tmp_path, ending, name, monkeypatch):
     whole = write_objects(tmp_path / f"whole{ending}", LABELS[name])
     monkeypatch.setattr(results, "_LARGE", 0)
+    monkeypatch.setattr(results, "_BLOCK", 3)
     parts = write_objects(tmp_path / f"parts{ending}", LABELS[name])
     if ending == ".zip":
         assert np.array_equal(*(read_objects(path, triple(LABELS[name])).labels for path in (whole, parts)))
