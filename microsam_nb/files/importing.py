@@ -31,7 +31,7 @@ def read_objects(path: Path | str, shape: Triple, *, name: str = "") -> Objects:
     """
     path = Path(path)
     if path.is_dir() and is_zarr(path):
-        from .formats.ngff import read_ngff
+        from .formats.ngff_in import read_ngff
 
         return read_ngff(path, shape)
     match path.suffix.lower():
