@@ -59,6 +59,11 @@ _SIGNS = {
     "inner": _Sign("inner_edge", 1, 0.15, "an edge inside"),
     "dark": _Sign("dark_inside", 1, 0.04, "a part looks like the background"),
     "beyond": _Sign("bright_outside", 1, 0.08, "what lies around looks like it"),
+    "open": _Sign("open", 1, 0.05, "a part of the outline has no edge"),
+    "seam": _Sign("seam", -1, 0.15, "no edge between it and object {other}"),
+    "wall": _Sign("wall", 1, 0.05, "a border inside"),
+    "jump": _Sign("jump", 1, 0.1, "a jump in size from plane to plane"),
+    "blunt": _Sign("blunt", 1, 0.1, "a blunt end"),
     "hole": _Sign("holes", 1, 0.01, "a hole"),
     "crumbs": _Sign("crumbs", 1, 0.01, "several parts"),
     # By themselves, whatever is usual.
@@ -76,31 +81,40 @@ _WORDS = {
 #: Of each kind of error the logit of an object without any sign, and what signs add to it.
 Weights = Mapping[str, tuple[float, Mapping[str, float]]]
 _SHAPE: Weights = {
-    "merged": (-5.55, {"large": 1.22, "rough": 0.4, "bent": 0.29}),
+    "merged": (-5.53, {"large": 1.19, "rough": 0.4, "bent": 0.29, "round": 0.08}),
     "split": (
-        -7.69,
-        {"small": 0.3, "touching": 1.97, "fitting": 1.05, "contact": 0.41, "around": 0.29, "side": 0.2, "round": 0.42},
+        -7.59,
+        {
+            "small": 0.32,
+            "touching": 1.94,
+            "fitting": 1.04,
+            "contact": 0.38,
+            "around": 0.31,
+            "side": 0.21,
+            "round": 0.55,
+        },
     ),
-    "missing": (-4.67, {"small": 0.21, "dents": 0.3, "dented": 0.27, "bent": 0.23}),
-    "ragged": (-5.14, {"rough": 0.69, "dents": 0.38}),
-}
+    "missing": (-4.67, {"small": 0.23, "dents": 0.17, "dented": 0.24, "side": 0.06, "bent": 0.33}),
+    "ragged": (-5.16, {"rough": 0.69, "dents": 0.39}),
+}  # fmt: skip
 #: The same for labels with their image.
 _BRIGHT: Weights = {
-    "merged": (-5.62, {"large": 1.23, "rough": 0.39, "bent": 0.28, "inner": 0.22}),
+    "merged": (-5.62, {"large": 1.2, "rough": 0.38, "bent": 0.27, "round": 0.08, "inner": 0.21, "wall": 0.11}),
     "split": (
-        -7.77,
+        -7.93,
         {
-            "small": 0.32, "touching": 1.98, "fitting": 1.0, "contact": 0.41, "around": 0.22, "side": 0.19,
-            "round": 0.43, "faint": 0.2,
+            "small": 0.38, "touching": 1.93, "fitting": 0.89, "contact": 0.3, "around": 0.31, "side": 0.21,
+            "round": 0.5, "seam": 0.31, "open": 0.3,
         },
     ),
     "missing": (
-        -5.24,
-        {
-            "small": 0.1, "dents": 0.21, "dented": 0.49, "bent": 0.21, "pale": 0.53, "faint": 0.22, "beyond": 0.23,
-        },
+        -5.72,
+        {"small": 0.13, "dented": 0.62, "bent": 0.3, "pale": 0.48, "beyond": 0.27, "open": 0.47},
     ),
-    "ragged": (-5.78, {"rough": 0.73, "dents": 0.23, "pale": 0.66, "faint": 0.3, "inner": 0.24, "dark": 0.32}),
+    "ragged": (
+        -5.77,
+        {"rough": 0.73, "dents": 0.21, "pale": 0.55, "faint": 0.21, "inner": 0.25, "dark": 0.33, "open": 0.11},
+    ),
 }  # fmt: skip
 #: Not from planted errors, which have neither: a hole of a twentieth of the object, or a score of 0.5, is suspicious.
 _PLAIN: Weights = {"hole": (-4.0, {"hole": 1.0, "crumbs": 1.0}), "score": (-4.0, {"unsure": 10.0})}
@@ -176,7 +190,7 @@ def _deviation(values: Floats, floor: float) -> Floats:
 
 
 def _chance(signs: Mapping[str, Floats], level: float, weights: Mapping[str, float]) -> Floats:
-    total = level + sum(weight * signs[name] for name, weight in weights.items())
+    total = level + sum(weight * signs[name] for name, weight in weights.items() if name in signs)
     out: Floats = 1 / (1 + np.exp(-total))
     return out
 
@@ -195,6 +209,8 @@ def _reasons(
     added: dict[str, float] = {}
     for _, some in (*weights.values(), *_PLAIN.values()):
         for name, weight in some.items():
+            if name not in signs:
+                continue
             added[name] = max(added.get(name, 0.0), weight * float(signs[name][place]))
     area = found.values["area"]
     ratio = float(area[place] / np.median(area))

@@ -15,6 +15,9 @@ from scipy.spatial import ConvexHull, QhullError
 from .brightness import Floats, Whole, brightness
 from .tracks import areas, renumbered
 
+#: Smaller sections, as a share of the largest, are an end that tapers off.
+_TAPER = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class Traits:
@@ -39,7 +42,9 @@ def traits(labels: NDArray[np.uint32], image: NDArray[np.generic] | None = None,
     or mouth of a bay, in diameters. holes: enclosed background against the area. crumbs: share outside the largest
     part. border: share of the outline at the border of the image. contact: outline shared with the neighbour that
     shares most, in diameters of the smaller; joined: how solid both are together, less how solid the object is;
-    around: share of the outline that others touch. Those of an image: see ``brightness``.
+    around: share of the outline that others touch. Those of an image: see ``brightness``. Of several planes also jump:
+    the largest change of area from one to the next, as a logarithm; blunt: how large the object ends, of its largest
+    section, 0 at the first and last plane.
     """
     found = [_in_plane(own, None if image is None else image[plane], plane) for plane, own in enumerate(labels)]
     names = dict.fromkeys(name for one in found for name in one.values)
@@ -48,10 +53,10 @@ def traits(labels: NDArray[np.uint32], image: NDArray[np.generic] | None = None,
     )
     columns = {name: np.concatenate([one.values[name] for one in found if name in one.values]) for name in names}
     sections = Traits(numbers, place, partner, columns)
-    return sections if apart or len(labels) == 1 or not len(numbers) else _together(sections)
+    return sections if apart or len(labels) == 1 or not len(numbers) else _together(sections, len(labels))
 
 
-def _together(sections: Traits) -> Traits:
+def _together(sections: Traits, planes: int) -> Traits:
     """Return the traits of objects of several planes."""
     numbers, own = np.unique(sections.numbers, return_inverse=True)
     area = sections.values["area"]
@@ -65,7 +70,24 @@ def _together(sections: Traits) -> Traits:
             weight = np.bincount(own[there], area[there], len(numbers))
             total = np.bincount(own[there], (column * area)[there], len(numbers))
             values[name] = np.where(weight > 0, total / np.maximum(weight, 1), np.nan)
+    values |= _through_planes(own, sections.plane, area, area[largest], planes)
     return Traits(numbers, sections.plane[largest], sections.partner[largest], values)
+
+
+def _through_planes(own: Whole, plane: Whole, area: Floats, largest: Floats, planes: int) -> dict[str, Floats]:
+    """Return how abruptly objects change from plane to plane, and end: of each section object, plane and area."""
+    order = np.lexsort((plane, own))
+    own, plane, area = own[order], plane[order], area[order] / largest[own[order]]
+    jump, blunt = np.zeros(len(largest)), np.zeros(len(largest))
+    first = np.append(True, (np.diff(own) != 0) | (np.diff(plane) != 1))
+    last = np.append(first[1:], True)
+    np.maximum.at(blunt, own[first & (plane > 0)], area[first & (plane > 0)])
+    np.maximum.at(blunt, own[last & (plane < planes - 1)], area[last & (plane < planes - 1)])
+    later = np.flatnonzero(~first)
+    # Where they taper off sections are small, and their ratios large.
+    later = later[np.minimum(area[later], area[later - 1]) > _TAPER]
+    np.maximum.at(jump, own[later], np.abs(np.log(area[later] / area[later - 1])))
+    return {"jump": jump, "blunt": blunt}
 
 
 def _in_plane(labels: NDArray[np.uint32], pixels: NDArray[np.generic] | None, plane: int) -> Traits:
@@ -105,7 +127,7 @@ def _in_plane(labels: NDArray[np.uint32], pixels: NDArray[np.generic] | None, pl
         "around": np.bincount(cracks[:, 0], cracks[:, 1] > 0, count + 1)[1:] / np.maximum(1, outline),
     }
     if pixels is not None:
-        values |= brightness(dense, pixels, rim, cracks)
+        values |= brightness(dense, pixels, rim, cracks, partner + 1)
     beside = np.where(partner >= 0, numbers[partner], 0)
     return Traits(numbers, np.full(count, plane), beside, values)
 

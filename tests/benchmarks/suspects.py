@@ -1,6 +1,6 @@
 """How well errors planted into true labels are found by "next suspicious object".
 
-usage: python tests/benchmarks/suspects.py PACK [--split train] [--share 0.1] [--seeds 2] [--fit]
+usage: python tests/benchmarks/suspects.py PACK [--split train] [--kind 2d] [--share 0.1] [--seeds 2] [--fit]
 
 PACK is a data pack with manifest.csv. One error for every ten objects (``--share``) of an image: two neighbours merged,
 one object split (both halves are wrong), a quarter to a half cut off, or a ragged outline; see planted.py. All objects
@@ -33,18 +33,19 @@ LEAST, FIRST, FRAMES = 10, 0.2, 8
 CAP = 40
 #: By which signs each kind of error can be known.
 SIGNS = {
-    "merged": ("large", "rough", "bent", "round", "inner"),
-    "split": ("small", "touching", "fitting", "contact", "around", "side", "round", "faint"),
-    "missing": ("small", "dents", "dented", "side", "bent", "pale", "faint", "beyond"),
-    "ragged": ("rough", "dents", "pale", "faint", "inner", "dark"),
+    "merged": ("large", "rough", "bent", "round", "inner", "wall"),
+    "split": ("small", "touching", "fitting", "contact", "around", "side", "round", "faint", "seam", "open"),
+    "missing": ("small", "dents", "dented", "side", "bent", "pale", "faint", "beyond", "open"),
+    "ragged": ("rough", "dents", "pale", "faint", "inner", "dark", "open"),
 }
-OF_IMAGE = {"pale", "faint", "inner", "dark", "beyond"}
+OF_IMAGE = {"pale", "faint", "inner", "dark", "beyond", "seam", "open", "wall"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("pack", type=Path)
     parser.add_argument("--split", default="train")
+    parser.add_argument("--kind", choices=["2d", "3d", "2dt"], help="of images; all by default")
     parser.add_argument("--share", type=float, default=0.1)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--fit", action="store_true")
@@ -67,7 +68,9 @@ def load(options):
     cases = defaultdict(list)
     for row in csv.DictReader((options.pack / "manifest.csv").open()):
         source = f"{row['source']} {row['kind']}"
-        if row["split"] != options.split or not row["path_label"] or len(cases[source]) >= CAP * options.seeds:
+        if row["split"] != options.split or not row["path_label"] or options.kind not in (None, row["kind"]):
+            continue
+        if len(cases[source]) >= CAP * options.seeds:
             continue
         truth = tifffile.imread(options.pack / row["path_label"]).astype(np.uint32)
         image = tifffile.imread(options.pack / row["path_image"])

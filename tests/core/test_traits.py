@@ -100,6 +100,25 @@ def test_brightness():
     assert value(found, "inner_edge", 2) > value(found, "inner_edge", 1)
 
 
+def test_a_border_without_membrane_stands_out():
+    cells = np.zeros(SIZE, np.uint32)
+    for number in range(1, 7):
+        row, column = divmod(number - 1, 3)
+        cells[20 * row : 20 * row + 20, 20 * column : 20 * column + 20] = number
+    membranes = np.zeros(SIZE)
+    membranes[19:21] = membranes[:, 19:21] = membranes[:, 39:41] = 200
+    # Cell 1 is cut in two where there is no membrane; 2 and 3 are taken for one.
+    labels = cells.copy()
+    labels[:10][cells[:10] == 1] = 7
+    labels[labels == 3] = 2
+    found = traits(labels[None], membranes[None])
+    seam, wall = (dict(zip(found.numbers.tolist(), found.values[name], strict=True)) for name in ("seam", "wall"))
+    assert max(seam[1], seam[7]) < 0.5 < min(seam[4], seam[5], seam[6])
+    assert found.partner[found.numbers == 7] == 1
+    assert wall[2] > 0.05 > max(wall[4], wall[5], wall[6])
+    assert value(found, "open", 1) > 0.2 > value(found, "open", 5)
+
+
 @pytest.mark.parametrize(
     "pixels",
     [
