@@ -52,7 +52,7 @@ def write_objects(
     are written too in the formats that can hold them (``OVERLAPPING``). Raises FileError or LabelError.
     """
     path = Path(path)
-    write = _writer(path)
+    check_objects_path(path)
     if isinstance(labels, np.ndarray) or len(labels.shape) == 2:
         labels = np.asarray(labels)
         flat, planes = labels.ndim == 2, as_labels(labels)
@@ -64,7 +64,7 @@ def write_objects(
         said[number] = known if known.score is not None else replace(known, score=float(score))
     voxel = voxel or (image.voxel_size if image is not None else None)
     some = tuple(candidates) if path.suffix.lower() in OVERLAPPING else ()
-    return write(path, Results(planes, flat, said, some, image, voxel)) or path
+    return _writer(path)(path, Results(planes, flat, said, some, image, voxel)) or path
 
 
 def check_objects_path(path: Path) -> None:

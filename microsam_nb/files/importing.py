@@ -18,9 +18,6 @@ from .formats.found import Objects, fitted, painted
 from .images import read_image
 from .volumes import is_zarr
 
-#: Endings of files that hold objects, beside all images.
-SHAPES = (".zip", ".roi", ".geojson", ".json")
-
 
 def read_objects(path: Path | str, shape: Triple, *, name: str = "") -> Objects:
     """Read objects for an image of ``shape`` (planes, h, w); the ending of the path tells the format.
