@@ -16,25 +16,25 @@ _DEEP = 2.0
 
 
 def brightness(
-    dense: Whole, image: NDArray[np.generic], rim: NDArray[np.bool_], cracks: Whole, partner: Whole
-) -> dict[str, Floats]:
+    dense: Whole, image: NDArray[np.generic], rim: NDArray[np.bool_], cracks: Whole
+) -> tuple[dict[str, Floats], Floats]:
     """Measure the objects 1 to n of a plane (h, w) by its intensities; of each trait (n), nan where there is none.
 
+    Returned too: the level of each crack, from 0, as bright as the inside, to 1, as the outline on the whole.
     ``rim``: pixels beside another object or background; ``cracks``: the sides of pixels there, (n, 3) as own number,
-    other number and place of the own pixel; ``partner``: of each object the neighbour with the longest contact, or 0.
+    other number and place of the own pixel.
 
     contrast: inside less surroundings, in standard deviations of the plane. dark_inside: share that is more like the
     background; bright_outside: share of the surroundings that is more like the object. weak_edge: gradient along the
     fifth of the outline where it is lowest, and inner_edge where it is highest inside, as logarithms of the ratio to
-    the mean along the outline. From 0, as bright as the inside, to 1, as the outline on the whole: seam is the contact
-    with the partner, open the share of the outline below 0.25, wall the share of the inside above 0.75.
+    the mean along the outline. open: share of the outline at a level below 0.25; wall: share of the inside above 0.75.
     """
     pixels = _finite(image)
     light = ndimage.gaussian_filter(pixels, 1.0)
     deep = np.where(ndimage.distance_transform_edt(~rim) > _DEEP, dense, 0)
-    count = len(partner)
+    count = int(dense.max(initial=0))
     found = _inside_and_around(dense, light, count, float(pixels.std()) or 1.0)
-    own, other, where = cracks.T
+    own, _, where = cracks.T
     slope = ndimage.gaussian_gradient_magnitude(pixels, 1.0)
     # Where nothing changes the logarithm still is a number.
     slope += 1e-6 * (float(slope.max(initial=0)) or 1.0)
@@ -46,11 +46,9 @@ def brightness(
     within = _mean(light, deep, count)
     outline = _mean(on, own, count)
     on, inner = _between(on, own, within, outline), _between(inner, deep[deep > 0], within, outline)
-    beside = (other > 0) & (other == np.append(0, partner)[own])
-    found["seam"] = _mean(np.clip(on[beside], -1, 2), own[beside], count)
     found["open"] = _share(on, on < 0.25, own, count)
     found["wall"] = _share(inner, inner > 0.75, deep[deep > 0], count)
-    return found
+    return found, np.clip(on, -1, 2)
 
 
 def _inside_and_around(dense: Whole, light: Floats, count: int, spread: float) -> dict[str, Floats]:

@@ -43,7 +43,7 @@ class _Sign:
     words: str
 
 
-#: Sizes are compared as ratios. ``value``: of the object, ``times``: against the median; ``other``: the neighbour.
+#: Sizes are compared as ratios, ``times`` the median. ``other``, ``beside``: neighbours; ``value``: the score.
 _SIGNS = {
     "large": _Sign("area", 1, 0.15, "{times:.1f} times as large as usual"),
     "small": _Sign("area", -1, 0.15, "{part:.1f} times smaller than usual"),
@@ -60,10 +60,8 @@ _SIGNS = {
     "dark": _Sign("dark_inside", 1, 0.04, "a part looks like the background"),
     "beyond": _Sign("bright_outside", 1, 0.08, "what lies around looks like it"),
     "open": _Sign("open", 1, 0.05, "a part of the outline has no edge"),
-    "seam": _Sign("seam", -1, 0.15, "no edge between it and object {other}"),
+    "seam": _Sign("seam", -1, 0.15, "no edge between it and object {beside}"),
     "wall": _Sign("wall", 1, 0.05, "a border inside"),
-    "jump": _Sign("jump", 1, 0.1, "a jump in size from plane to plane"),
-    "blunt": _Sign("blunt", 1, 0.1, "a blunt end"),
     "hole": _Sign("holes", 1, 0.01, "a hole"),
     "crumbs": _Sign("crumbs", 1, 0.01, "several parts"),
     # By themselves, whatever is usual.
@@ -81,39 +79,34 @@ _WORDS = {
 #: Of each kind of error the logit of an object without any sign, and what signs add to it.
 Weights = Mapping[str, tuple[float, Mapping[str, float]]]
 _SHAPE: Weights = {
-    "merged": (-5.53, {"large": 1.19, "rough": 0.4, "bent": 0.29, "round": 0.08}),
+    "merged": (-5.53, {"large": 1.21, "rough": 0.4, "bent": 0.29}),
     "split": (
-        -7.59,
+        -7.69,
         {
-            "small": 0.32,
-            "touching": 1.94,
-            "fitting": 1.04,
-            "contact": 0.38,
-            "around": 0.31,
-            "side": 0.21,
-            "round": 0.55,
+            "small": 0.3, "touching": 1.97, "fitting": 1.05, "contact": 0.41, "around": 0.28, "side": 0.2,
+            "round": 0.43,
         },
     ),
-    "missing": (-4.67, {"small": 0.23, "dents": 0.17, "dented": 0.24, "side": 0.06, "bent": 0.33}),
-    "ragged": (-5.16, {"rough": 0.69, "dents": 0.39}),
+    "missing": (-4.72, {"small": 0.26, "dents": 0.14, "dented": 0.28, "side": 0.08, "bent": 0.34}),
+    "ragged": (-5.12, {"rough": 0.68, "dents": 0.38}),
 }  # fmt: skip
 #: The same for labels with their image.
 _BRIGHT: Weights = {
-    "merged": (-5.62, {"large": 1.2, "rough": 0.38, "bent": 0.27, "round": 0.08, "inner": 0.21, "wall": 0.11}),
+    "merged": (-5.61, {"large": 1.22, "rough": 0.39, "bent": 0.27, "inner": 0.18, "wall": 0.11}),
     "split": (
-        -7.93,
+        -8.06,
         {
-            "small": 0.38, "touching": 1.93, "fitting": 0.89, "contact": 0.3, "around": 0.31, "side": 0.21,
-            "round": 0.5, "seam": 0.31, "open": 0.3,
+            "small": 0.33, "touching": 1.9, "fitting": 0.96, "contact": 0.36, "around": 0.31, "side": 0.2,
+            "round": 0.32, "seam": 0.56, "open": 0.2,
         },
     ),
     "missing": (
-        -5.72,
-        {"small": 0.13, "dented": 0.62, "bent": 0.3, "pale": 0.48, "beyond": 0.27, "open": 0.47},
+        -5.74,
+        {"small": 0.15, "dented": 0.66, "bent": 0.3, "pale": 0.5, "beyond": 0.27, "open": 0.45},
     ),
     "ragged": (
-        -5.77,
-        {"rough": 0.73, "dents": 0.21, "pale": 0.55, "faint": 0.21, "inner": 0.25, "dark": 0.33, "open": 0.11},
+        -5.79,
+        {"rough": 0.73, "dents": 0.21, "pale": 0.64, "faint": 0.24, "inner": 0.21, "dark": 0.35, "open": 0.1},
     ),
 }  # fmt: skip
 #: Not from planted errors, which have neither: a hole of a twentieth of the object, or a score of 0.5, is suspicious.
@@ -214,7 +207,13 @@ def _reasons(
             added[name] = max(added.get(name, 0.0), weight * float(signs[name][place]))
     area = found.values["area"]
     ratio = float(area[place] / np.median(area))
-    values = {"times": ratio, "part": 1 / ratio, "other": int(found.partner[place]), "value": float(scores[place])}
+    values = {
+        "times": ratio,
+        "part": 1 / ratio,
+        "other": int(found.partner[place]),
+        "beside": int(found.other[place]),
+        "value": float(scores[place]),
+    }
     strong = sorted((name for name in added if added[name] >= _NAMED), key=lambda name: -added[name])
     said = dict.fromkeys(_SIGNS[name].words.format(**values) for name in strong)
     return (*out, *list(said)[:_MANY])

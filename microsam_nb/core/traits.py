@@ -5,7 +5,7 @@ All objects of a plane are measured together; only the convex hull of each is lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,21 +15,36 @@ from scipy.spatial import ConvexHull, QhullError
 from .brightness import Floats, Whole, brightness
 from .tracks import areas, renumbered
 
-#: Smaller sections, as a share of the largest, are an end that tapers off.
-_TAPER = 0.25
+#: A neighbour that has a smaller share of the outline is none to be joined with.
+_SHORT = 0.08
 
 
 @dataclass(frozen=True, slots=True)
 class Traits:
-    """Objects and their traits by name, each (n), nan where there is none; ``partner``: see ``contact``, 0 for none.
+    """Objects and their traits by name, each (n), nan where there is none.
 
-    ``plane``: where the object is largest.
+    ``plane``: where the object is largest; ``partner``: the neighbour of ``contact``, ``other`` that of ``seam``, 0 for
+    none.
     """
 
     numbers: Whole
     plane: Whole
     partner: Whole
+    other: Whole
     values: dict[str, Floats]
+
+
+@dataclass(frozen=True, slots=True)
+class _Borders:
+    """What objects share with each neighbour, 0 the background: sides of pixels, and the sum of levels there.
+
+    ``row``: place of the object among all; levels as in ``brightness``.
+    """
+
+    row: Whole
+    other: Whole
+    length: Whole
+    level: Floats
 
 
 def traits(labels: NDArray[np.uint32], image: NDArray[np.generic] | None = None, *, apart: bool = False) -> Traits:
@@ -42,27 +57,53 @@ def traits(labels: NDArray[np.uint32], image: NDArray[np.generic] | None = None,
     or mouth of a bay, in diameters. holes: enclosed background against the area. crumbs: share outside the largest
     part. border: share of the outline at the border of the image. contact: outline shared with the neighbour that
     shares most, in diameters of the smaller; joined: how solid both are together, less how solid the object is;
-    around: share of the outline that others touch. Those of an image: see ``brightness``. Of several planes also jump:
-    the largest change of area from one to the next, as a logarithm; blunt: how large the object ends, of its largest
-    section, 0 at the first and last plane.
+    around: share of the outline that others touch. Those of an image: see ``brightness``; seam: the lowest level along
+    the border to a neighbour.
     """
     found = [_in_plane(own, None if image is None else image[plane], plane) for plane, own in enumerate(labels)]
-    names = dict.fromkeys(name for one in found for name in one.values)
+    names = dict.fromkeys(name for one, _ in found for name in one.values)
     numbers, place, partner = (
-        np.concatenate([getattr(one, name) for one in found]) for name in ("numbers", "plane", "partner")
+        np.concatenate([getattr(one, name) for one, _ in found]) for name in ("numbers", "plane", "partner")
     )
-    columns = {name: np.concatenate([one.values[name] for one in found if name in one.values]) for name in names}
-    sections = Traits(numbers, place, partner, columns)
-    return sections if apart or len(labels) == 1 or not len(numbers) else _together(sections, len(labels))
+    columns = {name: np.concatenate([one.values[name] for one, _ in found if name in one.values]) for name in names}
+    sections = Traits(numbers, place, partner, np.zeros_like(partner), columns)
+    if not len(numbers):
+        return sections
+    together = sections if apart or len(labels) == 1 else _together(sections)
+    if image is None:
+        return together
+    rows = np.arange(len(numbers)) if together is sections else np.searchsorted(together.numbers, numbers)
+    first = np.cumsum([0, *(len(one.numbers) for one, _ in found)])
+    row = np.concatenate([rows[borders.row + begin] for (_, borders), begin in zip(found, first, strict=False)])
+    other, length, level = (
+        np.concatenate([getattr(borders, name) for _, borders in found]) for name in ("other", "length", "level")
+    )
+    beside, seam = _seams(_Borders(row, other, length, level), len(together.numbers))
+    return replace(together, other=beside, values={**together.values, "seam": seam})
 
 
-def _together(sections: Traits, planes: int) -> Traits:
+def _seams(borders: _Borders, count: int) -> tuple[Whole, Floats]:
+    """Return of each object the neighbour to which the border has the lowest level, 0 for none, and that level."""
+    whole = np.bincount(borders.row, borders.length, count)
+    pairs, own = np.unique(np.stack([borders.row, borders.other], 1), axis=0, return_inverse=True)
+    length = np.bincount(own.reshape(-1), borders.length, len(pairs))
+    level = np.bincount(own.reshape(-1), borders.level, len(pairs)) / length
+    row, other = pairs.T
+    long = (other > 0) & (length >= _SHORT * whole[row])
+    row, other, level = row[long], other[long], level[long]
+    order = np.argsort(-level, kind="stable")
+    beside, seam = np.zeros(count, np.int64), np.full(count, np.nan)
+    beside[row[order]], seam[row[order]] = other[order], level[order]
+    return beside, seam
+
+
+def _together(sections: Traits) -> Traits:
     """Return the traits of objects of several planes."""
     numbers, own = np.unique(sections.numbers, return_inverse=True)
     area = sections.values["area"]
     # The last one of each is the largest.
     order = np.lexsort((area, own))
-    largest = order[np.append(np.flatnonzero(np.diff(own[order])), len(order) - 1)] if len(order) else order
+    largest = order[np.append(np.flatnonzero(np.diff(own[order])), len(order) - 1)]
     values: dict[str, Floats] = {"area": np.bincount(own, area, len(numbers)).astype(np.float64)}
     for name, column in sections.values.items():
         if name != "area":
@@ -70,31 +111,15 @@ def _together(sections: Traits, planes: int) -> Traits:
             weight = np.bincount(own[there], area[there], len(numbers))
             total = np.bincount(own[there], (column * area)[there], len(numbers))
             values[name] = np.where(weight > 0, total / np.maximum(weight, 1), np.nan)
-    values |= _through_planes(own, sections.plane, area, area[largest], planes)
-    return Traits(numbers, sections.plane[largest], sections.partner[largest], values)
+    return Traits(numbers, sections.plane[largest], sections.partner[largest], np.zeros_like(numbers), values)
 
 
-def _through_planes(own: Whole, plane: Whole, area: Floats, largest: Floats, planes: int) -> dict[str, Floats]:
-    """Return how abruptly objects change from plane to plane, and end: of each section object, plane and area."""
-    order = np.lexsort((plane, own))
-    own, plane, area = own[order], plane[order], area[order] / largest[own[order]]
-    jump, blunt = np.zeros(len(largest)), np.zeros(len(largest))
-    first = np.append(True, (np.diff(own) != 0) | (np.diff(plane) != 1))
-    last = np.append(first[1:], True)
-    np.maximum.at(blunt, own[first & (plane > 0)], area[first & (plane > 0)])
-    np.maximum.at(blunt, own[last & (plane < planes - 1)], area[last & (plane < planes - 1)])
-    later = np.flatnonzero(~first)
-    # Where they taper off sections are small, and their ratios large.
-    later = later[np.minimum(area[later], area[later - 1]) > _TAPER]
-    np.maximum.at(jump, own[later], np.abs(np.log(area[later] / area[later - 1])))
-    return {"jump": jump, "blunt": blunt}
-
-
-def _in_plane(labels: NDArray[np.uint32], pixels: NDArray[np.generic] | None, plane: int) -> Traits:
+def _in_plane(labels: NDArray[np.uint32], pixels: NDArray[np.generic] | None, plane: int) -> tuple[Traits, _Borders]:
     numbers, sizes = areas(labels)
     count = len(numbers)
     if not count:
-        return Traits(numbers, numbers, numbers, {})
+        nothing = _Borders(numbers, numbers, numbers, numbers.astype(np.float64))
+        return Traits(numbers, numbers, numbers, numbers, {}), nothing
     dense = renumbered(labels, {int(n): i for i, n in enumerate(numbers, start=1)}).astype(np.int64)
     area = sizes.astype(np.float64)
     cracks = _cracks(dense)
@@ -126,10 +151,22 @@ def _in_plane(labels: NDArray[np.uint32], pixels: NDArray[np.generic] | None, pl
         "joined": np.minimum(1.0, (area + area[partner]) / both) - solid,
         "around": np.bincount(cracks[:, 0], cracks[:, 1] > 0, count + 1)[1:] / np.maximum(1, outline),
     }
+    level = np.full(len(cracks), np.nan)
     if pixels is not None:
-        values |= brightness(dense, pixels, rim, cracks, partner + 1)
+        bright, level = brightness(dense, pixels, rim, cracks)
+        values |= bright
     beside = np.where(partner >= 0, numbers[partner], 0)
-    return Traits(numbers, np.full(count, plane), beside, values)
+    found = Traits(numbers, np.full(count, plane), beside, np.zeros(count, np.int64), values)
+    return found, _borders(cracks, level, numbers)
+
+
+def _borders(cracks: Whole, level: Floats, numbers: Whole) -> _Borders:
+    known = np.isfinite(level)
+    keys, own = np.unique(cracks[known, 0] * (len(numbers) + 1) + cracks[known, 1], return_inverse=True)
+    row, other = np.divmod(keys, len(numbers) + 1)
+    length = np.bincount(own, minlength=len(keys))
+    total = np.bincount(own, level[known], len(keys)).astype(np.float64)
+    return _Borders(row - 1, np.append(0, numbers)[other], length, total)
 
 
 def _cracks(dense: Whole) -> Whole:

@@ -114,9 +114,24 @@ def test_a_border_without_membrane_stands_out():
     found = traits(labels[None], membranes[None])
     seam, wall = (dict(zip(found.numbers.tolist(), found.values[name], strict=True)) for name in ("seam", "wall"))
     assert max(seam[1], seam[7]) < 0.5 < min(seam[4], seam[5], seam[6])
-    assert found.partner[found.numbers == 7] == 1
+    assert found.other[found.numbers == 7] == 1
     assert wall[2] > 0.05 > max(wall[4], wall[5], wall[6])
     assert value(found, "open", 1) > 0.2 > value(found, "open", 5)
+
+
+def test_a_border_in_several_planes_is_one():
+    """A neighbour that shares little of the outline of the whole does not count."""
+    cells = np.zeros((4, *SIZE), np.uint32)
+    cells[:, 5:30, 5:25], cells[:, 5:30, 25:45] = 1, 2
+    cells[3, 5:30, 5:15] = 3
+    pixels = np.zeros(cells.shape)
+    pixels[:, 5:30, 24:26] = 200
+    pixels[:, 3:6, 3:47] = pixels[:, 29:32, 3:47] = 200
+    pixels[:, 3:32, 3:6] = pixels[:, 3:32, 44:47] = 200
+    found, apart = traits(cells, pixels), traits(cells, pixels, apart=True)
+    assert found.other.tolist() == [2, 1, 1]
+    assert value(found, "seam", 1) > 0.5 > value(found, "seam", 3)
+    assert apart.values["seam"][apart.plane == 3][0] < 0.5
 
 
 @pytest.mark.parametrize(
