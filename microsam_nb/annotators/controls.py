@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..core import Box, LineageError, MicrosamError, Stop
+from ..core import Box, LabelError, LineageError, MicrosamError, Stop
 from ..session import (
     AcceptCandidates,
     Action,
@@ -362,7 +362,7 @@ class Controls:
             Command.ACCEPT_ALL: AcceptCandidates,
             Command.REJECT_ALL: RejectCandidates,
             Command.DELETE: lambda: Delete(self.session.selected),
-            Command.DELETE_HERE: lambda: DeleteIn(self.session.selected[0] if self.session.selected else 0, plane),
+            Command.DELETE_HERE: lambda: DeleteIn(self._picked_one(), plane),
             Command.IMPROVE: lambda: Improve(self.session.selected[0] if self.session.selected else 0),
             Command.LARGER: lambda: SetBrush(min(1000.0, max(now.brush + 1, now.brush * 1.2))),
             Command.SMALLER: lambda: SetBrush(max(1.0, min(now.brush - 1, now.brush / 1.2))),
@@ -370,7 +370,7 @@ class Controls:
         if command in TOOLS:
             self._handle(SetTool(TOOLS[command]))
         elif command in simple:
-            self._handle(simple[command]())
+            self._guard(lambda: self.session.handle(simple[command]()))
         elif command in _TURNS:
             self.look_at(now.plane + _TURNS[command])
         elif command in _SHOWN:
@@ -399,6 +399,13 @@ class Controls:
             self._escape()
         elif command in self._extra:
             self._guard(self._extra[command])
+
+    def _picked_one(self) -> int:
+        """Return the picked object. Raises LabelError unless it is one."""
+        picked = self.session.selected
+        if len(picked) > 1:
+            raise LabelError(f"{len(picked)} objects are picked.", "Pick the one that is to be deleted here.")
+        return picked[0] if picked else 0
 
     def _divide(self, frame: int) -> None:
         """Commit the object in hand, then let its track divide in a frame."""

@@ -141,12 +141,12 @@ def _walks(
         return [walk for walk in walks if not walk.done]
     walks = [_Pale(case, current, low in known.changed)] if {low, high} & set(known.changed) else []
     changed = [plane for plane in known.changed if low < plane < high]
-    walks += [walk for plane in changed for walk in _mending(case, current, there, plane)]
+    walks += [walk for plane in changed for walk in _mending(case, current, there, plane, set(changed))]
     return [walk for walk in walks if not walk.done]
 
 
-def _mending(case: _Case, current: Mask, there: set[int], plane: int) -> list[_Walk]:
-    """Return how the neighbourhood of a changed plane is computed again."""
+def _mending(case: _Case, current: Mask, there: set[int], plane: int, changed: set[int]) -> list[_Walk]:
+    """Return how the neighbourhood of a ``plane`` is computed again, one of those that were ``changed``."""
     below = max((p for p in there | set(case.seeds) if p < plane), default=None)
     above = min((p for p in there | set(case.seeds) if p > plane), default=None)
 
@@ -162,6 +162,12 @@ def _mending(case: _Case, current: Mask, there: set[int], plane: int) -> list[_W
     walks: list[_Walk] = []
     for near, step in ((below, -1), (above, 1)):
         if near is None and step < 0 and not case.settings.backward:
+            continue
+        next_seed = min((p for p in case.seeds if step * (p - plane) > 0), key=lambda p: abs(p - plane), default=None)
+        if next_seed in changed:
+            # Two walks would cross each other: both planes are new, and what lies between comes from both.
+            if step > 0:
+                walks.append(_Inward(case, case.seeds[plane], case.seeds[next_seed]))
             continue
         if near is None:
             walks.append(_Outward(case, case.seeds[plane], step))
@@ -250,8 +256,7 @@ class _Outward:
         """Take a mask as what the object is in its plane, and be done where there is no further plane."""
         own = self.case.settings
         if own.motion:
-            ys, xs = np.nonzero(mask.bitmap[0])
-            middle = mask.start[1] + float(ys.mean()), mask.start[2] + float(xs.mean())
+            middle = _middle(mask)
             if self._middle is not None:
                 seen = middle[0] - self._middle[0], middle[1] - self._middle[1]
                 old, keep = self._shift or seen, own.motion_smoothing
@@ -312,7 +317,10 @@ class _Inward:
         if self._again:
             return self._again
         low, high = self.lower.start[0], self.upper.start[0]
-        up, down = moved_to(self.lower, low + 1), moved_to(self.upper, high - 1)
+        up, down = self._moved(self.lower, self.upper, low + 1), self._moved(self.upper, self.lower, high - 1)
+        if high - low == 2 and self.case.settings.motion and overlap(up, down) < self.case.settings.iou:
+            # The two are not one cell in one place.
+            return [_Question(low + 1, up)]
         if high - low == 2:
             return [_Question(low + 1, union([up, down]))]
         return [_Question(low + 1, up, 1), _Question(high - 1, down, -1)]
@@ -323,7 +331,7 @@ class _Inward:
         agreement = overlap(question.mask, mask)
         if not mask.area:
             mask, agreement = self._shape(question.plane), 0.0
-        if not question.step:
+        if not question.step and not self.case.settings.motion:
             # Whatever the model makes of both sides together, they may not agree.
             agreement = min(agreement, overlap(self.lower, self.upper))
         section = self._found[question.plane] = self.case.section(mask, question.plane, agreement, score)
@@ -336,10 +344,25 @@ class _Inward:
             self._finish()
         return [section]
 
+    def _moved(self, mask: Mask, other: Mask, plane: int) -> Mask:
+        """Return a mask in the next plane; in a movie where it has moved to, on its way to the ``other`` one."""
+        own, image, shape = self.case.settings, self.case.store.image, self.case.store.shape
+        if not own.motion:
+            return moved_to(mask, plane)
+        share = 1 / abs(other.start[0] - mask.start[0])
+        (y, x), (to_y, to_x) = _middle(mask), _middle(other)
+        shift = (to_y - y) * share, (to_x - x) * share
+        if own.search and image is not None:
+            shift = seen_shift(image, mask, plane, shift, own.search)
+        return moved_to(mask, plane, shape, shift)
+
     def _finish(self) -> None:
-        """Where the two sides do not agree, ask again with the shape that lies between the known ones."""
+        """Where the two sides do not agree, ask again with the shape that lies between the known ones.
+
+        Not in movies: what is between two places of a cell is no place of it.
+        """
         worst = min((one.agreement for one in self._found.values()), default=1.0)
-        if min(overlap(self.lower, self.upper), worst) >= self.case.settings.iou:
+        if self.case.settings.motion or min(overlap(self.lower, self.upper), worst) >= self.case.settings.iou:
             self.done = True
             return
         self._again = [_Question(plane, self._shape(plane)) for plane in sorted(self._found)]
@@ -435,6 +458,9 @@ def _told_by(case: _Case, current: Mask, stop: int) -> float:
     It is between how it stands out in its last plane and in the stop's, where that is clearly paler than it is where
     it is known: where it does not end by turning pale, but meets another one, nothing is learned.
     """
+    if case.settings.motion:
+        # A cell of a movie is elsewhere, and its mother's end says nothing about it.
+        return 0.0
     within = stop + 1 if stop < min(case.seeds or planes_of(current)) else stop - 1
     last = case.seeds.get(within) or section_at(current, within)
     if not last.area or not 0 <= stop < case.store.shape[0]:
@@ -443,6 +469,12 @@ def _told_by(case: _Case, current: Mask, stop: int) -> float:
     if inside is None or outside is None or outside > _PALE or outside >= inside:
         return 0.0
     return (inside + outside) / 2
+
+
+def _middle(mask: Mask) -> tuple[float, float]:
+    """Return the middle (y, x) of a mask of one plane."""
+    ys, xs = np.nonzero(mask.bitmap[0])
+    return mask.start[1] + float(ys.mean()), mask.start[2] + float(xs.mean())
 
 
 def _all(current: Mask) -> dict[int, Mask]:

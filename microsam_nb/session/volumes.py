@@ -166,7 +166,11 @@ def begun(state: State, options: tuple[Setting, ...]) -> State:
     fixed = fixed_planes(state.prompts)
     proposals = state.proposals
     if fixed:
-        proposals = _without(proposals, {p for one in proposals for p in planes_of(one.mask) if p not in fixed})
+        # Movies are followed forward: what lies before is not computed again, and stays.
+        kept_before = state.lineage is not None and Setting("backward", True) not in options
+        least = fixed[0] if kept_before else -1
+        gone = {p for one in proposals for p in planes_of(one.mask) if p not in fixed and p > least}
+        proposals = _without(proposals, gone)
     given = fixed or [p for one in proposals for p in planes_of(one.mask)]
     taken = not fixed
     extension = Extension(options, taken=taken)

@@ -212,7 +212,7 @@ class TracksPanel:
         if lineage is None or not len(lineage):
             return "No tracks yet. Click on a cell, Shift-S follows it through the frames, C keeps it."
         told = {one.track: one for one in self._branches}
-        picked = [told[track] for track in self._picked if track in told]
+        picked = [told[track] for track in self._picked if track in told and track in lineage]
         if not picked:
             divided = sum(len(lineage.children(track)) > 1 for track in lineage)
             return f"{_many(len(lineage), 'track')}, {_many(divided, 'division')}. Nothing is picked."

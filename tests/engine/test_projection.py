@@ -320,6 +320,36 @@ def test_at_the_border_and_without_contrast_what_is_expected_is_returned_or_foun
     assert seen_shift(image, disk(0, *place, 6), 1, (0.0, 0.0), 1.0) == (0.0, 0.0)
 
 
+def test_between_two_known_frames_a_cell_is_looked_for_where_it_has_moved_to():
+    # On a curve: neither where it was nor where it will be.
+    places = [(12 + round(0.9 * (frame - 5) ** 2), 8 + 5 * frame) for frame in range(11)]
+    image = moving(np.random.default_rng(2), places)
+    model = load_model("nano", device="cpu")
+    store = open_store(None, model, image)
+    settings = project_settings_for("nano", "nano", motion=True)
+    seeds = {0: disk(0, *places[0], 6), 10: disk(10, *places[10], 6)}
+    found = {one.plane: one.mask for one in module.project(model, store, seeds, settings)}
+    assert sorted(found) == list(range(1, 10))
+    right = [frame for frame, mask in found.items() if module.overlap(disk(frame, *places[frame], 6), mask) > 0.5]
+    assert len(right) >= 8
+
+
+def test_two_corrections_at_once_do_not_cross(carried):
+    current = Mask.crop(np.repeat(disk(0, 32, 32, 9).dense((1, SIZE, SIZE)), 12, axis=0), (0, 0, 0))
+    seeds = {3: disk(3, 32, 32, 6), 9: disk(9, 32, 32, 12)}
+    found, _ = carried(same, [module.Known(seeds, current, (3, 9))])
+    areas = {plane: one.mask.area for (_, plane), one in found.items()}
+    assert areas[4] == areas[5] == disk(0, 32, 32, 6).area
+    assert areas[7] == areas[8] == disk(0, 32, 32, 12).area
+
+
+def test_in_a_movie_nothing_is_learned_from_an_end(carried):
+    current = Mask.crop(np.repeat(disk(0, 32, 32, 10).dense((1, SIZE, SIZE)), 6, axis=0), (3, 0, 0))
+    known = [module.Known({5: disk(5, 32, 32, 10)}, current, (2,))]
+    found, _ = carried(same, known, replace(FREE, motion=True, contrast=0.3, backward=False), stops=(2,))
+    assert not found
+
+
 def test_a_cell_that_moves_by_its_own_size_is_followed_by_nano():
     places = [(20 + 3 * frame, 14 + 9 * frame) for frame in range(5)]
     image = moving(np.random.default_rng(1), places)

@@ -227,6 +227,35 @@ def test_a_mother_does_not_grow_beyond_her_daughters(session):
     assert "mother" in refused(session, Paint(((7, 7),), 3, 5), LineageError)
 
 
+def test_a_track_that_is_followed_anew_from_a_frame_on_keeps_what_was_before(session):
+    one = track(session, range(8))
+    session.handle(Improve(one))
+    session.handle(AddPoint(6.5, 6.5, plane=4))
+    answer(session, square(5, 5, 4, 4))
+    session.handle(ExtendObject())
+    session.handle(Extended(session.awaiting, tuple(Section(0, f, square(6, 6, 4, f), 0.9, 0.9) for f in (5, 6)), True))
+    session.handle(Commit())
+    assert session.frames(one) == (0, 1, 2, 3, 4, 5, 6)
+    # Backward as well, where that is asked for: then all of it is computed again.
+    session.handle(Improve(one))
+    session.handle(AddPoint(6.5, 6.5, plane=4))
+    answer(session, square(5, 5, 4, 4))
+    session.handle(ExtendObject((Setting("backward", True),)))
+    assert session.state.proposals[0].mask.start[0] == 4
+
+
+def test_a_track_in_hand_is_not_changed_by_other_commands(session):
+    one, other = track(session, range(8)), track(session, range(8), x=15)
+    session.handle(Improve(one))
+    for action in (EndTrack(one, 4), CutTrack(one, 4), SwapTracks(one, other, 4), JoinTracks(other, one)):
+        assert "Commit it with C" in refused(session, action, PromptError)
+    session.handle(EndTrack(other, 4))
+    session.handle(Commit())
+    assert session.frames(one) == tuple(range(8))
+    session.handle(EndTrack(one, 4))
+    assert session.frames(one) == (0, 1, 2, 3)
+
+
 def test_a_daughter_is_not_followed_into_her_mother(session):
     mother = track(session, range(3))
     session.handle(BeginDaughters(mother, 3))

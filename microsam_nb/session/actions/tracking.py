@@ -217,9 +217,17 @@ def committed_to(state: State, labels: list[int]) -> State:
 def _two(session: Session, first: int, second: int) -> tuple[int, int]:
     if first == second:
         raise LineageError("Two tracks are needed.", "Pick one, then Shift-click on the other.")
+    _check_free(session, first, second)
     session.frames(first)
     session.frames(second)
     return int(first), int(second)
+
+
+def _check_free(session: Session, *tracks: int) -> None:
+    """Raise PromptError when one of some tracks is in hand: committing it would bring back what is changed now."""
+    if session.state.target in tracks:
+        what = f"Track {session.state.target} is being worked on."
+        raise PromptError(what, "Commit it with C, or clear it with Shift-C.")
 
 
 def _frame(session: Session, frame: int) -> int:
@@ -231,6 +239,7 @@ def _frame(session: Session, frame: int) -> int:
 
 def _inner(session: Session, track: int, frame: int, what: str, *, beyond: bool = False) -> tuple[int, int]:
     """Return the frame, which lies after the first one of a track, and its last one; ``beyond``: it may lie later."""
+    _check_free(session, track)
     frames, frame = session.frames(track), _frame(session, frame)
     if frame <= frames[0]:
         raise LineageError(
