@@ -80,6 +80,8 @@ def _between(values: Floats, own: Whole, low: Floats, high: Floats) -> Floats:
 
 def _finite(image: NDArray[np.generic]) -> Floats:
     """Return intensities without those that are missing: these are like the middle one."""
+    if image.dtype.kind in "bui" and not isinstance(image, np.ma.MaskedArray):
+        return image.astype(np.float64)
     pixels = np.ma.filled(np.ma.asarray(image).astype(np.float64), np.nan)
     there = np.isfinite(pixels)
     return np.where(there, pixels, np.median(pixels[there]) if there.any() else 0.0)

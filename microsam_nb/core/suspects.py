@@ -17,7 +17,8 @@ from .brightness import Floats
 from .errors import LabelError
 from .labels import as_labels
 from .objects import ObjectInfo
-from .traits import Traits, traits
+from .signs import SIGNS, strengths
+from .traits import traits
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,46 +31,6 @@ class Suspect:
     plane: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class _Sign:
-    """What makes an object suspicious: a trait larger (``way`` 1) or smaller (-1) than usual, and how that is said.
-
-    Deviations are counted in typical ones of the other objects, at least ``floor``.
-    """
-
-    trait: str
-    way: int
-    floor: float
-    words: str
-
-
-#: Sizes are compared as ratios, ``times`` the median. ``other``, ``beside``: neighbours; ``value``: the score.
-_SIGNS = {
-    "large": _Sign("area", 1, 0.15, "{times:.1f} times as large as usual"),
-    "small": _Sign("area", -1, 0.15, "{part:.1f} times smaller than usual"),
-    "dents": _Sign("solid", -1, 0.015, "dents in the outline"),
-    "rough": _Sign("rough", 1, 0.03, "a ragged outline"),
-    "bent": _Sign("oval", -1, 0.015, "an unusual shape"),
-    "round": _Sign("long", -1, 0.1, "rounder than usual"),
-    "side": _Sign("side", 1, 0.1, "a long straight side or a bay"),
-    "contact": _Sign("contact", 1, 0.15, "a long border with object {other}"),
-    "around": _Sign("around", 1, 0.1, "others all around"),
-    "pale": _Sign("contrast", -1, 0.15, "little contrast to its surroundings"),
-    "faint": _Sign("weak_edge", -1, 0.2, "a part of the outline is faint"),
-    "inner": _Sign("inner_edge", 1, 0.15, "an edge inside"),
-    "dark": _Sign("dark_inside", 1, 0.04, "a part looks like the background"),
-    "beyond": _Sign("bright_outside", 1, 0.08, "what lies around looks like it"),
-    "open": _Sign("open", 1, 0.05, "a part of the outline has no edge"),
-    "seam": _Sign("seam", -1, 0.15, "no edge between it and object {beside}"),
-    "wall": _Sign("wall", 1, 0.05, "a border inside"),
-    "hole": _Sign("holes", 1, 0.01, "a hole"),
-    "crumbs": _Sign("crumbs", 1, 0.01, "several parts"),
-    # By themselves, whatever is usual.
-    "touching": _Sign("touching", 0, 1.0, "a long border with object {other}"),
-    "fitting": _Sign("fitting", 0, 1.0, "it fits together with object {other}"),
-    "dented": _Sign("dented", 0, 1.0, "dents in the outline"),
-    "unsure": _Sign("unsure", 0, 1.0, "a predicted score of {value:.2f}"),
-}
 _WORDS = {
     "merged": "may be several objects",
     "split": "may be a part of an object",
@@ -111,8 +72,6 @@ _BRIGHT: Weights = {
 }  # fmt: skip
 #: Not from planted errors, which have neither: a hole of a twentieth of the object, or a score of 0.5, is suspicious.
 _PLAIN: Weights = {"hole": (-4.0, {"hole": 1.0, "crumbs": 1.0}), "score": (-4.0, {"unsure": 10.0})}
-#: Deviations beyond this count as this.
-_FAR = 6.0
 #: Signs that add less are not named, nor more than so many of them; nor kinds of errors that are less likely.
 _NAMED, _MANY, _LIKELY = 0.5, 3, 0.2
 
@@ -145,53 +104,32 @@ def suspects(
     weights = _SHAPE if image is None else _BRIGHT
     chances = {kind: _chance(signs, *one) for kind, one in {**weights, **_PLAIN}.items()}
     suspicion = 1 - np.prod([1 - one for one in chances.values()], axis=0)
+    ratio = found.values["area"] / np.median(found.values["area"])
     best: dict[int, Suspect] = {}
     for i in np.argsort(-suspicion, kind="stable"):
         label = int(found.numbers[i])
         if label not in best:
-            reasons = _reasons(i, found, scores, signs, weights, chances)
+            about = {
+                "times": ratio[i],
+                "part": 1 / ratio[i],
+                "other": found.partner[i],
+                "beside": found.other[i],
+                "value": scores[i],
+            }
+            reasons = _reasons(i, about, signs, weights, chances)
             best[label] = Suspect(label, float(suspicion[i]), reasons, int(found.plane[i]))
     return list(best.values())
 
 
-def strengths(found: Traits, scores: Floats) -> dict[str, Floats]:
-    """Return how strong each sign is at each object, 0 where it is not; those of an image only where there is one."""
-    out = {}
-    for name, sign in _SIGNS.items():
-        if sign.way and sign.trait in found.values:
-            values = found.values[sign.trait]
-            values = np.log(values) if sign.trait == "area" else values
-            out[name] = np.clip(sign.way * _deviation(values, sign.floor), 0, _FAR)
-    # The border of the image cuts objects off.
-    out["small"] = np.where(found.values["border"] > 0, 0, out["small"])
-    contact = np.minimum(found.values["contact"], 2)
-    out["touching"] = contact
-    out["fitting"] = 3 * contact * np.clip(np.nan_to_num(found.values["joined"]) + 0.1, 0, 0.3)
-    out["dented"] = 5 * np.clip(1 - found.values["solid"], 0, 0.5)
-    out["unsure"] = np.clip(0.9 - np.nan_to_num(scores, nan=1.0), 0, 0.9)
-    return out
-
-
-def _deviation(values: Floats, floor: float) -> Floats:
-    """Return how far values are from their median, in their typical deviations; 0 for nan."""
-    there = np.isfinite(values)
-    if not there.any():
-        return np.zeros(len(values))
-    middle = np.median(values[there])
-    typical = 1.4826 * np.median(np.abs(values[there] - middle))
-    return np.where(there, (values - middle) / np.hypot(typical, floor), 0.0)
-
-
 def _chance(signs: Mapping[str, Floats], level: float, weights: Mapping[str, float]) -> Floats:
-    total = level + sum(weight * signs[name] for name, weight in weights.items() if name in signs)
+    total = level + sum(weight * signs[name] for name, weight in weights.items())
     out: Floats = 1 / (1 + np.exp(-total))
     return out
 
 
 def _reasons(
     place: int,
-    found: Traits,
-    scores: Floats,
+    about: Mapping[str, float],
     signs: Mapping[str, Floats],
     weights: Weights,
     chances: Mapping[str, Floats],
@@ -202,18 +140,7 @@ def _reasons(
     added: dict[str, float] = {}
     for _, some in (*weights.values(), *_PLAIN.values()):
         for name, weight in some.items():
-            if name not in signs:
-                continue
             added[name] = max(added.get(name, 0.0), weight * float(signs[name][place]))
-    area = found.values["area"]
-    ratio = float(area[place] / np.median(area))
-    values = {
-        "times": ratio,
-        "part": 1 / ratio,
-        "other": int(found.partner[place]),
-        "beside": int(found.other[place]),
-        "value": float(scores[place]),
-    }
     strong = sorted((name for name in added if added[name] >= _NAMED), key=lambda name: -added[name])
-    said = dict.fromkeys(_SIGNS[name].words.format(**values) for name in strong)
+    said = dict.fromkeys(SIGNS[name].words.format(**about) for name in strong)
     return (*out, *list(said)[:_MANY])

@@ -101,9 +101,7 @@ def _together(sections: Traits) -> Traits:
     """Return the traits of objects of several planes."""
     numbers, own = np.unique(sections.numbers, return_inverse=True)
     area = sections.values["area"]
-    # The last one of each is the largest.
-    order = np.lexsort((area, own))
-    largest = order[np.append(np.flatnonzero(np.diff(own[order])), len(order) - 1)]
+    largest, closest = (_best(own, column) for column in (area, sections.values["contact"]))
     values: dict[str, Floats] = {"area": np.bincount(own, area, len(numbers)).astype(np.float64)}
     for name, column in sections.values.items():
         if name != "area":
@@ -111,7 +109,14 @@ def _together(sections: Traits) -> Traits:
             weight = np.bincount(own[there], area[there], len(numbers))
             total = np.bincount(own[there], (column * area)[there], len(numbers))
             values[name] = np.where(weight > 0, total / np.maximum(weight, 1), np.nan)
-    return Traits(numbers, sections.plane[largest], sections.partner[largest], np.zeros_like(numbers), values)
+    return Traits(numbers, sections.plane[largest], sections.partner[closest], np.zeros_like(numbers), values)
+
+
+def _best(own: Whole, column: Floats) -> Whole:
+    """Return of each object the place of its section with the largest number."""
+    order = np.lexsort((column, own))
+    found: Whole = order[np.append(np.flatnonzero(np.diff(own[order])), len(order) - 1)]
+    return found
 
 
 def _in_plane(labels: NDArray[np.uint32], pixels: NDArray[np.generic] | None, plane: int) -> tuple[Traits, _Borders]:

@@ -26,6 +26,7 @@ from planted import KINDS, plant
 from scipy.optimize import minimize
 
 from microsam_nb.core import suspects as ours
+from microsam_nb.core.signs import strengths
 from microsam_nb.core.traits import traits
 
 LEAST, FIRST, FRAMES = 10, 0.2, 8
@@ -127,7 +128,7 @@ def fit(cases, bright):
         parts = []
         for planted, pixels in some:
             found = traits(planted.labels[None], pixels[None] if bright else None)
-            parts.append(ours.strengths(found, np.full(len(found.numbers), np.nan)))
+            parts.append(strengths(found, np.full(len(found.numbers), np.nan)))
             kinds += [planted.wrong.get(int(n), "") for n in found.numbers]
         columns.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
         count = len(columns[-1]["touching"])

@@ -164,6 +164,9 @@ def test_objects_of_several_planes_are_averaged_by_pixels_or_kept_apart():
     assert apart.numbers.tolist() == [3, 3, 5]
     assert apart.values["area"].tolist() == [100, 400, 25]
     assert value(together, "solid", 3) == pytest.approx(1)
+    # The neighbour is named where it touches, not where the object is largest.
+    labels[0, 5:15, 15:20] = 8
+    assert traits(labels).partner.tolist() == [8, 0, 3]
 
 
 def test_nothing_to_measure():
