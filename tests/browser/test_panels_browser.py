@@ -133,7 +133,7 @@ def test_table_layers_contrast_and_themes(open_notebook: Any) -> None:
     page.keyboard.press("Tab")
     page.keyboard.type("mitosis")
     page.keyboard.press("Enter")
-    book.until("annotator.session.infos[2].category == 'mitosis'")
+    book.until("2 in annotator.session.infos and annotator.session.infos[2].category == 'mitosis'")
     assert book.kernel("annotator.session.infos[2].name") == "a pair"
     assert book.kernel("annotator.session.state.browsing.tool.value") == "box"
     book.kernel("[annotator.session.handle(Undo()) for _ in range(2)]\nTrue")
