@@ -40,34 +40,37 @@ _WORDS = {
 #: Of each kind of error the logit of an object without any sign, and what signs add to it.
 Weights = Mapping[str, tuple[float, Mapping[str, float]]]
 _SHAPE: Weights = {
-    "merged": (-5.53, {"large": 1.21, "rough": 0.4, "bent": 0.29}),
+    "merged": (-5.54, {"large": 1.19, "rough": 0.48, "bent": 0.24, "round": 0.29}),
     "split": (
-        -7.69,
+        -7.91,
         {
-            "small": 0.3, "touching": 1.97, "fitting": 1.05, "contact": 0.41, "around": 0.28, "side": 0.2,
-            "round": 0.43,
+            "small": 0.54, "touching": 2.04, "fitting": 0.96, "contact": 0.39, "around": 0.29, "side": 0.19,
+            "round": 0.71,
         },
     ),
-    "missing": (-4.72, {"small": 0.26, "dents": 0.14, "dented": 0.28, "side": 0.08, "bent": 0.34}),
-    "ragged": (-5.12, {"rough": 0.68, "dents": 0.38}),
+    "missing": (-4.62, {"small": 0.26, "dents": 0.22, "dented": 0.2, "bent": 0.28}),
+    "ragged": (-5.11, {"rough": 0.69, "dents": 0.4}),
 }  # fmt: skip
 #: The same for labels with their image.
 _BRIGHT: Weights = {
-    "merged": (-5.61, {"large": 1.22, "rough": 0.39, "bent": 0.27, "inner": 0.18, "wall": 0.11}),
+    "merged": (
+        -5.64,
+        {"large": 1.21, "rough": 0.46, "bent": 0.22, "round": 0.31, "inner": 0.18, "wall": 0.13},
+    ),
     "split": (
-        -8.06,
+        -8.4,
         {
-            "small": 0.33, "touching": 1.9, "fitting": 0.96, "contact": 0.36, "around": 0.31, "side": 0.2,
-            "round": 0.32, "seam": 0.56, "open": 0.2,
+            "small": 0.54, "touching": 1.96, "fitting": 0.84, "contact": 0.36, "around": 0.32, "side": 0.22,
+            "round": 0.62, "seam": 0.73, "open": 0.18,
         },
     ),
     "missing": (
-        -5.74,
-        {"small": 0.15, "dented": 0.66, "bent": 0.3, "pale": 0.5, "beyond": 0.27, "open": 0.45},
+        -5.76,
+        {"small": 0.13, "dented": 0.57, "bent": 0.28, "pale": 0.66, "beyond": 0.24, "open": 0.5},
     ),
     "ragged": (
-        -5.79,
-        {"rough": 0.73, "dents": 0.21, "pale": 0.64, "faint": 0.24, "inner": 0.21, "dark": 0.35, "open": 0.1},
+        -5.8,
+        {"rough": 0.73, "dents": 0.21, "pale": 0.62, "faint": 0.19, "inner": 0.25, "dark": 0.32, "open": 0.16},
     ),
 }  # fmt: skip
 #: Not from planted errors, which have neither: a hole of a twentieth of the object, or a score of 0.5, is suspicious.
