@@ -11,6 +11,8 @@ from .traits import Traits
 
 #: Deviations beyond this count as this.
 _FAR = 6.0
+#: Holes and parts count less the more objects have some, and nothing where so many have.
+_USUAL = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,9 @@ def strengths(found: Traits, scores: Floats) -> dict[str, Floats]:
             values = found.values[sign.trait]
             values = np.log(values) if sign.trait == "area" else values
             out[name] = np.clip(sign.way * _deviation(values, sign.floor), 0, _FAR)
+    for name in ("hole", "crumbs"):
+        # Neurites cut by a plane are of several parts: what many have is usual.
+        out[name] = out[name] * max(0.0, 1 - float(np.mean(out[name] > 1)) / _USUAL)
     # The border of the image cuts objects off.
     out["small"] = np.where(found.values["border"] > 0, 0, out["small"])
     contact = np.minimum(found.values["contact"], 2)

@@ -113,6 +113,18 @@ def test_a_low_score_is_suspicious(discs):
     assert "a predicted score of 0.40" in found.reasons
 
 
+def test_holes_that_many_have_are_usual(discs):
+    few, many = discs.copy(), discs.copy()
+    for number in range(1, 31):
+        y, x = (int(one.mean()) for one in (discs == number).nonzero())
+        many[y - 1 : y + 2, x - 1 : x + 2] = 0
+        if number == 9:
+            few[y - 1 : y + 2, x - 1 : x + 2] = 0
+    assert first(few).label == 9
+    assert "a hole" in first(few).reasons
+    assert max(one.suspicion for one in suspects(many, {})) < 0.5
+
+
 def test_what_the_border_cuts_off_is_not_too_small(discs):
     labels = discs[10:, 10:]
     assert not any("smaller" in reason for one in suspects(labels, {}) for reason in one.reasons)
