@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 Triple = tuple[int, int, int]
 
@@ -43,6 +45,16 @@ class Box:
         start = tuple(min(a, b) for a, b in zip(self.start, other.start, strict=True))
         stop = tuple(max(a, b) for a, b in zip(self.stop, other.stop, strict=True))
         return Box(start, stop)  # type: ignore[arg-type]
+
+    @classmethod
+    def around(cls, boxes: Iterable[Box]) -> Box:
+        """Return the smallest box around several, one at least."""
+        return reduce(cls.union, boxes)
+
+    def within(self, where: Box) -> tuple[slice, slice, slice]:
+        """Return the index of this box in an array that holds the box ``where``, of which it is a part."""
+        p, y, x = where.start
+        return self.moved((-p, -y, -x)).slices
 
     def moved(self, by: Triple) -> Box:
         """Return the same box, shifted by (plane, y, x)."""

@@ -63,10 +63,7 @@ def compare(before: NDArray[np.generic], after: NDArray[np.generic]) -> list[Dif
         kind = _kind(len(some), len(others))
         if len(some) == len(others) == 1 and both == whole:
             continue
-        boxes = [*(old.box(a) for a in some), *(new.box(b) for b in others)]
-        around = boxes[0]
-        for box in boxes[1:]:
-            around = around.union(box)
+        around = Box.around([*(old.box(a) for a in some), *(new.box(b) for b in others)])
         found.append(Difference(kind, tuple(sorted(some)), tuple(sorted(others)), both / whole, around))
     return sorted(found, key=lambda one: (not one.before, one.before or one.after))
 

@@ -68,9 +68,7 @@ def _together(subjects: Iterable[Subject]) -> Iterator[list[Subject]]:
 
 
 def _lines(image: Image | None, crop: Crop, subjects: list[Subject]) -> Iterator[dict[str, Any]]:
-    whole = subjects[0].box
-    for one in subjects[1:]:
-        whole = whole.union(one.box)
+    whole = Box.around(one.box for one in subjects)
     (p0, y0, x0), (p1, y1, x1) = whole.start, whole.stop
     for plane in range(p0, p1):
         pixels = None if image is None else image.region(plane, y0, x0, y1, x1)

@@ -62,7 +62,7 @@ def grown(masks: Mapping[int, Mask], pixels: float, blocked: NDArray[np.bool_], 
     """
     numbers = np.zeros(where.shape, np.int64)
     for label, mask in masks.items():
-        numbers[_within(mask.box, where)][mask.bitmap] = label
+        numbers[mask.box.within(where)][mask.bitmap] = label
     # As in ``depth``: the plane in front makes sure of a pixel that is nearest.
     front = np.zeros((1, *where.shape[1:]), np.int64)
     free = np.concatenate([front, np.where(numbers == 0, 1, 0)])
@@ -72,7 +72,7 @@ def grown(masks: Mapping[int, Mask], pixels: float, blocked: NDArray[np.bool_], 
     out = {}
     for label, mask in masks.items():
         near = _around(mask.box, math.ceil(pixels), where)
-        wide = nearest[_within(near, where)] == label
+        wide = nearest[near.within(where)] == label
         out[label] = Mask.crop(attached(wide, mask.dense_in(near)), near.start)
     return out
 
@@ -95,11 +95,7 @@ def largest_part(mask: Mask) -> tuple[Mask, int]:
 
 def around(masks: Collection[Mask], margin: int, image: Triple) -> Box:
     """Return the box around masks that leaves ``margin`` pixels in the plane, as far as the image reaches."""
-    boxes = [mask.box for mask in masks]
-    whole = boxes[0]
-    for box in boxes[1:]:
-        whole = whole.union(box)
-    return _around(whole, margin, Box((0, 0, 0), image))
+    return _around(Box.around(mask.box for mask in masks), margin, Box((0, 0, 0), image))
 
 
 def _around(box: Box, margin: int, limits: Box) -> Box:
@@ -107,12 +103,6 @@ def _around(box: Box, margin: int, limits: Box) -> Box:
     (_, top, left), (_, bottom, right) = limits.start, limits.stop
     start = (p0, max(top, y0 - margin), max(left, x0 - margin))
     return Box(start, (p1, min(bottom, y1 + margin), min(right, x1 + margin)))
-
-
-def _within(box: Box, where: Box) -> tuple[slice, slice, slice]:
-    """Return a box as a part of another that holds it."""
-    p, y, x = where.start
-    return box.moved((-p, -y, -x)).slices
 
 
 def _beyond(mask: Mask, margin: int, image: Triple) -> tuple[Box, NDArray[np.bool_], tuple[slice, ...]]:

@@ -160,13 +160,11 @@ class AcceptCandidates(Action):
         state = session.state
         chosen = _chosen(session, self.places, self.inside, self.plane)
         masks = [state.candidates[i].mask for i in chosen]
-        where = masks[0].box
-        for mask in masks[1:]:
-            where = where.union(mask.box)
+        where = Box.around(mask.box for mask in masks)
         after = session.labels.volume[where.slices].copy()
         label, kept, notes = state.next_id, set(), []
         for place, mask in zip(chosen, masks, strict=True):
-            part = after[_within(mask.box, where)]
+            part = after[mask.box.within(where)]
             free = mask.bitmap & (part == 0)
             if np.count_nonzero(free) < max(1.0, _FREE * mask.area):
                 continue
@@ -244,12 +242,6 @@ def _free(mask: Mask, session: Session) -> float:
     """Return the share of a mask that no object has."""
     there = session.labels.volume[mask.box.slices]
     return float(np.count_nonzero(mask.bitmap & (there == 0))) / mask.area
-
-
-def _within(box: Box, where: Box) -> tuple[slice, ...]:
-    """Return a box as a part of another that holds it."""
-    pairs = zip(box.start, box.stop, where.start, strict=True)
-    return tuple(slice(a - start, b - start) for a, b, start in pairs)
 
 
 def _not_rejected(found: tuple[Candidate, ...], rejected: tuple[Mask, ...]) -> tuple[Candidate, ...]:

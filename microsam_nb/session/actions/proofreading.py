@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ...core import LabelError, Lineage, Note, ObjectInfo, Overlap, Polygon, PromptError
+from ...core import Box, LabelError, Lineage, Note, ObjectInfo, Overlap, Polygon, PromptError
 from ...core.parting import part
 from ...core.prompts import Vertices
 from ...core.raster import rasterise
@@ -96,9 +96,7 @@ class Relabel(Action):
         names = {label: number for number, label in enumerate(old, start=1)}
         if all(label == number for label, number in names.items()):
             raise LabelError("The numbers have no gaps.", "There is nothing to do.")
-        where = session.labels.box(old[0])
-        for label in old[1:]:
-            where = where.union(session.labels.box(label))
+        where = Box.around(session.labels.box(label) for label in old)
         before = session.labels.volume[where.slices]
         ranks = np.searchsorted(np.array(old, np.uint32), before).astype(np.uint32) + 1
         infos = {names[label]: info for label, info in session.infos.items() if label in names}

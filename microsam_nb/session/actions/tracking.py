@@ -253,10 +253,7 @@ def _inner(session: Session, track: int, frame: int, what: str, *, beyond: bool 
 
 def _renamed(session: Session, names: dict[int, int], frame: int) -> Delta:
     """Return the write that gives tracks other numbers from ``frame`` on, 0 for none."""
-    boxes = [session.labels.box(one) for one in names]
-    where = boxes[0]
-    for box in boxes[1:]:
-        where = where.union(box)
+    where = Box.around(session.labels.box(one) for one in names)
     (p0, y0, x0), stop = where.start, where.stop
     where = Box((max(p0, frame), y0, x0), stop)
     after = session.labels.volume[where.slices].copy()
