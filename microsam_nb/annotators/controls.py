@@ -8,9 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
-
-from ..core import Box, LabelError, LineageError, MicrosamError, Stop
+from ..core import LabelError, LineageError, MicrosamError, Stop
 from ..session import (
     AcceptCandidates,
     Action,
@@ -469,18 +467,13 @@ class Controls:
         self._handle(Select((label,)))
         box = self.session.box(label)
         (_, y0, x0), (_, y1, x1) = box.start, box.stop
-        self.look_at(self._plane_of(label, box))
+        self.look_at(self._plane_of(label))
         self._bring(y0, x0, y1, x1)
 
-    def _plane_of(self, label: int, box: Box) -> int:
+    def _plane_of(self, label: int) -> int:
         """Return the plane that is shown if the object is in it, else the middle one of those in which it is."""
-        shown, (first, y0, x0), (last, y1, x1) = self.session.state.browsing.plane, box.start, box.stop
-        if first <= shown < last and (self.session.crop(Box((shown, y0, x0), (shown + 1, y1, x1))) == label).any():
-            return shown
-        if last - first == 1:
-            return first
-        there = np.flatnonzero((self.session.crop(box) == label).any(axis=(1, 2)))
-        return first + int(there[len(there) // 2])
+        shown, planes = self.session.state.browsing.plane, self.session.frames(label)
+        return shown if shown in planes else planes[len(planes) // 2]
 
     def _bring(self, y0: float, x0: float, y1: float, x1: float) -> None:
         """Move a part of the plane into the middle of the screen, unless all of it can be seen."""

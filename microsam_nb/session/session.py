@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Box, Candidate, Delta, Labels, Lineage, Note, ObjectInfo, ProjectError
+from ..core import Box, Candidate, Delta, LabelError, Labels, Lineage, Note, ObjectInfo, ProjectError
 from ..core.box import Triple
 from .actions import Action, Restored
 from .asking import plane_to_ask, question
@@ -226,6 +226,16 @@ class Session:
                 there = (self.labels.volume[box.slices] == track).any(axis=(1, 2))
                 self._frames[track] = tuple(box.start[0] + int(i) for i in np.flatnonzero(there))
             return self._frames[track]
+
+    def middle(self, label: int, plane: int) -> tuple[float, float]:
+        """Return the middle (y, x) of an object in a plane. Raises LabelError when it is not there."""
+        with self._lock:
+            (_, y0, x0), (_, y1, x1) = (box := self.labels.box(label)).start, box.stop
+            places = np.argwhere(self.crop(Box((plane, y0, x0), (plane + 1, y1, x1)))[0] == label)
+        if not len(places):
+            raise LabelError(f"{self.noun} {label} is not in {self.word} {plane}.", f"Go to a {self.word} where it is.")
+        y, x = places.mean(axis=0)
+        return y0 + 0.5 + float(y), x0 + 0.5 + float(x)
 
     def rows(self) -> list[Row]:
         """Return the table of all objects, in the order of their numbers."""
@@ -515,7 +525,7 @@ class Session:
     def _do(self, one: Write) -> None:
         if isinstance(one, Delta):
             self.labels.apply(one)
-            if self.movie:
+            if self._frames:
                 for label in (*one.numbers(before=True), *one.numbers(before=False)):
                     self._frames.pop(label, None)
             self._painted = one.where if self._painted is None else self._painted.union(one.where)

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from ..core import Box, LabelError
+from ..core import LabelError
 from ..session import Session
 from .marks import Line
 from .palette import colour_of
@@ -42,10 +42,5 @@ class Trails:
     def _middle(self, track: int, frame: int) -> tuple[float, float]:
         """Return the middle (y, x) of a track in a frame. Raises LabelError when it is not there."""
         if (track, frame) not in self._middles:
-            (_, y0, x0), (_, y1, x1) = (box := self._session.box(track)).start, box.stop
-            places = np.argwhere(self._session.crop(Box((frame, y0, x0), (frame + 1, y1, x1)))[0] == track)
-            if not len(places):
-                raise LabelError(f"Track {track} is not in frame {frame}.", "Choose another frame.")
-            y, x = places.mean(axis=0)
-            self._middles[track, frame] = y0 + 0.5 + float(y), x0 + 0.5 + float(x)
+            self._middles[track, frame] = self._session.middle(track, frame)
         return self._middles[track, frame]

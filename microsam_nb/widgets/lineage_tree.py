@@ -12,7 +12,7 @@ import ipywidgets as widgets
 import numpy as np
 import traitlets
 
-from ..core import Box, LabelError, Lineage, Option
+from ..core import LabelError, Lineage, Option
 from ..session import Change, Select, Session
 from ..view import Command, colour_of, key_of
 from ..view.kin import possible
@@ -235,14 +235,9 @@ class TracksPanel:
     def _place(self, track: int, frame: int) -> tuple[float, float] | tuple[None, None]:
         """Return the middle (y, x) of a track in a frame; None where it is not there."""
         try:
-            (_, y0, x0), (_, y1, x1) = (box := self._session.box(track)).start, box.stop
+            return self._session.middle(track, frame)
         except LabelError:
             return None, None
-        found = np.argwhere(self._session.crop(Box((frame, y0, x0), (frame + 1, y1, x1)))[0] == track)
-        if not len(found):
-            return None, None
-        y, x = found.mean(axis=0)
-        return y0 + 0.5 + float(y), x0 + 0.5 + float(x)
 
 
 def _put(mark: bqplot.Lines, points: tuple[Any, Any], colours: Collection[str] = ()) -> None:

@@ -6,7 +6,18 @@ import numpy as np
 import pytest
 from loose import answer, found, kill, opened, square
 
-from microsam_nb.core import BoxPrompt, Mask, MaskPrompt, Point, PromptError, Scribble, Section, SettingsError, Stop
+from microsam_nb.core import (
+    BoxPrompt,
+    LabelError,
+    Mask,
+    MaskPrompt,
+    Point,
+    PromptError,
+    Scribble,
+    Section,
+    SettingsError,
+    Stop,
+)
 from microsam_nb.session import (
     AddBox,
     AddPoint,
@@ -15,6 +26,7 @@ from microsam_nb.session import (
     Cancel,
     Clear,
     Commit,
+    DeleteIn,
     Describe,
     Embed,
     Erase,
@@ -508,6 +520,19 @@ def test_answers_to_another_question_are_ignored(session):
     before, ticket = session.state, session.awaiting
     session.handle(Predicted(ticket, found(square(1, 1, plane=4))))
     assert (session.state, session.awaiting) == (before, ticket)
+
+
+def test_the_planes_of_an_object_are_known_anew_after_every_change(session):
+    extended(session)
+    session.handle(Commit())
+    before = session.frames(1)
+    assert session.middle(1, before[0]) == (7.0, 7.0)
+    session.handle(DeleteIn(1, before[1]))
+    assert session.frames(1) == (before[0], *before[2:])
+    with pytest.raises(LabelError, match="Go to a plane"):
+        session.middle(1, before[1])
+    session.handle(Undo())
+    assert session.frames(1) == before
 
 
 # Stops.

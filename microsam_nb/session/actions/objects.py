@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ...core import Box, LabelError, Lineage, Note, ObjectInfo, Overlap, PromptError, Scribble
+from ...core import Box, LabelError, Lineage, Mask, Note, ObjectInfo, Overlap, PromptError, Scribble
 from ...core.editing import split, touching
 from ...core.labels import as_labels
 from ...core.prompts import Vertices
 from ...core.raster import rasterise
-from ...core.sections import section_at
 from ..kinship import merged
 from ..packing import pack, unpack
 from ..state import Notice
@@ -74,8 +73,7 @@ class Split(Action):
         crossed = [int(n) for n in np.unique(under) if n and (not session.selected or n in session.selected)]
         label, cut = state.next_id, []
         for number in crossed:
-            mask = labels.mask(number)
-            mask = section_at(mask, self.plane) if session.movie else mask
+            mask = own_mask(session, number, self.plane if session.movie else None)
             _, *rest = split(mask, self.points, self.plane, session.shape)
             if not rest:
                 continue
@@ -126,12 +124,7 @@ class DeleteIn(Action):
         noun, word = session.noun, session.word
         if not label:
             raise LabelError(f"No {noun.lower()} is picked.", "Click on one with the pick tool first.")
-        if plane not in session.frames(label):
-            raise LabelError(f"{noun} {label} is not in {word} {plane}.", f"Go to a {word} where it is.")
-        (_, y0, x0), (_, y1, x1) = session.box(label).start, session.box(label).stop
-        where = Box((plane, y0, x0), (plane + 1, y1, x1))
-        before = session.labels.volume[where.slices]
-        session.write(session.labels.change(where, np.where(before == label, np.uint32(0), before)))
+        remove(session, own_mask(session, label, plane))
         session.edit(session.state)
         session.notice = Notice(f"{noun} {label} is deleted in {word} {plane}; undo brings it back.")
 
@@ -201,3 +194,25 @@ class LoadLabels(Action):
         session.edit(state.emptied(next_id=free, **relatives))
         where = f" from {self.source}" if self.source else ""
         session.notice = Notice(f"{session.labels.count()} objects are loaded{where}.")
+
+
+def own_mask(session: Session, label: int, plane: int | None) -> Mask:
+    """Return an object, or what it has in one plane. Raises LabelError where that is nothing."""
+    where = session.labels.box(label)
+    if plane is None:
+        return session.labels.mask(label)
+    (p0, y0, x0), (p1, y1, x1) = where.start, where.stop
+    found = Mask((0, 0, 0), np.zeros((0, 0, 0), bool))
+    if p0 <= plane < p1:
+        flat = Box((plane, y0, x0), (plane + 1, y1, x1))
+        found = Mask.crop(session.labels.volume[flat.slices] == label, flat.start)
+    if not found.area:
+        word = session.word
+        raise LabelError(f"{session.noun} {label} is not in {word} {plane}.", f"Go to a {word} where it is.")
+    return found
+
+
+def remove(session: Session, own: Mask) -> None:
+    """Write that nobody has the pixels of a mask."""
+    before = session.labels.volume[own.box.slices]
+    session.write(session.labels.change(own.box, np.where(own.bitmap, np.uint32(0), before)))

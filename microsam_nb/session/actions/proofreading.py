@@ -13,8 +13,8 @@ from ...core.prompts import Vertices
 from ...core.raster import rasterise
 from ..state import Notice
 from .base import Action
+from .objects import own_mask, remove
 from .painting import by_hand
-from .reshaping import own_mask
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -74,9 +74,7 @@ class DeleteInside(Action):
                 f"There is no {session.noun.lower()} inside.", "Draw around the larger part of one or several."
             )
         for label in gone:
-            own = own_mask(session, label, self.plane if session.movie else None)
-            before = session.labels.volume[own.box.slices]
-            session.write(session.labels.change(own.box, np.where(own.bitmap, np.uint32(0), before)))
+            remove(session, own_mask(session, label, self.plane if session.movie else None))
         session.edit(session.state)
         where = f" in frame {self.plane}" if session.movie else ""
         session.notice = Notice(f"{_are(session, len(gone))} deleted{where}. Ctrl-Z takes it back.")

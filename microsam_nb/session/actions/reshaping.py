@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ...core import Box, LabelError, Mask, PromptError
+from ...core import LabelError, Mask, PromptError
 from ...core.editing import without_holes
 from ...core.reshaping import around, attached, grown, largest_part, shrunk, smoothed
 from ..state import Notice
 from .base import Action
+from .objects import own_mask
 from .painting import by_hand
 
 if TYPE_CHECKING:
@@ -154,22 +155,6 @@ def _plane(session: Session, plane: int | None) -> int | None:
     if not 0 <= int(plane) < count:
         raise LabelError(f"There is no {session.word} {plane}.", f"Choose one from 0 to {count - 1}.")
     return int(plane)
-
-
-def own_mask(session: Session, label: int, plane: int | None) -> Mask:
-    """Return an object, or what it has in one plane. Raises LabelError where that is nothing."""
-    where = session.labels.box(label)
-    if plane is None:
-        return session.labels.mask(label)
-    (p0, y0, x0), (p1, y1, x1) = where.start, where.stop
-    found = Mask((0, 0, 0), np.zeros((0, 0, 0), bool))
-    if p0 <= plane < p1:
-        flat = Box((plane, y0, x0), (plane + 1, y1, x1))
-        found = Mask.crop(session.labels.volume[flat.slices] == label, flat.start)
-    if not found.area:
-        word = session.word
-        raise LabelError(f"{session.noun} {label} is not in {word} {plane}.", f"Go to a {word} where it is.")
-    return found
 
 
 def _reshape(
