@@ -79,7 +79,11 @@ def project_many(
     Sections say by ``place`` which object they are of. A section of area 0: the object is no longer in that plane.
     """
     own = settings or project_settings_for(model.spec.name, model.spec.architecture)
-    walks = [walk for place, one in enumerate(objects) for walk in _walks(store, own, place, one, stops)]
+    cases = [_case(store, own, place, one, stops) for place, one in enumerate(objects)]
+    pale = [section for case, one in zip(cases, objects, strict=True) for section in _pale(case, one.changed)]
+    if pale:
+        yield pale
+    walks = [walk for case, one in zip(cases, objects, strict=True) for walk in _walks(case, one.changed)]
     while walks:
         # Those that are in the same plane share its embedding.
         asked = sorted(
@@ -113,9 +117,8 @@ class _Walk(Protocol):
     def take(self, question: _Question, mask: Mask, score: float) -> list[Section]: ...
 
 
-def _walks(
-    store: EmbeddingStore, settings: ProjectSettings, place: int, known: Known, stops: Sequence[int]
-) -> list[_Walk]:
+def _case(store: EmbeddingStore, settings: ProjectSettings, place: int, known: Known, stops: Sequence[int]) -> _Case:
+    """Return what is known of an object, checked."""
     planes = store.shape[0]
     seeds = {plane: mask for plane, mask in known.seeds.items() if mask.area}
     for plane, mask in seeds.items():
@@ -125,30 +128,52 @@ def _walks(
     current = known.current if known.current is not None else Mask((0, 0, 0), _EMPTY)
     if not seeds and not current.area:
         raise PromptError("No plane of the object is known.", "Click on it in one plane or more first.")
-    fixed = sorted(seeds)
-    there = set(planes_of(current)) if current.area else set()
-    middle = fixed or sorted(there)
+    middle = sorted(seeds) or planes_of(current)
     low = max((stop for stop in stops if stop < middle[0]), default=-1)
     high = min((stop for stop in stops if stop > middle[-1]), default=planes)
-    case = _Case(store, settings, place, (low, high), seeds, _reference(store, settings, seeds or _all(current)))
-    case = replace(case, contrast=max(settings.contrast, *(_told_by(case, current, end) for end in (low, high))))
-    if not known.changed:
-        known_at = seeds or _all(current)
+    reference = _reference(store, settings, seeds or _all(current))
+    case = _Case(store, settings, place, (low, high), seeds, current, reference)
+    return replace(case, contrast=max(settings.contrast, *(_told_by(case, end) for end in (low, high))))
+
+
+def _walks(case: _Case, changed: Sequence[int]) -> list[_Walk]:
+    """Return the ways that an object is carried; where planes were ``changed``, only in their neighbourhood."""
+    if not changed:
+        known_at = case.seeds or _all(case.current)
         order = sorted(known_at)
-        walks: list[_Walk] = [_Outward(case, known_at[order[0]], -1)] if settings.backward else []
+        walks: list[_Walk] = [_Outward(case, known_at[order[0]], -1)] if case.settings.backward else []
         walks.append(_Outward(case, known_at[order[-1]], 1))
         walks += [_Inward(case, known_at[a], known_at[b]) for a, b in pairwise(order) if b - a > 1]
         return [walk for walk in walks if not walk.done]
-    walks = [_Pale(case, current, low in known.changed)] if {low, high} & set(known.changed) else []
-    changed = [plane for plane in known.changed if low < plane < high]
-    walks += [walk for plane in changed for walk in _mending(case, current, there, plane, set(changed))]
+    low, high = case.bounds
+    inner = [plane for plane in changed if low < plane < high]
+    walks = [walk for plane in inner for walk in _mending(case, plane, set(inner))]
     return [walk for walk in walks if not walk.done]
 
 
-def _mending(case: _Case, current: Mask, there: set[int], plane: int, changed: set[int]) -> list[_Walk]:
+def _pale(case: _Case, changed: Sequence[int]) -> list[Section]:
+    """Return what is gone of an object at its other end, where a user has just said that it ends at one.
+
+    It ends there where it is as pale as at the stop: beyond the first pale plane it may be another object.
+    """
+    (low, high), current = case.bounds, case.current
+    if case.contrast <= case.settings.contrast or not {low, high} & set(changed):
+        return []
+    first = low in changed
+    own = sorted(case.seeds) or list(planes_of(current))
+    # From where it is known to its other end.
+    rest = [p for p in planes_of(current) if low < p < high and (p > own[-1] if first else p < own[0])]
+    rest.sort(reverse=not first)
+    pale = next((i for i, p in enumerate(rest) if case.fades(section_at(current, p))), len(rest))
+    return [case.section(Mask((plane, 0, 0), _EMPTY), plane, 0.0, 0.0) for plane in rest[pale:]]
+
+
+def _mending(case: _Case, plane: int, changed: set[int]) -> list[_Walk]:
     """Return how the neighbourhood of a ``plane`` is computed again, one of those that were ``changed``."""
-    below = max((p for p in there | set(case.seeds) if p < plane), default=None)
-    above = min((p for p in there | set(case.seeds) if p > plane), default=None)
+    current = case.current
+    there = {*planes_of(current), *case.seeds}
+    below = max((p for p in there if p < plane), default=None)
+    above = min((p for p in there if p > plane), default=None)
 
     def at(p: int) -> Mask:
         return case.seeds.get(p) or section_at(current, p)
@@ -188,6 +213,8 @@ class _Case:
     place: int
     bounds: tuple[int, int]
     seeds: Mapping[int, Mask]
+    #: What the object is in all planes, where it was carried before.
+    current: Mask
     reference: Appearance | None
     #: The share of how it stands out where it is known from which on it is no longer there.
     contrast: float = 0.0
@@ -199,6 +226,13 @@ class _Case:
         """Whether an object no longer looks like what it is."""
         share = self.share(mask)
         return share is not None and share < self.contrast
+
+    def moved(self, mask: Mask, plane: int, expected: tuple[float, float] | None) -> Mask:
+        """Return a mask in another plane, where it is expected; in a movie where it is seen around that."""
+        own, image, shift = self.settings, self.store.image, expected
+        if own.motion and own.search and image is not None:
+            shift = seen_shift(image, mask, plane, expected or (0.0, 0.0), own.search)
+        return moved_to(mask, plane, self.store.shape, shift)
 
     def share(self, mask: Mask) -> float | None:
         """Return how it stands out, as a share of how it does where it is known; None where that says nothing."""
@@ -227,11 +261,8 @@ class _Outward:
         self._go_on(self.mask)
 
     def questions(self) -> list[_Question]:
-        plane, own, image = self.mask.start[0] + self.step, self.case.settings, self.case.store.image
-        shift = self._shift
-        if own.motion and own.search and image is not None:
-            shift = seen_shift(image, self.mask, plane, shift or (0.0, 0.0), own.search)
-        return [_Question(plane, moved_to(self.mask, plane, self.case.store.shape, shift), self.step)]
+        plane = self.mask.start[0] + self.step
+        return [_Question(plane, self.case.moved(self.mask, plane, self._shift), self.step)]
 
     def take(self, question: _Question, mask: Mask, score: float) -> list[Section]:
         own, agreement = self.case.settings, overlap(question.mask, mask)
@@ -266,35 +297,6 @@ class _Outward:
         plane = mask.start[0] + self.step
         low, high = self.case.bounds
         self.done = not low < plane < high or plane in self.case.seeds
-
-
-@dataclass(slots=True)
-class _Pale:
-    """Where a user has said that an object ends, at one side: at the other it ends where it is as pale as that.
-
-    ``first``: they have said so before its first plane. Nothing is asked of the model.
-    """
-
-    case: _Case
-    current: Mask
-    first: bool
-    done: bool = False
-
-    def __post_init__(self) -> None:
-        self.done = self.case.contrast <= self.case.settings.contrast
-
-    def questions(self) -> list[_Question]:
-        return [_Question(self.current.start[0], Mask((0, 0, 0), _EMPTY))]
-
-    def take(self, question: _Question, mask: Mask, score: float) -> list[Section]:
-        self.done = True
-        low, high = self.case.bounds
-        own = sorted(self.case.seeds) or list(planes_of(self.current))
-        # From where it is known to its other end: beyond the first pale plane it may be another object.
-        rest = [p for p in planes_of(self.current) if low < p < high and (p > own[-1] if self.first else p < own[0])]
-        rest.sort(reverse=not self.first)
-        pale = next((i for i, p in enumerate(rest) if self.case.fades(section_at(self.current, p))), len(rest))
-        return [self.case.section(Mask((plane, 0, 0), _EMPTY), plane, 0.0, 0.0) for plane in rest[pale:]]
 
 
 @dataclass(slots=True)
@@ -346,15 +348,11 @@ class _Inward:
 
     def _moved(self, mask: Mask, other: Mask, plane: int) -> Mask:
         """Return a mask in the next plane; in a movie where it has moved to, on its way to the ``other`` one."""
-        own, image, shape = self.case.settings, self.case.store.image, self.case.store.shape
-        if not own.motion:
+        if not self.case.settings.motion:
             return moved_to(mask, plane)
         share = 1 / abs(other.start[0] - mask.start[0])
         (y, x), (to_y, to_x) = _middle(mask), _middle(other)
-        shift = (to_y - y) * share, (to_x - x) * share
-        if own.search and image is not None:
-            shift = seen_shift(image, mask, plane, shift, own.search)
-        return moved_to(mask, plane, shape, shift)
+        return self.case.moved(mask, plane, ((to_y - y) * share, (to_x - x) * share))
 
     def _finish(self) -> None:
         """Where the two sides do not agree, ask again with the shape that lies between the known ones.
@@ -452,7 +450,7 @@ def _reference(store: EmbeddingStore, settings: ProjectSettings, known: Mapping[
     return most if most.clear else None
 
 
-def _told_by(case: _Case, current: Mask, stop: int) -> float:
+def _told_by(case: _Case, stop: int) -> float:
     """Return from which share on an object is no longer there, as a stop of the user tells it; 0 where it does not.
 
     It is between how it stands out in its last plane and in the stop's, where that is clearly paler than it is where
@@ -461,8 +459,8 @@ def _told_by(case: _Case, current: Mask, stop: int) -> float:
     if case.settings.motion:
         # A cell of a movie is elsewhere, and its mother's end says nothing about it.
         return 0.0
-    within = stop + 1 if stop < min(case.seeds or planes_of(current)) else stop - 1
-    last = case.seeds.get(within) or section_at(current, within)
+    within = stop + 1 if stop < min(case.seeds or planes_of(case.current)) else stop - 1
+    last = case.seeds.get(within) or section_at(case.current, within)
     if not last.area or not 0 <= stop < case.store.shape[0]:
         return 0.0
     inside, outside = case.share(last), case.share(moved_to(last, stop))
