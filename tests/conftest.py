@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+from drawing import disk
 from hypothesis import settings
 
 from microsam_nb.core import BoxPrompt, Candidate, Image, LabelledImage, Mask
@@ -18,12 +19,6 @@ from microsam_nb.session import Action, Embed, Embedded, LoadModel, ModelLoaded,
 
 settings.register_profile("house", deadline=None, max_examples=40, database=None)
 settings.load_profile("house")
-
-
-def disk(shape, y, x, radius):
-    """Bool array of ``shape`` (h, w) with a filled disk around the continuous point (y, x)."""
-    yy, xx = np.indices(shape) + 0.5
-    return (yy - y) ** 2 + (xx - x) ** 2 <= radius**2
 
 
 @dataclass

@@ -19,7 +19,7 @@ from ..core import FileError, Image, SettingsError, Tracks
 from ..engine.automatic import run
 from ..engine.automatic.segmenter import Progress
 from ..engine.automatic.settings import AutomaticSettings, Mode, mode_of
-from ..engine.link import Linked, Linker, LinkSettings, check_linker, link_stepwise
+from ..engine.link import Linked, LinkSettings, check_linker, images_for, link_stepwise
 from ..engine.models import Model
 from ..engine.store.key import fingerprint
 from ..files.images import SUFFIXES, read_image
@@ -172,12 +172,7 @@ def _frames(labels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _linked(labels: NDArray[Any], image: Image, settings: LinkSettings, told: Told) -> Tracks:
-    pixels = None
-    if settings.linker is Linker.TRACKASTRA:
-        pixels = np.asarray(image.pixels)
-        # The network looks at brightness.
-        pixels = pixels.mean(axis=-1) if image.channels else pixels
-    for step in link_stepwise(labels, settings, pixels):
+    for step in link_stepwise(labels, settings, images_for(settings, image)):
         told(step)
         if step.tracks is not None:
             return step.tracks

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..core import Tracks
 from ..engine.link import Linked as LinkStep
-from ..engine.link import Linker, LinkSettings, check_linker, link_stepwise
+from ..engine.link import LinkSettings, check_linker, images_for, link_stepwise
 from ..engine.models import Model
 from ..engine.store import EmbeddingStore
 from ..session import Action, Link, Linked, Working
@@ -27,15 +27,10 @@ def link_all(automatic: AutomaticService, model: Model, store: EmbeddingStore, r
         found: list[NDArray[np.uint32]] = []
         yield from automatic.frames(model, store, request, found)
         (labels,) = found
-    pixels = None
-    if settings.linker is Linker.TRACKASTRA and store.image is not None:
-        # The network looks at brightness.
-        pixels = np.asarray(store.image.pixels)
-        pixels = pixels.mean(axis=-1) if store.image.channels else pixels
     made: list[Tracks] = []
 
     def steps() -> Iterator[LinkStep]:
-        for step in link_stepwise(labels, settings, pixels):
+        for step in link_stepwise(labels, settings, images_for(settings, store.image)):
             if step.tracks is not None:
                 made.append(step.tracks)
             yield step

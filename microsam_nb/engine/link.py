@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..core import Image
 from ..core.tracks import Tracks
 from .linking.assign import Link, link_frames
 from .linking.learned import check_trackastra, links_by_trackastra
@@ -17,7 +18,7 @@ from .linking.objects import Objects, together
 from .linking.rest import Costs, costs_of_rest, link_rest
 from .linking.settings import Linker, LinkSettings
 
-__all__ = ["Linked", "Linker", "LinkSettings", "check_linker", "link", "link_stepwise"]
+__all__ = ["Linked", "Linker", "LinkSettings", "check_linker", "images_for", "link", "link_stepwise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,14 @@ def link_stepwise(
         spots = list(zip(objects.frame.tolist(), objects.number.tolist(), strict=True))
         tracks = Tracks.from_links(labels, [(spots[a], spots[b]) for a, b in links])
     yield Linked(total, total, tracks=_long_enough(tracks, settings.min_length))
+
+
+def images_for(settings: LinkSettings, image: Image | None) -> NDArray[Any] | None:
+    """Return what the linker looks at, (frames, h, w): the brightness of a movie; None for those that do not."""
+    if settings.linker is not Linker.TRACKASTRA or image is None:
+        return None
+    pixels = np.asarray(image.pixels)
+    return np.asarray(pixels.mean(axis=-1)) if image.channels else pixels
 
 
 def check_linker(settings: LinkSettings) -> None:

@@ -204,9 +204,11 @@ class Session:
             return self.labels.volume.copy()
 
     def family(self) -> tuple[NDArray[np.uint32], Lineage]:
-        """Return a copy of the tracks (t, y, x), and their lineage."""
+        """Return a copy of the tracks (t, y, x), read-only so that it need not be copied again, and their lineage."""
         with self._lock:
-            return self.labels.volume.copy(), self.state.lineage or Lineage({})
+            labels, lineage = self.labels.volume.copy(), self.state.lineage or Lineage({})
+        labels.flags.writeable = False
+        return labels, lineage
 
     def crop(self, where: Box) -> NDArray[np.uint32]:
         """Return a copy of a part of the labels (planes, h, w) that no write in progress can tear."""

@@ -175,6 +175,20 @@ class Screen:
     def status(self) -> str:
         return self.page.locator(".msam-status").first.inner_text()
 
+    def plane(self) -> int:
+        """The plane, or frame, that the kernel shows."""
+        return self.book.kernel("annotator.session.state.browsing.plane")
+
+    def go_to(self, wanted: int) -> None:
+        """Go to a plane with keys."""
+        while (now := self.plane()) != wanted:
+            self.press("z" if wanted > now else "Shift+Z")
+
+    def open_panel(self, name: str) -> None:
+        self.page.locator(f"button.msam-open-{name}").first.click()
+        self.page.locator(f".msam-panel.msam-{name}").first.wait_for()
+        self.wait()
+
     def shot(self, name: str) -> None:
         folder = os.environ.get("MSAM_SCREENSHOTS")
         if folder:

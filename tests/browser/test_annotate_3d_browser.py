@@ -22,10 +22,6 @@ annotator"""
 NUCLEUS = (130.0, 76.0)
 
 
-def plane(screen: Screen) -> int:
-    return screen.book.kernel("annotator.session.state.browsing.plane")
-
-
 def in_hand(screen: Screen) -> list[int]:
     """The planes that the object in hand reaches through."""
     return screen.book.kernel(
@@ -35,18 +31,6 @@ def in_hand(screen: Screen) -> list[int]:
     )
 
 
-def go_to(screen: Screen, wanted: int) -> None:
-    while (now := plane(screen)) != wanted:
-        screen.press("z" if wanted > now else "Shift+Z")
-
-
-def picked_name(screen: Screen, name: str) -> None:
-    """Open a panel."""
-    screen.page.locator(f"button.msam-open-{name}").first.click()
-    screen.page.locator(f".msam-panel.msam-{name}").first.wait_for()
-    screen.wait()
-
-
 def test_two_prompts_become_an_object_that_is_corrected_committed_and_saved(open_notebook, lab):
     book = open_notebook("volume.ipynb", CELL)
     book.run()
@@ -54,12 +38,12 @@ def test_two_prompts_become_an_object_that_is_corrected_committed_and_saved(open
     screen.drawn()
     screen.wait()
     screen.canvas.focus()
-    go_to(screen, 3)
+    screen.go_to(3)
     screen.says("Ready")
     screen.click(*NUCLEUS)
     screen.wait()
     assert in_hand(screen) == [3]
-    go_to(screen, 5)
+    screen.go_to(5)
     screen.click(*NUCLEUS)
     screen.wait()
     assert in_hand(screen) == [3, 5]
@@ -71,8 +55,8 @@ def test_two_prompts_become_an_object_that_is_corrected_committed_and_saved(open
     whole = in_hand(screen)
     assert {3, 4, 5} < set(whole)
     assert max(whole) < 14, "it goes on where nothing is"
-    picked_name(screen, "views")
-    picked_name(screen, "agreement")
+    screen.open_panel("views")
+    screen.open_panel("agreement")
     screen.page.wait_for_timeout(1200)
     screen.shot("volume-extended")
     # In the panel they are drawn as large as there is room, whole, and a click goes where it was made.
@@ -94,7 +78,7 @@ def test_two_prompts_become_an_object_that_is_corrected_committed_and_saved(open
 
     # One plane is corrected by hand, which does not touch the others.
     screen.canvas.focus()
-    go_to(screen, 4)
+    screen.go_to(4)
     screen.press("w")
     y, x = NUCLEUS
     screen.drag("stroke", (y, x), (y + 22, x))
@@ -107,7 +91,7 @@ def test_two_prompts_become_an_object_that_is_corrected_committed_and_saved(open
     corrected = book.kernel(size)
 
     # A stop ends it at once.
-    go_to(screen, max(whole))
+    screen.go_to(max(whole))
     screen.press("Shift+X")
     screen.wait()
     assert max(in_hand(screen)) == max(whole) - 1
@@ -144,30 +128,30 @@ def test_keys_wheel_slider_and_buttons_go_through_the_planes(open_notebook):
     screen.drawn()
     screen.wait()
     screen.canvas.focus()
-    assert plane(screen) == 12, "a volume opens in its middle"
+    assert screen.plane() == 12, "a volume opens in its middle"
     screen.press("Home")
-    assert plane(screen) == 0
+    assert screen.plane() == 0
     for _ in range(5):
         screen.page.keyboard.press("PageDown")
     screen.wait()
-    assert plane(screen) == 5
+    assert screen.plane() == 5
     screen.press("End")
-    assert plane(screen) == 23
+    assert screen.plane() == 23
     screen.press("Home")
-    assert plane(screen) == 0
+    assert screen.plane() == 0
     screen.canvas.hover()
     screen.page.keyboard.down("Shift")
     screen.page.mouse.wheel(0, 120)
     screen.page.keyboard.up("Shift")
     screen.page.wait_for_timeout(400)
     screen.wait()
-    assert plane(screen) == 1
+    assert screen.plane() == 1
     screen.page.locator(".msam-plane-slider .noUi-handle").first.focus()
     for _ in range(3):
         screen.page.keyboard.press("ArrowRight")
     screen.page.wait_for_timeout(400)
     screen.wait()
-    assert plane(screen) == 4
+    assert screen.plane() == 4
     # What is on screen is that plane: pixels of the canvas follow the brightness of the volume.
     bright, dark = book.kernel(
         "plane = volume.pixels[4].astype(int)\n"

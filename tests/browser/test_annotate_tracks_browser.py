@@ -23,27 +23,12 @@ annotator"""
 MOTHER, DAUGHTERS = (40.5, 45.5), ((38.5, 62.5), (57.5, 46.5))
 
 
-def frame(screen: Screen) -> int:
-    return screen.book.kernel("annotator.session.state.browsing.plane")
-
-
-def go_to(screen: Screen, wanted: int) -> None:
-    while (now := frame(screen)) != wanted:
-        screen.press("z" if wanted > now else "Shift+Z")
-
-
 def family(screen: Screen) -> dict[str, list[int]]:
     return screen.book.kernel("annotator.session.state.lineage.to_json()")
 
 
 def frames(screen: Screen, track: int) -> list[int]:
     return screen.book.kernel(f"list(annotator.session.frames({track}))")
-
-
-def open_panel(screen: Screen, name: str) -> None:
-    screen.page.locator(f"button.msam-open-{name}").first.click()
-    screen.page.locator(f".msam-panel.msam-{name}").first.wait_for()
-    screen.wait()
 
 
 def follow(screen: Screen, place: tuple[float, float]) -> None:
@@ -93,16 +78,16 @@ def test_a_cell_divides_is_corrected_in_the_tree_saved_and_opened_again(open_not
     screen.drawn()
     screen.wait()
     screen.says("Ready")
-    assert frame(screen) == 0, "a movie opens with its first frame"
+    assert screen.plane() == 0, "a movie opens with its first frame"
 
     follow(screen, MOTHER)
     screen.says("Track 1 is committed")
     assert frames(screen, 1)[:6] == [0, 1, 2, 3, 4, 5]
-    open_panel(screen, "tracks")
+    screen.open_panel("tracks")
 
     # It divides: what was followed further is wrong, and both daughters are clicked.
     pick(screen, MOTHER)
-    go_to(screen, 6)
+    screen.go_to(6)
     screen.press("Shift+D")
     screen.wait()
     assert "Daughters of track 1" in screen.page.locator(".msam-mother").first.inner_text()
@@ -120,7 +105,7 @@ def test_a_cell_divides_is_corrected_in_the_tree_saved_and_opened_again(open_not
 
     # A press on a line of the tree goes there and picks the track.
     press_in_tree(screen, daughters[1], 9)
-    assert frame(screen) == 9
+    assert screen.plane() == 9
     assert book.kernel("list(annotator.session.selected)") == [daughters[1]]
     # Cut, joined again by two picked lines.
     before = labels(book)
@@ -171,7 +156,7 @@ def test_all_cells_are_linked_with_a_button_and_that_is_undone(open_notebook):
     screen = Screen(book)
     screen.drawn()
     screen.wait()
-    open_panel(screen, "tracks")
+    screen.open_panel("tracks")
     screen.page.locator("button.msam-link-more").click()
     screen.page.locator("button.msam-link-all").click()
     book.until("annotator.session.labels.count() > 10", 240)
@@ -181,7 +166,7 @@ def test_all_cells_are_linked_with_a_button_and_that_is_undone(open_notebook):
     assert 15 <= len(found) <= 24
     screen.page.wait_for_timeout(1000)
     screen.shot("movie-linked")
-    open_panel(screen, "objects")
+    screen.open_panel("objects")
     screen.page.wait_for_timeout(1000)
     screen.shot("movie-table")
     screen.canvas.focus()

@@ -4,19 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawing import disk
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.measure import regionprops
 
 from microsam_nb.core.traits import traits
-
-
-def disk(shape, y, x, radius):
-    """Bool array of ``shape`` (h, w) with a filled disk around the continuous point (y, x)."""
-    rows, columns = np.indices(shape) + 0.5
-    return (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
-
 
 SIZE = (40, 60)
 small = arrays(np.uint32, st.tuples(st.integers(1, 12), st.integers(1, 12)), elements=st.integers(0, 4))

@@ -20,6 +20,7 @@ from zarr.storage import LocalStore
 from microsam_nb.core import Contrast, Image, SettingsError, StoreError
 from microsam_nb.engine import embed, encode, open_store
 from microsam_nb.engine.encode import scaled_size
+from microsam_nb.engine.stepwise import finish
 from microsam_nb.engine.store import EmbeddingKey, Item
 from microsam_nb.engine.store.key import fingerprint, signature
 from microsam_nb.engine.tiling import Tiling, Window
@@ -103,7 +104,7 @@ def test_tiles_share_the_contrast_of_their_plane(random_nano, encoder, monkeypat
     seen = []
     monkeypatch.setattr(encoder, "one", lambda pixels, model: seen.append(pixels) or FakeEmbedding)
     store = open_store(None, random_nano, image, TILING)
-    store._source.encode([Item(0, 5)])
+    finish(store._source.encode_stepwise([Item(0, 5)]))
     window = TILING.tile_at((40, 50), 5).outer
     assert np.array_equal(seen[0], image.shown()[window.slices])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from drawing import disk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from loose import NEVER, Loose, check_index, kill
@@ -28,13 +29,6 @@ from microsam_nb.session import (
     SplitAt,
     Undo,
 )
-
-
-def disk(shape, y, x, radius):
-    """Bool array of ``shape`` (h, w) with a filled disk around the continuous point (y, x)."""
-    rows, columns = np.indices(shape) + 0.5
-    return (rows - y) ** 2 + (columns - x) ** 2 <= radius**2
-
 
 SIZE = (40, 60)
 

@@ -10,7 +10,7 @@ from ..embedding import Embedding
 from ..encode import encode_stepwise, encode_window
 from ..models import Model
 from ..pixels import LargePlane, Pixels
-from ..stepwise import Steps, finish
+from ..stepwise import Steps
 from ..tiling import Tiling, Window
 from .shelf import Item
 
@@ -29,12 +29,8 @@ class Source:
         """Shape (1, c, h, w) of the features of every item."""
         return self.model.features_shape
 
-    def encode(self, items: Sequence[Item]) -> list[Embedding]:
-        """Encode tiles or planes together."""
-        return finish(self.encode_stepwise(items))
-
     def encode_stepwise(self, items: Sequence[Item]) -> Steps[list[Embedding]]:
-        """Do what ``encode`` does, and yield between the blocks of the network."""
+        """Encode tiles or planes together, and yield between the blocks of the network."""
         return (yield from encode_stepwise(self.model, [self.pixels(item) for item in items]))
 
     def encode_window(self, plane: int, window: Window) -> Embedding:
