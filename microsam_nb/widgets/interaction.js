@@ -427,6 +427,7 @@ function attach(model, target, view) {
     if (hover && (!press || press.does === "draw")) pointer();
     const wanted = cursor();
     if (box.style.cursor !== wanted) box.style.cursor = wanted;
+    overlay.dataset.tool = tool(); // for whoever looks from outside
   }
   function openPolygon() {
     const points = hover && !press?.far ? [...corners, sight.toImage(hover)] : corners;
