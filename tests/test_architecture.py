@@ -28,7 +28,7 @@ RULES = {
     # Runs in the Jupyter server, not in a kernel.
     "server": (set(), TORCH + WIDGETS),
 }
-FREE = {"annotators", "__main__", "__init__"}
+FREE = {"annotators", "commands", "__main__", "__init__"}
 #: The only name of the top level that is no door to a folder.
 HARMLESS = {"__version__"}
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from microsam_nb.__main__ import _notebook, main
+from microsam_nb.__main__ import main
+from microsam_nb.commands.lab import _notebook
 
 
 @pytest.fixture
