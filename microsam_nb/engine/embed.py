@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..core import Image, StoreError
@@ -60,23 +60,36 @@ def embed_stepwise(
             f"There is no tile {first_tile} of plane {first_plane}.",
             f"Planes end at {store.shape[0] - 1}, tiles at {store.tiles - 1}.",
         )
-    size = max(1, batch or (1 if model.device.type == "cpu" else 8))
-    wanted = None if planes is None else set(planes)
-    items = [i for i in _order(store, first_plane, first_tile) if wanted is None or i.plane in wanted]
-    total = len(items)
-    store.refresh()
-    missing = [item for item in items if not store.has(*item)]
-    done = total - len(missing)
-    for start in range(0, len(missing), size):
-        some = missing[start : start + size]
+    wanted = range(store.shape[0]) if planes is None else set(planes)
+    groups = missing_groups(model, store, first_plane, first_tile=first_tile, planes=wanted, batch=batch)
+    total = len(wanted) * store.tiles
+    done = total - sum(map(len, groups))
+    for number, some in enumerate(groups, start=1):
         for _ in store.fill_stepwise(some):
             yield None
-        if start + size >= len(missing):
+        if number == len(groups):
             store.finish()
         for item in some:
             done += 1
             yield Encoded(item.plane, item.tile, done, total)
     store.finish()
+
+
+def missing_groups(
+    model: Model,
+    store: EmbeddingStore,
+    first_plane: int = 0,
+    *,
+    first_tile: int = 0,
+    planes: Collection[int] | None = None,
+    batch: int | None = None,
+) -> list[list[Item]]:
+    """Return what is missing in ``store``, in the order of ``embed``, in groups that are encoded together."""
+    size = max(1, batch or (1 if model.device.type == "cpu" else 8))
+    store.refresh()
+    items = _order(store, first_plane, first_tile)
+    missing = [i for i in items if (planes is None or i.plane in planes) and not store.has(*i)]
+    return [missing[start : start + size] for start in range(0, len(missing), size)]
 
 
 def _order(store: EmbeddingStore, first_plane: int, first_tile: int) -> list[Item]:

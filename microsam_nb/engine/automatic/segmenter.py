@@ -49,15 +49,23 @@ class Segmenter:
 
     ``prepare`` computes what is missing with the model, ``candidates`` and ``labels`` make objects of it in a
     fraction of a second. ``kept`` remembers the results of the model, by default in memory. ``batch``: prompts that
-    are answered together, by default what suits the device; it is halved where the memory does not suffice.
+    are answered together, by default what suits the device; it is halved where the memory does not suffice. ``zoom``:
+    what ``measure`` of another one of the same image has found.
     """
 
-    def __init__(self, model: Model, store: EmbeddingStore, kept: Kept | None = None, batch: int | None = None) -> None:
+    def __init__(
+        self,
+        model: Model,
+        store: EmbeddingStore,
+        kept: Kept | None = None,
+        batch: int | None = None,
+        zoom: float | None = None,
+    ) -> None:
         self.model, self.store = model, store
         self.kept = Kept(store.key) if kept is None else kept
         self.kept.belong_to(decoder_identity(model))
         self.batches = Batches(batch or together(model.device))
-        self._measured: float | None = None
+        self._measured = zoom
         self._smooth: tuple[tuple[object, ...], Smooth] | None = None
         self._said = 0
         self._lock = threading.Lock()
@@ -90,8 +98,7 @@ class Segmenter:
             )
         if not isinstance(settings, GridSettings):
             check_decoder(self.model)
-        if not self._scaled(settings):
-            yield from self._measure()
+        yield from self.measure(settings)
         if isinstance(settings, GridSettings):
             yield from self._prepare_grid(plane, settings)
             return
@@ -181,8 +188,13 @@ class Segmenter:
     def _looks_closer(self) -> bool:
         return self.model.is_nano and self.model.distances is not None and self.store.has_image
 
-    def _measure(self) -> Iterator[Progress]:
-        """Find out how large objects are; in volumes from a few planes, so that all are seen at one scale."""
+    def measure(self, settings: AutomaticSettings) -> Iterator[Progress]:
+        """Find out how large objects are, where these settings need it and it is not known yet.
+
+        In volumes from a few planes, so that all are seen at one scale.
+        """
+        if self._scaled(settings):
+            return
         zooms = []
         for plane in spread(self.store.shape[0], _MEASURED):
             scale = Scale(1.0, None)

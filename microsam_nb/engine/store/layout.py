@@ -6,12 +6,13 @@ attribute ``microsam_nb`` with the key, and the array ``done`` (planes, tiles), 
 was written. ``input_size`` appears among the attributes when everything is there.
 
 Chunks are replaced as a whole and carry a checksum, so several processes may write one store: at worst they compute
-a tile twice. A cache that micro-sam made is only read.
+a tile twice. Where a scheduler gives out the tiles, no two write one chunk: workers ``put`` features, and it alone
+makes the arrays and marks what is done. A cache that micro-sam made is only read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -78,12 +79,28 @@ class ZarrShelf:
         return found
 
     def write(self, item: Item, features: Features) -> None:
+        self.put(item, features)
+        self.mark([item])
+
+    def make_room(self, tile: int, shape: tuple[int, ...]) -> None:
+        """Make the array for features (1, c, h, w) of a tile, unless it is there. Raises StoreError."""
         with self._writing():
-            array = self._arrays.get(item.tile)
-            if array is None or array.shape[-features.ndim :] != features.shape:
-                array = self._arrays[item.tile] = self._make_array(item.tile, features.shape)
-            array[item.plane if self.key.stacked else ...] = features.astype(self._dtype, copy=False)
-            if not self.complete:
+            array = self._arrays.get(tile)
+            if array is None or array.shape[-len(shape) :] != shape:
+                self._arrays[tile] = self._make_array(tile, shape)
+
+    def put(self, item: Item, features: Features) -> None:
+        """Keep features, without saying that they are there. Raises StoreError."""
+        self.make_room(item.tile, features.shape)
+        with self._writing():
+            self._arrays[item.tile][item.plane if self.key.stacked else ...] = features.astype(self._dtype, copy=False)
+
+    def mark(self, items: Iterable[Item]) -> None:
+        """Say that the features of items are there. Raises StoreError."""
+        if self.complete:
+            return
+        with self._writing():
+            for item in items:
                 row = self._row(item.plane).copy()
                 row[item.tile] = 1
                 self._flags[item.plane] = row

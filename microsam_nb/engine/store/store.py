@@ -6,7 +6,7 @@ import math
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from ...core import Image, SettingsError, StoreError
 from ..embedding import Embedding
 from ..models import Model
 from ..pixels import Pixels
+from ..stepwise import finish
 from ..tiling import Tiling, Window
 from .begun import Begun
 from .key import EmbeddingKey, signature
@@ -152,6 +153,32 @@ class EmbeddingStore:
             begun = self._begin(missing) if missing else None
         while begun is not None and self._advance(begun) is None:
             yield
+
+    def make_room(self, items: Iterable[Item]) -> None:
+        """Prepare the store on disk for what workers will ``deliver``. Raises StoreError."""
+        shelf, source = self._shared()
+        for tile in sorted({item.tile for item in items}):
+            shelf.make_room(tile, source.features_shape)
+
+    def deliver(self, items: Sequence[Item]) -> None:
+        """Compute items together and store them, for one who says that they are there: a worker of a cluster.
+
+        Only chunks of their own are written. Raises StoreError.
+        """
+        shelf, source = self._shared()
+        for item, made in zip(items, finish(source.encode_stepwise(items)), strict=True):
+            shelf.put(item, made.features.cpu().numpy())
+
+    def receive(self, items: Iterable[Item]) -> None:
+        """Say that items are there which workers have delivered. Raises StoreError."""
+        self._shared()[0].mark(items)
+
+    def _shared(self) -> tuple[ZarrShelf, Source]:
+        if self._source is None or not isinstance(self._shelf, ZarrShelf) or not self._shelf.writable:
+            raise StoreError(
+                "Workers cannot write this store together.", "Name a folder, such as NAME.zarr, and give the image."
+            )
+        return self._shelf, self._source
 
     def finish(self) -> None:
         """Mark the store as complete when everything is there; reads the whole image once for its hash."""
