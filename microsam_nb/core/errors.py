@@ -40,6 +40,10 @@ class ProjectError(MicrosamError):
     """A project folder cannot be opened or written."""
 
 
+class ProjectInUseError(ProjectError):
+    """Somebody else has a project open."""
+
+
 class FileError(MicrosamError):
     """A file cannot be read or written."""
 

@@ -26,13 +26,13 @@ def find_images(names: Sequence[str]) -> list[Path]:
     for name in names:
         path = Path(name)
         if path.is_dir() and not is_zarr(path):
-            some = sorted(one for one in path.iterdir() if _is_image(one))
+            some = sorted(one for one in path.iterdir() if is_image(one))
             if not some:
                 raise FileError(f"There is no image in the folder {path}.", f"Known are {', '.join(_KNOWN)}, zarr.")
         elif path.exists():
             some = [path]
         else:
-            some = [one for one in map(Path, sorted(glob.glob(name, recursive=True))) if _is_image(one)]
+            some = [one for one in map(Path, sorted(glob.glob(name, recursive=True))) if is_image(one)]
             if not some:
                 raise FileError(f"{name} is no file, folder or pattern of images.", "Check the name and the folder.")
         for one in some:
@@ -60,5 +60,6 @@ def _longer(path: Path, depth: int) -> str:
     return "-".join([*folders[len(folders) - depth :], path.name])
 
 
-def _is_image(path: Path) -> bool:
+def is_image(path: Path) -> bool:
+    """Say whether a path looks like an image: by its ending, or a zarr folder."""
     return is_zarr(path) if path.is_dir() else path.suffix.lower() in _KNOWN

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import getpass
 import json
 import os
 import socket
@@ -14,7 +15,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from .. import __version__
-from ..core import Image, ProjectError
+from ..core import Image, ProjectError, ProjectInUseError
 from ..core.box import Triple
 from .journal import Journal
 from .signal import Signal
@@ -113,11 +114,28 @@ class Project:
         self.closed.emit(None)
 
 
+def holder(folder: Path) -> str | None:
+    """Return who has a project open, None when nobody has, or this process."""
+    if folder.resolve() in _open or not (folder / "owner.json").exists():
+        return None
+    lock = FileLock(folder / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return _owner(folder)
+    except (OSError, NotImplementedError):
+        return None
+    lock.release()  # it was left by a process that was killed
+    return None
+
+
 def _check_meta(folder: Path, expected: Meta) -> bool:
     """Return whether a folder is a project already. Raises ProjectError when it is something else."""
     path = folder / "meta.json"
     if not path.exists():
-        if any(p.name not in ("lock", "owner.json", "meta.json.part") for p in folder.iterdir()):
+        # Of an image that comes next the embeddings may be there already.
+        known = ("lock", "owner.json", "meta.json.part")
+        if any(p.name not in known and not p.name.startswith("embeddings-") for p in folder.iterdir()):
             raise ProjectError(
                 f"{folder} holds other files and no project.", "Name an empty or new folder for the project."
             )
@@ -167,15 +185,28 @@ def _take_lock(folder: Path) -> FileLock:
     try:
         lock.acquire()
     except Timeout:
-        try:
-            found = json.loads((folder / "owner.json").read_text())
-            owner = f"process {int(found['pid'])} on {found['host']}"
-        except (OSError, ValueError, KeyError, TypeError):
-            owner = "unknown process"
-        raise ProjectError(
-            f"{folder} is open in another kernel ({owner}).", "Shut that kernel down, then open the project again."
+        raise ProjectInUseError(
+            f"{folder} is open in another kernel ({_owner(folder)}).",
+            "Shut that kernel down, then open the project again.",
         ) from None
     except NotImplementedError as error:
         raise OSError(errno.ENOLCK, "its file system cannot lock files") from error
-    (folder / "owner.json").write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
+    about = {"pid": os.getpid(), "host": socket.gethostname(), "user": _user()}
+    (folder / "owner.json").write_text(json.dumps(about))
     return lock
+
+
+def _owner(folder: Path) -> str:
+    try:
+        found = json.loads((folder / "owner.json").read_text())
+        user = f"{found['user']}, " if found.get("user") else ""
+        return f"{user}process {int(found['pid'])} on {found['host']}"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return "unknown process"
+
+
+def _user() -> str:
+    # Without a name in the system there is still the process.
+    with contextlib.suppress(OSError, KeyError, ImportError):
+        return getpass.getuser()
+    return ""

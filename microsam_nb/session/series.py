@@ -1,0 +1,336 @@
+"""A series of images: which one is open, what has become of the others, and where to go next."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from .project import holder
+from .session import Session
+from .signal import Signal
+from .state import Change, Notice
+
+#: Seconds without any action after which somebody is not at work any more.
+_IDLE = 60.0
+
+
+class Status(StrEnum):
+    """What has become of an image; the last three say why it cannot be opened now."""
+
+    UNTOUCHED = "untouched"
+    STARTED = "started"
+    DONE = "done"
+    SKIPPED = "skipped"
+    LOCKED = "locked"
+    MISSING = "missing"
+    UNREADABLE = "unreadable"
+
+
+#: Nothing is left to do.
+FINISHED = (Status.DONE, Status.SKIPPED)
+#: Cannot be opened.
+CLOSED = (Status.LOCKED, Status.MISSING, Status.UNREADABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is kept about an image in its project folder: ``kept`` is a status, ``seconds`` the time somebody worked."""
+
+    kept: Status = Status.UNTOUCHED
+    objects: int = 0
+    seconds: float = 0.0
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One image of a series: its file, its project folder and the file of its results.
+
+    ``obstacle``: why it cannot be opened, with the sentence in ``problem``.
+    """
+
+    name: str
+    path: Path
+    folder: Path
+    result: Path
+    record: Record = Record()
+    obstacle: Status | None = None
+    problem: str = ""
+
+    @property
+    def status(self) -> Status:
+        return self.obstacle or self.record.kept
+
+    def refreshed(self) -> Entry:
+        """Return it as it is on disk now: what others have done, and whether the file is there."""
+        record = read_record(self.folder)
+        if not self.path.exists():
+            return replace(
+                self, record=record, obstacle=Status.MISSING, problem=f"{self.name} is gone: put the file back."
+            )
+        if (who := holder(self.folder)) is not None:
+            return replace(
+                self, record=record, obstacle=Status.LOCKED, problem=f"{self.name} is being annotated by {who}."
+            )
+        unreadable = self.obstacle is Status.UNREADABLE
+        return self if unreadable else replace(self, record=record, obstacle=None, problem="")
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Wanted: the image ``index``. If that is not possible: the next one that is, ``step`` further each time."""
+
+    index: int
+    step: int = 0
+    unfinished: bool = False
+
+
+class SeriesAction:
+    """Something that the user or the opener did; ``apply`` returns what is to be opened."""
+
+    __slots__ = ()
+
+    def apply(self, series: SeriesSession) -> Open | None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Begin(SeriesAction):
+    """Open the first image that is not finished; when all are, the first one."""
+
+    def apply(self, series: SeriesSession) -> Open | None:
+        return series.seek(0, 1, unfinished=True) or series.seek(0, 1, unfinished=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Turn(SeriesAction):
+    """Go to the next image, or with -1 to the one before, finished or not."""
+
+    step: int
+
+    def apply(self, series: SeriesSession) -> Open | None:
+        found = series.seek(series.at + self.step, self.step, unfinished=False)
+        if found is None:
+            series.notice = Notice(f"This is the {'last' if self.step > 0 else 'first'} image that can be opened.")
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Jump(SeriesAction):
+    """Go to one image."""
+
+    index: int
+
+    def apply(self, series: SeriesSession) -> Open | None:
+        if not 0 <= self.index < len(series.entries):
+            return None
+        return Open(self.index) if self.index != series.at else None
+
+
+@dataclass(frozen=True, slots=True)
+class Finish(SeriesAction):
+    """The open image is done, or skipped; go to the next one that is not finished, from the end to the beginning."""
+
+    kept: Status = Status.DONE
+
+    def apply(self, series: SeriesSession) -> Open | None:
+        series.mark(self.kept)
+        found = series.seek(series.at + 1, 1, unfinished=True) or series.seek(0, 1, unfinished=True)
+        if found is None:
+            series.notice = Notice(series.conclusion())
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Opened(SeriesAction):
+    """An image is open."""
+
+    index: int
+    session: Session
+
+    def apply(self, series: SeriesSession) -> None:
+        series.enter(self.index, self.session)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused(SeriesAction):
+    """An image cannot be opened: try the one after it, if any would do."""
+
+    wanted: Open
+    obstacle: Status
+    problem: str
+
+    def apply(self, series: SeriesSession) -> Open | None:
+        index = self.wanted.index
+        entry = replace(series.entries[index], obstacle=self.obstacle, problem=self.problem)
+        series.entries[index] = entry
+        series.notice = Notice(self.problem, error=True)
+        if not self.wanted.step:
+            return None
+        return series.seek(index + self.wanted.step, self.wanted.step, unfinished=self.wanted.unfinished)
+
+
+class SeriesSession:
+    """All images of a series, and the session of the one that is open. ``handle`` is the only way in.
+
+    What is known of an image lies in its project folder, so that two people can work on one series: each image
+    belongs to the one who has it open. Safe to call from several threads.
+    """
+
+    def __init__(self, entries: Sequence[Entry], clock: Callable[[], float] = time.monotonic) -> None:
+        self.entries = list(entries)
+        self.changed: Signal[None] = Signal()
+        self.at = -1
+        self.session: Session | None = None
+        self.notice = Notice("")
+        self._clock = clock
+        self._acted: float | None = None
+        self._lock = threading.RLock()
+
+    def handle(self, action: SeriesAction) -> Open | None:
+        """Apply an action, tell listeners, and return the image that is to be opened, if any."""
+        with self._lock:
+            self.notice = Notice("")
+            wanted = action.apply(self)
+        self.changed.emit(None)
+        return wanted
+
+    @property
+    def current(self) -> Entry | None:
+        """The image that is open."""
+        with self._lock:
+            return self.entries[self.at] if self.at >= 0 else None
+
+    def count(self, *kinds: Status) -> int:
+        """Return how many images have one of some statuses."""
+        with self._lock:
+            return sum(one.record.kept in kinds for one in self.entries)
+
+    def conclusion(self) -> str:
+        """Return the sentence for the end: nothing is left, or only what cannot be opened."""
+        left = [one for one in self.entries if one.record.kept not in FINISHED]
+        done, skipped = self.count(Status.DONE), self.count(Status.SKIPPED)
+        if not left:
+            return f"All images are finished: {done} done, {skipped} skipped."
+        others = [one for one in left if one.obstacle is not None]
+        if len(others) < len(left):
+            return ""
+        some = ", ".join(f"{one.name} ({one.obstacle})" for one in others[:3]) + (" ..." if len(others) > 3 else "")
+        return f"All images that can be opened are finished. Left: {some}."
+
+    def refresh(self) -> None:
+        """Look what others have done, and which files are there."""
+        for index, entry in enumerate(tuple(self.entries)):
+            if index == self.at:
+                continue
+            found = entry.refreshed()
+            with self._lock:
+                # What was found out meanwhile is newer.
+                if index != self.at and self.entries[index] is entry:
+                    self.entries[index] = found
+        self.changed.emit(None)
+
+    def keep(self) -> None:
+        """Write what is known of the open image to its project folder. Raises OSError."""
+        with self._lock:
+            entry = self.current
+            if entry is None or self.session is None:
+                return
+            record = replace(
+                entry.record, objects=self.session.labels.count(), model=self.session.model or entry.record.model
+            )
+            self.entries[self.at] = replace(entry, record=record)
+        write_record(entry.folder, record)
+
+    # The verbs of actions.
+
+    def seek(self, first: int, step: int, *, unfinished: bool) -> Open | None:
+        """Return the first image from ``first`` on that can be opened; ``unfinished``: and is not the open one."""
+        for index in range(first, len(self.entries) if step > 0 else -1, step):
+            entry = self.entries[index]
+            if index < 0 or entry.obstacle is not None or index == self.at:
+                continue
+            if not (unfinished and entry.record.kept in FINISHED):
+                return Open(index, step, unfinished)
+        return None
+
+    def mark(self, kept: Status) -> None:
+        """Say what has become of the open image. Raises OSError when that cannot be written."""
+        entry = self.entries[self.at]
+        self.entries[self.at] = replace(entry, record=replace(entry.record, kept=kept))
+        try:
+            self.keep()
+        except OSError:
+            self.entries[self.at] = entry
+            raise
+
+    def enter(self, index: int, session: Session) -> None:
+        """Take the session of an image that is open now."""
+        if self.session is not None:
+            self.session.changed.disconnect(self._heard)
+        self.at, self.session, self._acted = index, session, self._clock()
+        entry = self.entries[index]
+        record = replace(entry.record, objects=session.labels.count())
+        self.entries[index] = replace(entry, obstacle=None, problem="", record=record)
+        session.changed.connect(self._heard)
+
+    def _heard(self, change: Change) -> None:
+        """Count the time, and notice that somebody has begun with the image."""
+        with self._lock:
+            entry, session = self.current, self.session
+            if entry is None or session is None:
+                return
+            now = self._clock()
+            acts = change.labels is not None or change.prompts or change.view or change.tool
+            if not acts:
+                return
+            passed = now - (self._acted if self._acted is not None else now)
+            self._acted = now
+            record = entry.record
+            if passed <= _IDLE:
+                record = replace(record, seconds=record.seconds + passed)
+            begun = change.labels is not None or bool(session.state.prompts)
+            first = begun and record.kept is Status.UNTOUCHED
+            if first:
+                record = replace(record, kept=Status.STARTED)
+            if change.labels is not None:
+                record = replace(record, objects=session.labels.count())
+            self.entries[self.at] = replace(entry, record=record)
+        if first:
+            with contextlib.suppress(OSError):  # it is written again when labels are saved, which tells why not
+                self.keep()
+        if first or record.objects != entry.record.objects:
+            self.changed.emit(None)
+
+
+def read_record(folder: Path) -> Record:
+    """Return what a project folder says of its image; nothing of what cannot be read."""
+    try:
+        found: dict[str, Any] = json.loads((folder / "image.json").read_text(encoding="utf-8"))
+        kept = Status(found["kept"])
+        if kept in CLOSED:
+            raise ValueError(f"{kept} is never kept")
+        return Record(kept, int(found["objects"]), float(found["seconds"]), str(found["model"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return Record()
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write what is known of an image, wholly or not at all. Raises OSError."""
+    path = folder / "image.json"
+    part = path.with_name(f"image.json.{os.getpid()}.part")
+    try:
+        part.write_text(json.dumps({**asdict(record), "seconds": round(record.seconds, 1)}), encoding="utf-8")
+        os.replace(part, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        raise
