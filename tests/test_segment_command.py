@@ -21,7 +21,7 @@ import zarr
 
 import microsam_nb
 from microsam_nb.__main__ import main
-from microsam_nb.annotators import segment_files
+from microsam_nb.annotators import segment_files, unfinished
 from microsam_nb.core import Image, image
 from microsam_nb.engine import load_model, open_store
 from microsam_nb.engine.automatic import Kept, StitchSettings, segment, segmenter
@@ -317,9 +317,9 @@ def test_a_full_disk_is_said_in_a_sentence(tmp_path, folder, volume, capsys, mon
     def fail(*_, **__):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    create = segment_files.zarr.create_array
+    create = unfinished.zarr.create_array
     monkeypatch.setattr(
-        segment_files.zarr,
+        unfinished.zarr,
         "create_array",
         lambda where, **options: fail() if "stack" in str(where) else create(where, **options),
     )
@@ -618,7 +618,7 @@ def test_a_large_plane_that_was_killed_at_the_very_end_is_not_empty(tmp_path, la
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(segment_files._work, "done", kill)
+        patch.setattr(unfinished.Work, "done", kill)
         assert run(large, "-o", out, "-q") == 130
     assert read(out).max() == 36
     assert run(large, "-o", out, "-q", "--overwrite") == 0

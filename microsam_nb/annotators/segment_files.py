@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import errno
-import json
 import os
-import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.codecs import ZstdCodec
 
 from ..core import FileError, Image, SettingsError, StoreError
 from ..engine.automatic import run
@@ -31,17 +25,15 @@ from ..engine.automatic.volumes import join_planes, segment_planes
 from ..engine.models import Model
 from ..engine.plan import choose_tiling
 from ..engine.store import EmbeddingStore, open_store
-from ..engine.store.key import fingerprint
 from ..engine.tiling import Tiling
 from ..files.labels import check_labels_path, write_label_planes, write_labels
 from ..files.volumes import open_image
+from .unfinished import Work, is_labels, make_labels, put_in_place, writing
 
 #: Memory for embeddings of images that are gone through once, in bytes.
 _BUDGET = 128 << 20
 #: Pixels of a plane from which on it is gone through block by block, which needs less memory, where that is possible.
 _WIDE = 16 << 20
-#: Side of the chunks of labels on disk.
-_CHUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -104,12 +96,52 @@ def segment_file(
     What has been done is kept beside it, in OUTPUT.part, until all is done: the same call goes on there. The result
     appears as a whole. ``embeddings``: a store that is used and completed. Raises MicrosamError.
     """
-    if output.suffix == ".zarr":
-        if output.exists() and not _is_array(output):
-            raise FileError(f"{output} is there, and holds no labels.", "Choose another name.")
-    else:
-        check_labels_path(output)
     start = time.perf_counter()
+    check_output(output)
+    opened = open_job(path, job, embeddings)
+    image, store, settings = opened.image, opened.store, opened.settings
+    if opened.large:
+        objects = _large(image, store, output, job, settings, told)
+    elif image.shape[0] > 1:
+        objects = _volume(image, store, output, job, settings, embeddings, told)
+    else:
+        stacked = image.axes[0] in "zt"
+        segmenter = Segmenter(job.model, store, Kept.at(embeddings, store.key), job.batch)
+        for step in segmenter.prepare(0, settings):
+            told(step)
+        labels = segmenter.labels(0, settings)
+        objects = int(labels.max(initial=0))
+        if output.suffix == ".zarr":
+            part = output.with_name(f"{output.name}.part")
+            with writing(part):
+                made = make_labels(part, image.shape if stacked else image.shape[1:])
+                made[...] = labels[None] if stacked else labels
+                put_in_place(part, output)
+        else:
+            write_labels(output, labels[None] if stacked else labels)
+    return Segmented(path, output, image.shape, objects, time.perf_counter() - start, str(mode_of(settings)))
+
+
+def check_output(output: Path) -> None:
+    """Raise FileError where labels cannot be written."""
+    if output.suffix != ".zarr":
+        check_labels_path(output)
+    elif output.exists() and not is_labels(output):
+        raise FileError(f"{output} is there, and holds no labels.", "Choose another name.")
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An image with its store, before anything is computed; ``large``: it is gone through block by block."""
+
+    image: Image
+    store: EmbeddingStore
+    settings: AutomaticSettings
+    large: bool
+
+
+def open_job(path: Path, job: Job, embeddings: str | None = None) -> Opened:
+    """Open an image and the store of its embeddings, and check that the model can do it. Raises MicrosamError."""
     settings = job.settings
     image = Image(open_image(path, job.key), job.axes, path.stem)
     tiling = job.tiling
@@ -119,9 +151,8 @@ def segment_file(
         tiling = choose_tiling(image.shape, job.model)
     if needs_decoder(settings):
         check_decoder(job.model)
-    stacked = image.axes[0] in "zt"
     wide = (
-        not stacked
+        image.axes[0] not in "zt"
         and image.shape[1] * image.shape[2] > _WIDE
         and image.shape[0] == 1
         and type(settings) is DistanceSettings
@@ -129,25 +160,7 @@ def segment_file(
     # A plane of its own is looked at twice by automatic prompts; the planes of a volume come one after the other.
     keep = image.shape[0] == 1 and not (image.large or wide)
     store = open_store(embeddings, job.model, image, tiling, budget=_BUDGET, keep=keep)
-    if image.large or wide:
-        objects = _large(image, store, output, job, settings, told)
-    elif image.shape[0] > 1:
-        objects = _volume(image, store, output, job, settings, embeddings, told)
-    else:
-        segmenter = Segmenter(job.model, store, Kept.at(embeddings, store.key), job.batch)
-        for step in segmenter.prepare(0, settings):
-            told(step)
-        labels = segmenter.labels(0, settings)
-        objects = int(labels.max(initial=0))
-        if output.suffix == ".zarr":
-            part = output.with_name(f"{output.name}.part")
-            with _writing(part):
-                made = _array(part, image.shape if stacked else image.shape[1:])
-                made[...] = labels[None] if stacked else labels
-                _finish_zarr(part, output)
-        else:
-            write_labels(output, labels[None] if stacked else labels)
-    return Segmented(path, output, image.shape, objects, time.perf_counter() - start, str(mode_of(settings)))
+    return Opened(image, store, settings, image.large or wide)
 
 
 def _volume(
@@ -160,7 +173,7 @@ def _volume(
     told: Callable[[Progress], object],
 ) -> int:
     """Segment planes into a folder beside the output, then join them."""
-    with _writing(output), _work(output, image, store, job, settings) as work:
+    with writing(output), Work(output, image, job.model.spec.hash, store.tiling, settings) as work:
         planes = work.labels(image.shape)
         done = {int(plane) for plane in work.state.get("planes", [])}
         # What the model found in a plane is needed once; what has to be kept for longer lies beside the embeddings.
@@ -169,24 +182,33 @@ def _volume(
         for step in segment_planes(segmenter, settings, planes, done):
             work.save(planes=sorted(done))
             told(step)
-        small = output.suffix != ".zarr"
-        final: Any = np.zeros(image.shape, np.uint32) if small else _array(work.folder / "final", image.shape)
-        stitching = job.stitching if image.axes[0] == "z" else None
-        if stitching is None:
-            for plane in range(image.shape[0]):
-                final[plane] = planes[plane]
-        else:
-            for step in join_planes(planes, stitching, final):
-                told(step)
-        objects = max(int(np.asarray(final[plane]).max(initial=0)) for plane in range(image.shape[0]))
-        if stitching is None:
-            objects = sum(int(np.asarray(final[plane]).max(initial=0)) for plane in range(image.shape[0]))
-        if small:
-            write_labels(output, final)
-        else:
-            _finish_zarr(work.folder / "final", output)
+        objects = join_volume(work.folder, planes, output, job.stitching if image.axes[0] == "z" else None, told)
         work.done()
     return objects
+
+
+def join_volume(
+    folder: Path,
+    planes: Any,
+    output: Path,
+    stitching: StitchSettings | None,
+    told: Callable[[Progress], object] = lambda _: None,
+) -> int:
+    """Join the labels of all planes, which lie in ``folder``, and write them; return how many objects there are."""
+    small = output.suffix != ".zarr"
+    final: Any = np.zeros(planes.shape, np.uint32) if small else make_labels(folder / "final", planes.shape)
+    if stitching is None:
+        for plane in range(planes.shape[0]):
+            final[plane] = planes[plane]
+    else:
+        for step in join_planes(planes, stitching, final):
+            told(step)
+    counts = [int(np.asarray(final[plane]).max(initial=0)) for plane in range(planes.shape[0])]
+    if small:
+        write_labels(output, final)
+    else:
+        put_in_place(folder / "final", output)
+    return sum(counts) if stitching is None else max(counts)
 
 
 def _large(
@@ -198,6 +220,22 @@ def _large(
     told: Callable[[Progress], object],
 ) -> int:
     """Segment planes that are gone through block by block."""
+    distances = check_large(image, settings)
+    with writing(output), Work(output, image, job.model.spec.hash, store.tiling, settings) as work:
+        labels = work.labels(image.shape[1:])
+        begun = begun_block(work)
+        state = begun
+        for state in segment_large(job.model, store, distances, labels, begun=begun):
+            work.save(block=asdict(state))
+            told(Progress(state.done, state.total, "blocks"))
+        objects = 0 if state is None else state.objects
+        write_large(work, labels, output)
+        work.done()
+    return objects
+
+
+def check_large(image: Image, settings: AutomaticSettings) -> DistanceSettings:
+    """Return the settings for a large plane. Raises SettingsError where it cannot be gone through block by block."""
     if type(settings) is not DistanceSettings:
         raise SettingsError(
             f"A plane of {image.shape[1]} x {image.shape[2]} pixels is too large for the mode {mode_of(settings)}.",
@@ -205,91 +243,21 @@ def _large(
         )
     if image.shape[0] > 1:
         raise SettingsError("Volumes of such large planes are not possible.", "Segment the planes as single images.")
-    with _writing(output), _work(output, image, store, job, settings) as work:
-        labels = work.labels(image.shape[1:])
-        known = work.state.get("block")
-        begun = None if known is None else Block(**{**known, "scale": Scale(**known["scale"])})
-        state = begun
-        for state in segment_large(job.model, store, settings, labels, begun=begun):
-            work.save(block=asdict(state))
-            told(Progress(state.done, state.total, "blocks"))
-        objects = 0 if state is None else state.objects
-        if output.suffix == ".zarr":
-            _finish_zarr(work.folder / "labels", output)
-        else:
-            write_label_planes(output, labels)
-        work.done()
-    return objects
+    return settings
 
 
-class _work:
-    """The folder beside an output that holds what was done so far; another image, model or setting begins anew."""
-
-    def __init__(
-        self, output: Path, image: Image, store: EmbeddingStore, job: Job, settings: AutomaticSettings
-    ) -> None:
-        self.folder = output.with_name(f"{output.name}.part")
-        self._about = {
-            "image": fingerprint(image),
-            "model": job.model.spec.hash,
-            "mode": str(mode_of(settings)),
-            "settings": {one.name: str(getattr(settings, one.name)) for one in settings.describe()},
-            "tiling": None if store.tiling is None else [list(store.tiling.tile), list(store.tiling.halo)],
-            "shape": list(image.shape),
-        }
-        self.state: dict[str, Any] = {}
-
-    def __enter__(self) -> _work:
-        path = self.folder / "progress.json"
-        try:
-            known = json.loads(path.read_text())
-            if known["about"] == self._about:
-                self.state = known["state"]
-                return self
-        except (OSError, ValueError, KeyError, TypeError):
-            pass
-        shutil.rmtree(self.folder, ignore_errors=True)
-        try:
-            self.folder.mkdir(parents=True)
-        except OSError as error:
-            raise FileError(
-                f"{self.folder} cannot be made ({error.strerror or error}).", "Choose a folder that you may write to."
-            ) from error
-        self.save()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """What was done stays for the next call."""
-
-    def labels(self, shape: tuple[int, ...]) -> Any:
-        """Return the labels, zeros at first."""
-        where = self.folder / "labels"
-        if _is_array(where):
-            return zarr.open_array(where, mode="r+")
-        # What was done has gone with the labels that are missing.
-        self.state = {}
-        self.save()
-        return _array(where, shape)
-
-    def save(self, **state: Any) -> None:
-        """Write how far it is, as a whole."""
-        self.state.update(state)
-        new = self.folder / "progress.json.new"
-        new.write_text(json.dumps({"about": self._about, "state": self.state}))
-        new.replace(self.folder / "progress.json")
-
-    def done(self) -> None:
-        """Remove the folder, first of all what says that something is done."""
-        (self.folder / "progress.json").unlink(missing_ok=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+def begun_block(work: Work) -> Block | None:
+    """Return how far the blocks of a large plane are, None before the first."""
+    known = work.state.get("block")
+    return None if known is None else Block(**{**known, "scale": Scale(**known["scale"])})
 
 
-def _array(where: Path, shape: tuple[int, ...]) -> Any:
-    chunks = (1,) * (len(shape) - 2) + tuple(min(_CHUNK, side) for side in shape[-2:])
-    return zarr.create_array(
-        where, shape=shape, chunks=chunks, dtype=np.uint32, fill_value=0, overwrite=True,
-        compressors=[ZstdCodec(level=1)], dimension_names=["z", "y", "x"][-len(shape) :],
-    )  # fmt: skip
+def write_large(work: Work, labels: Any, output: Path) -> None:
+    """Write the labels of a large plane to where they belong."""
+    if output.suffix == ".zarr":
+        put_in_place(work.folder / "labels", output)
+    else:
+        write_label_planes(output, labels)
 
 
 def _exists(store: str) -> bool:
@@ -301,36 +269,3 @@ def _exists(store: str) -> bool:
     except StoreError:
         return False
     return True
-
-
-def _is_array(folder: Path) -> bool:
-    """Whether a folder holds a zarr array of labels."""
-    try:
-        return bool(zarr.open_array(folder, mode="r").dtype.kind in "ui")
-    except Exception:  # noqa: BLE001 - whatever it is, it holds no labels
-        return False
-
-
-@contextmanager
-def _writing(output: Path) -> Iterator[None]:
-    """Say what is wrong with the disk or the folder."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        raise FileError(
-            f"{output} cannot be written ({error.strerror or error}).",
-            "Free some space and run it again: what is done is kept."
-            if full
-            else "Choose a folder that you may write to.",
-        ) from error
-
-
-def _finish_zarr(made: Path, output: Path) -> None:
-    """Put an array in its place."""
-    old = output.with_name(f"{output.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if output.exists():
-        output.rename(old)
-    made.rename(output)
-    shutil.rmtree(old, ignore_errors=True)
