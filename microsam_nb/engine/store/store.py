@@ -169,9 +169,9 @@ class EmbeddingStore:
         for item, made in zip(items, finish(source.encode_stepwise(items)), strict=True):
             shelf.put(item, made.features.cpu().numpy())
 
-    def receive(self, items: Iterable[Item]) -> None:
-        """Say that items are there which workers have delivered. Raises StoreError."""
-        self._shared()[0].mark(items)
+    def receive(self, items: Iterable[tuple[int, int]]) -> None:
+        """Say that items (plane, tile) are there which workers have delivered. Raises StoreError."""
+        self._shared()[0].mark(Item(*one) for one in items)
 
     def _shared(self) -> tuple[ZarrShelf, Source]:
         if self._source is None or not isinstance(self._shelf, ZarrShelf) or not self._shelf.writable:

@@ -1,0 +1,70 @@
+"""A scheduler to send tasks to: one that runs elsewhere, or workers on this computer."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ...core import ModelError, SettingsError
+
+#: How often a local worker may die over one task before that is given up.
+_DEATHS = 10
+#: Seconds that a scheduler has to answer.
+_PATIENCE = 15
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A client of dask.distributed, and the threads with which each worker computes (None: as many as it has)."""
+
+    client: Any
+    threads: int | None
+
+
+@contextlib.contextmanager
+def connect(scheduler: str | None = None, workers: int | None = None, threads: int | None = None) -> Iterator[Cluster]:
+    """Connect to the scheduler at an address, or start ``workers`` processes here, which end with the block.
+
+    ``threads``: with which each worker computes, by default the cores of this computer are divided among local
+    workers. Raises ModelError without dask, and SettingsError for a scheduler that does not answer.
+    """
+    if (scheduler is None) == (workers is None):
+        raise SettingsError("A cluster is a scheduler, or workers here.", "Use --scheduler ADDRESS or --workers N.")
+    for count, what in ((workers, "workers"), (threads, "threads")):
+        if count is not None and count < 1:
+            raise SettingsError(f"{count} {what} compute nothing.", f"Give --{what} 1 or more.")
+    try:
+        import dask
+        import distributed
+    except ImportError as error:
+        raise ModelError(
+            f"A cluster needs dask, and it is not installed ({error}).", "pip install 'microsam-nb[cluster]'"
+        ) from error
+    if scheduler is not None:
+        try:
+            client = distributed.Client(scheduler, timeout=_PATIENCE, set_as_default=False)
+        except (OSError, ValueError, TimeoutError) as error:
+            raise SettingsError(
+                f"The scheduler {scheduler} does not answer ({error}).",
+                "Check the address; `dask scheduler` starts one and prints it, like tcp://node:8786.",
+            ) from error
+        with client:
+            yield Cluster(client, threads)
+        return
+    assert workers is not None
+    # A worker that dies is started again, and says so in a page of its own words.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    # Paused workers, or ones that are ended because of weights in memory, would never get anything done.
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS}),
+        distributed.LocalCluster(
+            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        distributed.Client(cluster, set_as_default=False) as client,
+    ):  # fmt: skip
+        yield Cluster(client, threads or max(1, (os.cpu_count() or 1) // workers))
