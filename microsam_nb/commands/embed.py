@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core import MicrosamError
+from .on_cluster import add_cluster, on_cluster, source_of, wants_cluster
 from .shared import read_tiling
 
 if TYPE_CHECKING:
@@ -49,6 +51,7 @@ def add(commands: Any) -> None:
     embed.add_argument("--first-plane", type=int, default=0, metavar="N", help="begin at plane N and go outward")
     embed.add_argument("--batch", type=int, metavar="N", help="encode N together (default: 1 on a CPU, 8 on a GPU)")
     embed.add_argument("-q", "--quiet", action="store_true", help="no progress bar, only errors")
+    add_cluster(embed)
     embed.set_defaults(run=run)
 
 
@@ -61,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError("There is a halo without tiles.", "Give --tile as well, or leave --halo out.")
     if options.batch is not None and options.batch < 1:
         raise SettingsError(f"{options.batch} images cannot be encoded together.", "Give --batch 1 or more.")
-    tiling = read_tiling(options)
+    shared, tiling = wants_cluster(options), read_tiling(options)
     paths = find_images(options.images)
     output = options.output.rstrip("/")
     if Path(output).suffix.lower() in (".tif", ".tiff", ".png", ".jpg", ".npy", ".h5"):
@@ -73,22 +76,58 @@ def run(options: argparse.Namespace) -> int:
     else:
         places = [f"{output}/{name}.zarr" for name in name_results(paths)]
     model = load_model(options.model, options.device, precision=options.precision)
+    images = list(zip(paths, places, strict=True))
+    work = _embed_shared(options, images, model, tiling) if shared else _embed_here(options, images, model, tiling)
     complete = 0
-    for path, place in zip(paths, places, strict=True):
-        try:
-            _embed_one(options, path, place, model, tiling)
-            complete += 1
-        except MicrosamError as error:
-            print(f"microsam-nb: {path}: {error}", file=sys.stderr)  # noqa: T201
-        except KeyboardInterrupt:
-            print(  # noqa: T201
-                f"\nStopped; {complete} of {len(paths)} images are complete. Run the same command to go on.",
-                file=sys.stderr,
-            )
-            return 130
+    try:
+        for path, error in work:
+            if error is None:
+                complete += 1
+            else:
+                print(f"microsam-nb: {path}: {error}", file=sys.stderr)  # noqa: T201
+    except KeyboardInterrupt:
+        print(  # noqa: T201
+            f"\nStopped; {complete} of {len(paths)} images are complete. Run the same command to go on.",
+            file=sys.stderr,
+        )
+        return 130
     if not options.quiet:
         print(f"{complete} of {len(paths)} images are in {output}.")  # noqa: T201
     return 0 if complete == len(paths) else 1
+
+
+def _embed_here(
+    options: argparse.Namespace, images: Sequence[tuple[Path, str]], model: Model, tiling: Tiling | None
+) -> Iterator[tuple[Path, Exception | None]]:
+    """Embed one image after the other, and yield what was wrong with each."""
+    for path, place in images:
+        try:
+            _embed_one(options, path, place, model, tiling)
+        except MicrosamError as error:
+            yield path, error
+        else:
+            yield path, None
+
+
+def _embed_shared(
+    options: argparse.Namespace, images: Sequence[tuple[Path, str]], model: Model, tiling: Tiling | None
+) -> Iterator[tuple[Path, Exception | None]]:
+    """Embed all images on a cluster, and yield what was wrong with each."""
+    from ..annotators.cluster import Failure, embed_plan
+
+    source = source_of(model, options)
+    plans = (
+        (
+            path,
+            embed_plan(
+                model, source, path, place, tiling, auto_tile=options.auto_tile, axes=options.axes, key=options.key,
+                half=options.half, first_plane=options.first_plane, batch=options.batch,
+            ),
+        )
+        for path, place in images
+    )  # fmt: skip
+    for path, found in on_cluster(options, plans, "plane" if tiling is None else "tile"):
+        yield path, found.error if isinstance(found, Failure) else None
 
 
 def _embed_one(options: argparse.Namespace, path: Path, place: str, model: Model, tiling: Tiling | None) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core import FileError, MicrosamError
+from .on_cluster import add_cluster, on_cluster, source_of, wants_cluster
 from .shared import add_finding, add_modes, add_option, checked_tiling, progress_bar
+
+if TYPE_CHECKING:
+    from ..annotators.segment_files import Job, Segmented
 
 
 def add(commands: Any) -> None:
@@ -46,20 +50,20 @@ def add(commands: Any) -> None:
     group = segment.add_argument_group("joining the planes of volumes")
     for one in StitchSettings.describe():
         add_option(group, one, "stitch_")
+    add_cluster(segment)
     segment.set_defaults(run=run, settings=known)
 
 
 def run(options: argparse.Namespace) -> int:
-    from ..annotators.segment_files import Job, Segmented, segment_file
+    from ..annotators.segment_files import Job, Segmented
     from ..core import SettingsError
-    from ..engine.automatic.batches import is_out_of_memory
     from ..engine.automatic.maps import check_decoder
     from ..engine.automatic.settings import mode_of, needs_decoder
     from ..engine.automatic.stitch import StitchSettings
     from ..engine.load import load_model
     from ..files.inputs import find_images, name_results
 
-    tiling = checked_tiling(options)
+    shared, tiling = wants_cluster(options), checked_tiling(options)
     joined = {
         one.name: value
         for one in StitchSettings.describe()
@@ -97,31 +101,66 @@ def run(options: argparse.Namespace) -> int:
     if not single:
         output.mkdir(parents=True, exist_ok=True)
     rows: list[Segmented | tuple[Path, str]] = []
-    failed = 0
-    for path, place, store in zip(paths, places, stores, strict=True):
-        if place.exists() and not options.overwrite:
-            rows.append((path, "skipped: there is a result; --overwrite makes it anew"))
-            continue
-        try:
-            with progress_bar(path.name, options.quiet) as told:
-                rows.append(segment_file(path, place, job, store, told))
-        except MicrosamError as error:
+    failed, left = 0, []
+    for one in zip(paths, places, stores, strict=True):
+        if one[1].exists() and not options.overwrite:
+            rows.append((one[0], "skipped: there is a result; --overwrite makes it anew"))
+        else:
+            left.append(one)
+    work = _segment_shared(options, job, left) if shared and left else _segment_here(options, job, left)
+    try:
+        for path, found in work:
+            if isinstance(found, Segmented):
+                rows.append(found)
+                continue
             failed += 1
             rows.append((path, "failed"))
-            print(f"microsam-nb: {path}: {error}", file=sys.stderr)  # noqa: T201
-        except (MemoryError, RuntimeError) as error:
-            # One image that is too large, or a library that gives up, must not keep the others from being done.
-            failed += 1
-            rows.append((path, "failed"))
-            why = "The memory does not suffice. Use --tile, a smaller model, or -o NAME.zarr for a volume."
-            said = why if is_out_of_memory(error) else f"{error.__class__.__name__}: {error}"
-            print(f"microsam-nb: {path}: {said}", file=sys.stderr)  # noqa: T201
-        except KeyboardInterrupt:
-            print("\nStopped. Run the same command to go on.", file=sys.stderr)  # noqa: T201
-            return 130
+            print(f"microsam-nb: {path}: {_told(found)}", file=sys.stderr)  # noqa: T201
+    except KeyboardInterrupt:
+        print("\nStopped. Run the same command to go on.", file=sys.stderr)  # noqa: T201
+        return 130
+    order = {path: number for number, path in enumerate(paths)}
+    rows.sort(key=lambda row: order[row[0] if isinstance(row, tuple) else row.path])
     if not options.quiet:
         _print_table(rows, f"{model.spec.label}, mode {mode_of(settings)}")
     return 1 if failed else 0
+
+
+def _segment_here(
+    options: argparse.Namespace, job: Job, images: Sequence[tuple[Path, Path, str | None]]
+) -> Iterator[tuple[Path, Segmented | Exception]]:
+    """Segment one image after the other, and yield what became of each."""
+    from ..annotators.segment_files import segment_file
+
+    for path, place, store in images:
+        try:
+            with progress_bar(path.name, options.quiet) as told:
+                yield path, segment_file(path, place, job, store, told)
+        except (MicrosamError, MemoryError, RuntimeError) as error:
+            # One image that is too large, or a library that gives up, must not keep the others from being done.
+            yield path, error
+
+
+def _segment_shared(
+    options: argparse.Namespace, job: Job, images: Sequence[tuple[Path, Path, str | None]]
+) -> Iterator[tuple[Path, Segmented | Exception]]:
+    """Segment all images on a cluster, and yield what became of each."""
+    from ..annotators.cluster import Failure, segment_plan
+
+    source = source_of(job.model, options)
+    plans = ((path, segment_plan(job, source, path, place, store)) for path, place, store in images)
+    for path, found in on_cluster(options, plans, "part"):
+        yield path, found.error if isinstance(found, Failure) else found
+
+
+def _told(error: Exception) -> str:
+    """Say what was wrong with an image."""
+    from ..engine.automatic.batches import is_out_of_memory
+
+    if isinstance(error, MicrosamError):
+        return str(error)
+    why = "The memory does not suffice. Use --tile, a smaller model, or -o NAME.zarr for a volume."
+    return why if is_out_of_memory(error) else f"{error.__class__.__name__}: {error}"
 
 
 def _print_table(rows: Sequence[Any], title: str) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any
 
 from ...core import ModelError, SettingsError
@@ -58,13 +60,32 @@ def connect(scheduler: str | None = None, workers: int | None = None, threads: i
     assert workers is not None
     # A worker that dies is started again, and says so in a page of its own words.
     logging.getLogger("distributed").setLevel(logging.CRITICAL)
-    # Paused workers, or ones that are ended because of weights in memory, would never get anything done.
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS}),
-        distributed.LocalCluster(
-            n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        ) as cluster,
-        distributed.Client(cluster, set_as_default=False) as client,
-    ):  # fmt: skip
+    with contextlib.ExitStack() as stack:
+        with _without_interrupts():
+            stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS}))
+            # No limit of memory: a paused worker, or one that is ended for its weights, would get nothing done.
+            local = distributed.LocalCluster(
+                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )  # fmt: skip
+            stack.enter_context(local)
+        client = stack.enter_context(distributed.Client(local, set_as_default=False))
         yield Cluster(client, threads or max(1, (os.cpu_count() or 1) // workers))
+
+
+@contextlib.contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Put Ctrl-C off, and keep it from threads and processes that are begun meanwhile.
+
+    It reaches all processes of a terminal; workers are ended by the one that has begun them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    # The first process that is begun would let it in again.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

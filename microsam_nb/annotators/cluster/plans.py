@@ -43,6 +43,8 @@ class Call:
         return f"microsam-{self.what.__name__}-{xxhash.xxh128_hexdigest(repr(self.arguments).encode())}"
 
 
+#: What goes wrong with one image only.
+_SAID = (MicrosamError, MemoryError, RuntimeError, OSError)
 #: Yields calls, and is gone on with when all of them are done; what it returns is the result.
 Plan = Generator[list[Call], None, T]
 
@@ -138,7 +140,7 @@ class _Driver(Generic[T]):
         try:
             if call.before is not None and not attempt:
                 call.before()
-        except MicrosamError as error:
+        except _SAID as error:
             self._give_up(running, error)
             return
         key = f"{call.key}-{attempt}" if attempt else call.key
@@ -160,7 +162,7 @@ class _Driver(Generic[T]):
         try:
             if call.then is not None:
                 call.then(future.result())
-        except MicrosamError as error:
+        except _SAID as error:
             self._give_up(running, error)
             return
         self._done += call.size
@@ -175,7 +177,7 @@ class _Driver(Generic[T]):
         except StopIteration as end:
             self._over.append((running.name, end.value))
             self._running.remove(running)
-        except MicrosamError as error:
+        except _SAID as error:
             self._give_up(running, error)
         self._total += sum(call.size for call in running.waiting)
 
