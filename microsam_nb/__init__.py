@@ -1,7 +1,7 @@
 """Segment Anything for Microscopy in a notebook.
 
-``annotate_2d(image)``, ``annotate_3d(volume)`` and ``annotate_tracks(movie)`` open an annotator; ``segment(image)``
-finds all objects without one, ``track(movie)`` follows them.
+``annotate_2d(image)``, ``annotate_3d(volume)`` and ``annotate_tracks(movie)`` open an annotator, ``annotate_series``
+one for a folder of images; ``segment(image)`` finds all objects without one, ``track(movie)`` follows them.
 Everything is loaded when it is first used.
 """
 
@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .annotators.annotate_2d import annotate_2d
     from .annotators.annotate_3d import annotate_3d
+    from .annotators.annotate_series import annotate_series
     from .annotators.annotate_tracks import annotate_tracks
     from .annotators.segment_files import segment
     from .annotators.track_files import track
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _DOORS = {
     "annotate_2d": ".annotators.annotate_2d",
     "annotate_3d": ".annotators.annotate_3d",
+    "annotate_series": ".annotators.annotate_series",
     "annotate_tracks": ".annotators.annotate_tracks",
     "load_model": ".engine.load",
     "segment": ".annotators.segment_files",
@@ -31,7 +33,17 @@ _DOORS = {
     "tune": ".engine.automatic.tuning",
 }
 
-__all__ = ["__version__", "annotate_2d", "annotate_3d", "annotate_tracks", "load_model", "segment", "track", "tune"]
+__all__ = [
+    "__version__",
+    "annotate_2d",
+    "annotate_3d",
+    "annotate_series",
+    "annotate_tracks",
+    "load_model",
+    "segment",
+    "track",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,7 +88,8 @@ class Annotator:
 
     ``labels`` are the committed objects, ``session`` takes actions from scripts. ``models`` lists what can be chosen
     in the panel of models, ``methods`` how all objects can be found, ``linking`` the options of linking them to tracks
-    in a movie; ``follows`` says whether a place that is looked at has to be prepared for prompts.
+    in a movie; ``follows`` says whether a place that is looked at has to be prepared for prompts; ``commands`` are
+    done by somebody else, such as those of a series.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Annotator:
         methods: Methods | None = None,
         linking: Callable[[], Sequence[Option]] | None = None,
         follows: Callable[[Embed], bool] | None = None,
+        commands: Mapping[Command, Callable[[], object]] | None = None,
     ) -> None:
         self.image, self.project = image, project
         self._follows = follows
@@ -115,7 +117,8 @@ class Annotator:
         self._panels = Panels(self._makers(hands, models, methods, linking), hands)
         self._toolbar = Toolbar(hands, self._panels.bar, volume=volume, movie=movie)
         self._status = Status(note, lambda: self._handle(Cancel()), self._toolbar.brushing)
-        self._help = KeyHelp(volume=volume, movie=movie)
+        series = Command.NEXT_IMAGE in (commands or {})
+        self._help = KeyHelp(volume=volume, movie=movie, series=series)
         self._planes = PlaneBar(image, self.session, hands) if volume else None
         width, height = _size(image, (settings or AnnotatorSettings()).height)
         self._status.box.layout.max_width = f"{width}px"
@@ -125,7 +128,7 @@ class Annotator:
         frame.flex, frame.max_width = "1 1 480px", f"{width}px"
         share = image.shape[1] / image.shape[2]
         frame.max_height = f"min(65vh, max({min(height, 320)}px, 100cqw * {share:.4f}))"
-        self._interaction = Interaction(self._screen.canvas, image.shape[0], movie=movie)
+        self._interaction = Interaction(self._screen.canvas, image.shape[0], movie=movie, series=series)
         stage = widgets.Box([self._screen.box, self._panels.side, self._help.box])
         stage.add_class("msam-stage")
         above = [self._toolbar.box, self._status.box, *([] if self._planes is None else [self._planes.box])]
@@ -137,6 +140,7 @@ class Annotator:
         extra: dict[Command, Callable[[], object]] = {
             Command.SAVE: self._save_aside, Command.HELP: self._help.toggle, Command.ESCAPE: self._help.hide,
             Command.FIND: lambda: self._panels.open("Automatic"),
+            **(commands or {}),
         }  # fmt: skip
         self._controls = Controls(self.session, self._screen, self._interaction, self._loop, extra, volume=volume)
         if not self.session.notice.error:
@@ -165,15 +169,19 @@ class Annotator:
         The ending of ``path`` chooses the format: .tif, .ome.zarr (also into an OME-Zarr image), .zip (ROIs of ImageJ),
         .geojson (QuPath), .json (COCO), .csv (the table). Raises FileError when that is not possible.
         """
-        where = Path(path).expanduser() if path is not None else Path(f"{stem(self.image)}_labels.tif")
+        where = self.write(Path(path).expanduser() if path is not None else Path(f"{stem(self.image)}_labels.tif"))
+        count = self.session.labels.count()
+        self.saved(where, f"{count} objects are" if count != 1 else "1 object is")
+        return where
+
+    def write(self, where: Path) -> Path:
+        """Write the objects as ``save`` does, and say nothing."""
         if where.suffix.lower() not in (".tif", ".tiff"):
             where = self._export(where)
         elif self.session.labels.volume.nbytes <= _COPIED:
             write_labels(where, self.labels)
         else:
             self._write_planes(where)
-        count = self.session.labels.count()
-        self.saved(where, f"{count} objects are" if count != 1 else "1 object is")
         return where
 
     def saved(self, where: Path, what: str) -> None:
@@ -209,8 +217,13 @@ class Annotator:
                 self._saving.join(max(0.0, end - time.monotonic()))
                 if self._saving.is_alive():
                     raise TimeoutError(f"The labels are still being saved after {timeout:g} s; wait longer.")
-            if self._controls.idle and self._loop.idle and self._runner.idle:
+            if self.ready:
                 return
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model and the screen have nothing left to do."""
+        return self._controls.idle and self._loop.idle and self._runner.idle
 
     def close(self) -> None:
         """Stop the threads, close the widgets and release the project; a picture stays in the notebook."""

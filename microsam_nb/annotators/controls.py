@@ -111,7 +111,7 @@ class Controls:
         volume: bool = False,
     ) -> None:
         self.session = session
-        self._volume = volume
+        self._volume, self._series = volume, Command.NEXT_IMAGE in extra
         self._screen, self._interaction, self._loop, self._extra = screen, interaction, loop, extra
         self._queue = CommitQueue(session, loop, self._guard, self._forget_previews)
         # Of each page's screen: the newest view and gesture that came, the newest gesture that was done, and how much
@@ -226,7 +226,8 @@ class Controls:
         return self._command_for(message["key"], ctrl=message["ctrl"], shift=message["shift"])
 
     def _command_for(self, key: str, *, ctrl: bool, shift: bool) -> Command | None:
-        return command_for(key, ctrl=ctrl, shift=shift, volume=self._volume, movie=self.session.movie)
+        volume, movie = self._volume, self.session.movie
+        return command_for(key, ctrl=ctrl, shift=shift, volume=volume, movie=movie, series=self._series)
 
     def _command(self, command: Command) -> None:
         plane = self.session.state.browsing.plane

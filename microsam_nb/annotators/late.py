@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..core import Image
-from ..session import Action, Embed, Request
+from ..session import Action, Embed, Embedded, Request
 from . import compute  # noqa: F401 - what is registered first ends last: after the threads that wait for it
 
 if TYPE_CHECKING:
@@ -38,6 +38,23 @@ class LateService:
     def model(self) -> Model:
         """The model, loaded when it is first needed."""
         return self._service().model
+
+    @property
+    def source(self) -> Model | str | os.PathLike[str]:
+        """The model that answers now, where it is loaded, else what was given."""
+        return self._given[1] if self._made is None else self._made.source
+
+    def ahead(self, plane: int) -> Iterator[None]:
+        """Prepare a plane before there is a session, step by step; a session is told of it later."""
+        service = self._service()
+        try:
+            for _ in range(2):  # the first request only says which model there is
+                for action in service(Embed(plane)):
+                    yield
+                    if isinstance(action, Embedded) and not service.model.is_nano:
+                        return  # other planes can wait until somebody looks
+        finally:
+            service.forget_told()
 
     def follows(self, request: Embed) -> bool:
         """Whether there is something to prepare at a place that the user looks at now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from ..engine.finding import find_weights
 from ..engine.linking.settings import LinkSettings
 from ..engine.registry import MODELS
 from ..session import LoadLabels, LoadTracks, Project, Session, SetPlane
+from ..view import Command
 from ..widgets import ModelChoice
 from .base import Annotator, Methods, stem
 from .late import LateService
@@ -37,10 +38,13 @@ def open_annotator(
     project: str | os.PathLike[str] | bool | None,
     settings: AnnotatorSettings | Mapping[str, Any] | None,
     kind: type[Annotator] = Annotator,
+    service: LateService | None = None,
+    commands: Mapping[Command, Callable[[], object]] | None = None,
 ) -> Annotator:
     """Return an annotator of this ``kind``, with the objects of ``first`` in a new project.
 
-    The other arguments, and what is raised, are those of ``annotate_2d``.
+    ``service``: one that was prepared for this image; ``commands``: what else keys do. The other arguments, and what
+    is raised, are those of ``annotate_2d``.
     """
     options = AnnotatorSettings.of(settings)
     movie = image.axes[0] == "t"
@@ -61,7 +65,7 @@ def open_annotator(
             left = f"The {what} given were not loaded: {folder} holds work already. "
             warning = f"{warning} {left}Choose another project folder to begin with them.".strip()
         warning = f"{warning} {session.recovered}".strip()
-        service = LateService(image, model, device, kept.folder if kept is not None else None)
+        service = service or LateService(image, model, device, kept.folder if kept is not None else None)
         return kind(
             image,
             service,
@@ -73,6 +77,7 @@ def open_annotator(
             methods=Methods(_MODES, _options),
             linking=LinkSettings.describe if movie else None,
             follows=service.follows,
+            commands=commands,
         )
     except BaseException:
         if kept is not None:

@@ -113,6 +113,18 @@ class EngineService:
         """The model, loaded when it is first needed."""
         return self._ready()[0]
 
+    @property
+    def source(self) -> Model | str | os.PathLike[str]:
+        """The model, or what it is to be loaded from."""
+        with self._lock:
+            return self._source
+
+    def forget_told(self) -> None:
+        """Tell the next one who asks again which model answers, and that a plane is prepared."""
+        with self._lock:
+            self._announced = False
+            self._said.clear()
+
     def __call__(self, request: Request) -> Iterator[Action]:
         if isinstance(request, Predict):
             yield from self._begin()

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from ..core import FileError
 from .images import SUFFIXES
@@ -33,7 +34,7 @@ class Found:
     left_out: tuple[str, ...] = ()
 
 
-def find_series(images: object, output: Path | None = None) -> Found:
+def find_series(images: Any, output: Path | None = None) -> Found:
     """Return the images meant by a folder, a file, a pattern such as "day1/**/*.tif", or a list of those.
 
     Of a folder its own files count, not those of folders in it; what lies in ``output`` never does. Raises FileError
@@ -56,8 +57,8 @@ def find_series(images: object, output: Path | None = None) -> Found:
         what = "The list of images is empty." if not names else f"There is no image in {_said(names)}."
         raise FileError(what, f"Known are {_KNOWN}; images in folders below are found by '{_deeper(names)}'.")
     root = Path(os.path.commonpath([path.parent for path in found.values()]))
-    if not several and Path(os.fspath(names[0])).expanduser().is_dir():  # type: ignore[arg-type]
-        folder = Path(os.path.abspath(os.path.expanduser(os.fspath(names[0]))))  # type: ignore[arg-type]
+    if not several and Path(os.fspath(names[0])).expanduser().is_dir():
+        folder = Path(os.path.abspath(os.path.expanduser(os.fspath(names[0]))))
         root = folder if folder not in found.values() else folder.parent
     return Found(root, _named(root, found.values()), tuple(sorted(left_out, key=natural)))
 
@@ -68,14 +69,14 @@ def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part)
 
 
-def match_labels(labels: object, found: Found) -> dict[str, Path]:
+def match_labels(labels: str | os.PathLike[str], found: Found) -> dict[str, Path]:
     """Return the labels of images, by the images' names, of a folder or a pattern of label files.
 
     A file belongs to the image whose stem it has, or with whose stem it begins ("cell1_masks" is of "cell1"), in the
     same folder below the root first. Raises FileError when there is no labels file at all, and for an image with
     several.
     """
-    where = Path(os.path.expanduser(os.fspath(labels)))  # type: ignore[arg-type]
+    where = Path(os.path.expanduser(os.fspath(labels)))
     if where.is_dir() and not is_image(where):
         files = [one for one in sorted(where.rglob("*")) if one.suffix.lower() in _LABELS and one.is_file()]
         base = where

@@ -105,12 +105,13 @@ class Project:
         if self._closed:
             return
         self._closed = True
-        _open.pop(self.folder, None)
         self.closing.emit(None)
         self.journal.finish()
         with contextlib.suppress(OSError):  # a folder that became read-only must not stay locked
             (self.folder / "owner.json").unlink(missing_ok=True)
         self._lock.release()
+        if _open.get(self.folder) is self:
+            del _open[self.folder]
         self.closed.emit(None)
 
 
@@ -181,7 +182,8 @@ def _write_meta(path: Path, values: dict[str, Any]) -> None:
 
 def _take_lock(folder: Path) -> FileLock:
     """Lock the folder for this process; the operating system releases it when the process dies."""
-    lock = FileLock(folder / "lock", timeout=0)
+    # Opened on one thread it may be closed on another.
+    lock = FileLock(folder / "lock", timeout=0, thread_local=False)
     try:
         lock.acquire()
     except Timeout:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from .project import holder
 from .session import Session
@@ -94,9 +94,13 @@ class Open:
 
 
 class SeriesAction:
-    """Something that the user or the opener did; ``apply`` returns what is to be opened."""
+    """Something that the user or the opener did; ``apply`` returns what is to be opened.
+
+    ``said``: what was told before no longer matters.
+    """
 
     __slots__ = ()
+    said: ClassVar[bool] = True
 
     def apply(self, series: SeriesSession) -> Open | None:
         raise NotImplementedError
@@ -155,6 +159,7 @@ class Opened(SeriesAction):
 
     index: int
     session: Session
+    said: ClassVar[bool] = False
 
     def apply(self, series: SeriesSession) -> None:
         series.enter(self.index, self.session)
@@ -175,7 +180,24 @@ class Refused(SeriesAction):
         series.notice = Notice(self.problem, error=True)
         if not self.wanted.step:
             return None
-        return series.seek(index + self.wanted.step, self.wanted.step, unfinished=self.wanted.unfinished)
+        step, unfinished = self.wanted.step, self.wanted.unfinished
+        found = series.seek(index + step, step, unfinished=unfinished)
+        return found or (series.seek(0, 1, unfinished=True) if unfinished else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted(SeriesAction):
+    """It was found out in the background that an image cannot be opened."""
+
+    index: int
+    obstacle: Status
+    problem: str
+    said: ClassVar[bool] = False
+
+    def apply(self, series: SeriesSession) -> None:
+        if self.index != series.at:
+            entry = series.entries[self.index]
+            series.entries[self.index] = replace(entry, obstacle=self.obstacle, problem=self.problem)
 
 
 class SeriesSession:
@@ -198,7 +220,8 @@ class SeriesSession:
     def handle(self, action: SeriesAction) -> Open | None:
         """Apply an action, tell listeners, and return the image that is to be opened, if any."""
         with self._lock:
-            self.notice = Notice("")
+            if action.said:
+                self.notice = Notice("")
             wanted = action.apply(self)
         self.changed.emit(None)
         return wanted
@@ -225,6 +248,12 @@ class SeriesSession:
             return ""
         some = ", ".join(f"{one.name} ({one.obstacle})" for one in others[:3]) + (" ..." if len(others) > 3 else "")
         return f"All images that can be opened are finished. Left: {some}."
+
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Show a sentence beside the filmstrip."""
+        with self._lock:
+            self.notice = Notice(text, error)
+        self.changed.emit(None)
 
     def refresh(self) -> None:
         """Look what others have done, and which files are there."""

@@ -17,7 +17,7 @@ from .gestures import (
     gestures,
     handles,
 )
-from .keys import KEYS, MOVIE, TOOLS, VOLUME, Command, Key, command_for, help_rows, key_of, shortcuts
+from .keys import KEYS, MOVIE, SERIES, TOOLS, VOLUME, Command, Key, command_for, help_rows, key_of, shortcuts
 from .paint import Patch, encode_entries, encode_image
 from .palette import colour_of, palette
 from .pictures import Look, Pictures
@@ -29,6 +29,7 @@ from .wording import worded
 __all__ = [
     "KEYS",
     "MOVIE",
+    "SERIES",
     "TOOLS",
     "VOLUME",
     "Click",

@@ -1,4 +1,4 @@
-"""The keys, in one table; help is made from it. Those of volumes and of movies do nothing elsewhere."""
+"""The keys, in one table; help is made from it. Those of volumes, movies and series do nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -56,6 +56,10 @@ class Command(StrEnum):
     JOIN = "join"
     SWAP = "swap"
     REPARENT = "reparent"
+    NEXT_IMAGE = "next-image"
+    PREVIOUS_IMAGE = "previous-image"
+    DONE_IMAGE = "done-image"
+    SKIP_IMAGE = "skip-image"
     LIVE = "live"
     BATCHED = "batched"
     FIT = "fit"
@@ -106,12 +110,15 @@ MOVIE = frozenset(
     }
 )
 
+#: What there is only in series of images.
+SERIES = frozenset({Command.NEXT_IMAGE, Command.PREVIOUS_IMAGE, Command.DONE_IMAGE, Command.SKIP_IMAGE})
+
 #: The tool that a command chooses.
 TOOLS = {Command(tool.value) if tool is not Tool.DELETE else Command.DELETE_TOOL: tool for tool in Tool}
 
 
 _WRITTEN = {"PageDown": "Page down", "PageUp": "Page up"}
-_LOOSE = frozenset("+-?[],.12345")
+_LOOSE = frozenset("+-?[],.<>12345")
 _REPEATED = frozenset(
     {
         Command.UNDO,
@@ -159,6 +166,11 @@ class Key:
     def movie(self) -> bool:
         """Whether the key means something only in movies."""
         return self.command in MOVIE
+
+    @property
+    def series(self) -> bool:
+        """Whether the key means something only in series of images."""
+        return self.command in SERIES
 
     @property
     def text(self) -> str:
@@ -216,6 +228,10 @@ KEYS = (
     Key("j", Command.JOIN, "Join two picked tracks: the later one goes on with the earlier one", shift=True),
     Key("w", Command.SWAP, "Swap two picked tracks from this frame on", shift=True),
     Key("p", Command.REPARENT, "Of two picked tracks the second becomes the mother of the first", shift=True),
+    Key("y", Command.DONE_IMAGE, "This image is done: go to the next one that is not"),
+    Key("y", Command.SKIP_IMAGE, "Skip this image", shift=True),
+    Key(">", Command.NEXT_IMAGE, "Next image"),
+    Key("<", Command.PREVIOUS_IMAGE, "Image before"),
     Key("z", Command.UNDO, "Undo", ctrl=True),
     Key("z", Command.REDO, "Redo", ctrl=True, shift=True),
     Key("y", Command.REDO, "Redo", ctrl=True),
@@ -243,23 +259,32 @@ KEYS = (
 
 
 def command_for(
-    key: str, *, ctrl: bool = False, shift: bool = False, volume: bool = False, movie: bool = False
+    key: str,
+    *,
+    ctrl: bool = False,
+    shift: bool = False,
+    volume: bool = False,
+    movie: bool = False,
+    series: bool = False,
 ) -> Command | None:
-    """Return the command of a key press, or None; ``volume``, ``movie``: also those of several planes, and of tracks.
+    """Return the command of a key press, or None.
+
+    ``volume``, ``movie``, ``series``: also those of several planes, of tracks, and of several images.
 
     Characters that need the shift key on some keyboards ignore it.
     """
     name = key.lower() if len(key) == 1 else key
     name = "+" if name == "=" else name
-    for one in shortcuts(volume=volume, movie=movie):
+    for one in shortcuts(volume=volume, movie=movie, series=series):
         if one.name == name and one.ctrl == ctrl and (one.shift == shift or one.loose):
             return one.command
     return None
 
 
-def shortcuts(*, volume: bool, movie: bool = False) -> list[Key]:
-    """Return the keys of a single plane, of a volume, or of a movie."""
-    return [one for one in KEYS if (volume or not one.volume) and (movie or not one.movie)]
+def shortcuts(*, volume: bool, movie: bool = False, series: bool = False) -> list[Key]:
+    """Return the keys of a single plane, of a volume, or of a movie; ``series``: with those of several images."""
+    known = [one for one in KEYS if (volume or not one.volume) and (movie or not one.movie)]
+    return [one for one in known if series or not one.series]
 
 
 def key_of(command: Command) -> str:
@@ -267,8 +292,11 @@ def key_of(command: Command) -> str:
     return next(k.text for k in KEYS if k.command is command)
 
 
-def help_rows(*, volume: bool = False, movie: bool = False) -> list[tuple[str, str]]:
-    """Return (keys, help) for every command, mouse first; ``volume``, ``movie``: also what there is only there."""
+def help_rows(*, volume: bool = False, movie: bool = False, series: bool = False) -> list[tuple[str, str]]:
+    """Return (keys, help) for every command, mouse first.
+
+    ``volume``, ``movie``, ``series``: also what there is only there.
+    """
     mouse = [
         ("Left click", "Add a point of the chosen kind"),
         ("Right click", "Add a negative point: this is not part of the object; on a prompt: remove it"),
@@ -283,7 +311,7 @@ def help_rows(*, volume: bool = False, movie: bool = False) -> list[tuple[str, s
         ("Enter", "Close the polygon; Backspace takes its last corner, Escape leaves it"),
     ]
     table: dict[str, list[str]] = {}
-    for one in shortcuts(volume=volume, movie=movie):
+    for one in shortcuts(volume=volume, movie=movie, series=series):
         table.setdefault(one.help, []).append(one.text)
     rows = mouse + [(", ".join(texts), words) for words, texts in table.items()]
     return [(keys, worded(words, movie=movie)) for keys, words in rows]

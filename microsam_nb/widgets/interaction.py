@@ -40,7 +40,7 @@ class Interaction(anywidget.AnyWidget):
     #: How many planes the wheel goes through with Shift or Alt.
     planes = traitlets.Int(1).tag(sync=True)
 
-    def __init__(self, target: widgets.DOMWidget, planes: int = 1, *, movie: bool = False) -> None:
+    def __init__(self, target: widgets.DOMWidget, planes: int = 1, *, movie: bool = False, series: bool = False) -> None:
         table = [
             {
                 "name": key.name,
@@ -51,7 +51,7 @@ class Interaction(anywidget.AnyWidget):
                 "command": key.command.value,
                 "tool": TOOLS[key.command].value if key.command in TOOLS else "",
             }
-            for key in shortcuts(volume=planes > 1, movie=movie)
+            for key in shortcuts(volume=planes > 1, movie=movie, series=series)
         ]
         super().__init__(target=target, shortcuts=table, planes=planes)
         self.layout.display = "none"

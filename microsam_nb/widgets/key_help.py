@@ -13,11 +13,11 @@ from .buttons import plain_button, visible
 class KeyHelp:
     """Lies over the image, so that nothing moves; it closes by its button, ``?`` or Escape.
 
-    ``volume``, ``movie``: with the keys of several planes, and of tracks.
+    ``volume``, ``movie``, ``series``: with the keys of several planes, of tracks, and of several images.
     """
 
-    def __init__(self, *, volume: bool = False, movie: bool = False) -> None:
-        self._volume, self._movie = volume, movie
+    def __init__(self, *, volume: bool = False, movie: bool = False, series: bool = False) -> None:
+        self._volume, self._movie, self._series = volume, movie, series
         # Made when it is asked for: most of the time it is not.
         self.table = widgets.HTML()
         close = plain_button("msam-close-help", "times", "Close the table of keys", lambda: visible(self.box, False))
@@ -31,7 +31,8 @@ class KeyHelp:
 
     def toggle(self) -> None:
         if not self.table.value:
-            rows = "".join(_entry(*row) for row in help_rows(volume=self._volume, movie=self._movie))
+            shown = help_rows(volume=self._volume, movie=self._movie, series=self._series)
+            rows = "".join(_entry(*row) for row in shown)
             self.table.value = f"<div class='msam-keys'>{rows}</div>"
         visible(self.box, not self.shown)
 

@@ -21,7 +21,7 @@ from microsam_nb.annotators.opening import _MODES, _options, model_choices
 from microsam_nb.annotators.settings import AnnotatorSettings
 from microsam_nb.core import FileError, Image, ImageError, LabelError, ModelError, Overlap, ProjectError, SettingsError
 from microsam_nb.session import AddPoint, Commit, Delete, Describe, LayerName, LoadModel, Predict, Select, SetLive, Tool
-from microsam_nb.view import MOVIE, VOLUME, Command
+from microsam_nb.view import MOVIE, SERIES, VOLUME, Command
 
 
 @pytest.fixture
@@ -122,7 +122,7 @@ def press(annotator, command):
         check.value = not check.value
 
 
-@pytest.mark.parametrize("command", [one for one in Command if one not in VOLUME | MOVIE])
+@pytest.mark.parametrize("command", [one for one in Command if one not in VOLUME | MOVIE | SERIES])
 def test_every_command_has_a_control_and_does_something_or_says_why(annotator, folder, command):
     if command in (Command.POINT, Command.FIT):  # as it is at the beginning
         press(annotator, Command.BOX)

@@ -1,7 +1,7 @@
 import pytest
 
 from microsam_nb.session import Tool
-from microsam_nb.view import KEYS, MOVIE, TOOLS, VOLUME, Command, command_for, help_rows, key_of, worded
+from microsam_nb.view import KEYS, MOVIE, SERIES, TOOLS, VOLUME, Command, command_for, help_rows, key_of, worded
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,11 @@ from microsam_nb.view import KEYS, MOVIE, TOOLS, VOLUME, Command, command_for, h
         ("K", {"shift": True, "movie": True}, Command.CUT_TRACK),
         ("D", {"shift": True, "volume": True}, None),
         ("d", {"movie": True}, Command.DELETE_TOOL),
+        ("y", {}, None),
+        ("y", {"series": True}, Command.DONE_IMAGE),
+        ("Y", {"shift": True, "series": True}, Command.SKIP_IMAGE),
+        (">", {"shift": True, "series": True}, Command.NEXT_IMAGE),
+        ("<", {"series": True}, Command.PREVIOUS_IMAGE),
     ],
 )
 def test_keys(key, modifiers, command):
@@ -53,10 +58,10 @@ def test_keys(key, modifiers, command):
 def test_every_key_is_told_and_unique():
     assert len({(k.name, k.ctrl, k.shift) for k in KEYS}) == len(KEYS)
     assert {k.command for k in KEYS} == set(Command)
-    told = " ".join(keys for keys, _ in help_rows(volume=True, movie=True))
+    told = " ".join(keys for keys, _ in help_rows(volume=True, movie=True, series=True))
     assert all(k.text in told for k in KEYS)
     plain = [words for _, words in help_rows()]
-    assert not {k.help for k in KEYS if k.command in VOLUME | MOVIE} & set(plain)
+    assert not {k.help for k in KEYS if k.command in VOLUME | MOVIE | SERIES} & set(plain)
     assert not {k.help for k in KEYS if k.command in MOVIE} & {words for _, words in help_rows(volume=True)}
     assert not any("plane" in words for words in plain)
     assert key_of(Command.CLEAR) == "Shift-C"

@@ -90,16 +90,16 @@ def test_a_volume_has_more_keys_and_says_how_many_planes():
     try:
         assert one.planes == 7
         by_name = {(k["name"], k["ctrl"], k["shift"]): k for k in one.shortcuts}
-        assert len(by_name) == len([k for k in KEYS if not k.movie])
+        assert len(by_name) == len([k for k in KEYS if not k.movie and not k.series])
         assert by_name["PageDown", False, False]["repeats"]
     finally:
         close_tree(one)
         close_tree(canvas)
 
 
-def test_a_movie_has_all_keys():
+def test_a_movie_in_a_series_has_all_keys():
     canvas = MultiCanvas(2)
-    one = Interaction(canvas, 7, movie=True)
+    one = Interaction(canvas, 7, movie=True, series=True)
     try:
         assert len(one.shortcuts) == len(KEYS)
     finally:

@@ -1,0 +1,87 @@
+"""The browser's half of a series: pictures of all images, what has become of them, and the buttons to go on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import anywidget
+import traitlets
+
+from ..session.series import SeriesSession, Status
+from ..view import Command, key_of
+from ..view.series import clock, letters
+
+#: What the buttons say: name, icon, text, what it does.
+_BUTTONS = (
+    (Command.PREVIOUS_IMAGE, "chevron-left", "Previous", "Image before"),
+    (Command.NEXT_IMAGE, "chevron-right", "Next", "Next image; this one stays as it is"),
+    (Command.DONE_IMAGE, "check", "Done", "This image is done: go to the next one that is not"),
+    (Command.SKIP_IMAGE, "step-forward", "Skip", "Skip this image"),
+)
+
+
+class Filmstrip(anywidget.AnyWidget):
+    """Shows a series and says what the user wants; see filmstrip.js for its messages.
+
+    ``names``: of all images. ``marks``: a letter per image, as ``view.series.letters``. ``counts``: objects and
+    ``times``: how long somebody worked, of each. ``problems``: by the place of an image, as text, why it cannot be
+    opened. ``about``: of the open image; ``notice``: a sentence, and whether it is an error.
+    """
+
+    _esm = Path(__file__).with_name("filmstrip.js")
+    names = traitlets.List().tag(sync=True)
+    buttons = traitlets.List().tag(sync=True)
+    marks = traitlets.Unicode("").tag(sync=True)
+    counts = traitlets.List().tag(sync=True)
+    times = traitlets.List().tag(sync=True)
+    problems = traitlets.Dict().tag(sync=True)
+    at = traitlets.Int(-1).tag(sync=True)
+    progress = traitlets.List([0, 0, 0]).tag(sync=True)
+    about = traitlets.Unicode("").tag(sync=True)
+    notice = traitlets.List(["", False]).tag(sync=True)
+
+    def __init__(self, names: list[str]) -> None:
+        table = [
+            {"command": command.value, "icon": icon, "text": text, "title": f"{words} [{key_of(command)}]",
+             "key": key_of(command)}
+            for command, icon, text, words in _BUTTONS
+        ]  # fmt: skip
+        super().__init__(names=names, buttons=table)
+
+    def show(self, series: SeriesSession) -> None:
+        """Bring it up to date."""
+        entries = tuple(series.entries)
+        current = series.current
+        with self.hold_sync():
+            self.marks = letters(one.status for one in entries)
+            self.counts = [one.record.objects for one in entries]
+            self.times = [clock(one.record.seconds) for one in entries]
+            self.problems = {str(i): one.problem for i, one in enumerate(entries) if one.problem}
+            self.at = series.at
+            self.progress = [series.count(Status.DONE), series.count(Status.SKIPPED), len(entries)]
+            if current is not None:
+                count = current.record.objects
+                objects = f"{count} object{'' if count == 1 else 's'}"
+                self.about = f"{current.name} · {objects} · {clock(current.record.seconds)}"
+            if series.notice.text or not self.notice[0].startswith("Opening"):
+                self.notice = [series.notice.text, series.notice.error]
+
+    def say(self, text: str, *, error: bool = False) -> None:
+        """Show a sentence beside the buttons."""
+        self.notice = [text, error]
+
+    def leave(self, text: str) -> None:
+        """Another image will be opened: keys that are pressed until then must go nowhere."""
+        self.say(text)
+        self.send({"kind": "leaving"})
+
+    def opened(self) -> None:
+        """The picture of the image is on its way to the page."""
+        if self.notice[0].startswith("Opening"):
+            self.say("")
+        self.send({"kind": "opened"})
+
+    def picture(self, found: Mapping[int, bytes]) -> None:
+        """Hand over small pictures, by the place of the image; empty where there is none."""
+        self.send({"kind": "pictures", "places": list(found)}, list(found.values()))
