@@ -8,6 +8,7 @@ from .box import Box
 from .candidates import Candidate
 from .contrast import Contrast
 from .errors import (
+    ClassifierError,
     FileError,
     ImageError,
     LabelError,
@@ -48,6 +49,7 @@ __all__ = [
     "Box",
     "BoxPrompt",
     "Candidate",
+    "ClassifierError",
     "Contrast",
     "Delta",
     "Ellipse",

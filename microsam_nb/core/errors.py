@@ -54,3 +54,7 @@ class StoreError(MicrosamError):
 
 class SettingsError(MicrosamError):
     """A setting is out of its bounds."""
+
+
+class ClassifierError(MicrosamError):
+    """A classifier of objects cannot be trained, read or used here."""
