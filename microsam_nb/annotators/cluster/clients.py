@@ -65,8 +65,8 @@ def connect(scheduler: str | None = None, workers: int | None = None, threads: i
             stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS}))
             # No limit of memory: a paused worker, or one that is ended for its weights, would get nothing done.
             local = distributed.LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, memory_limit=0,
-                silence_logs=logging.CRITICAL,
+                n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0,
+                dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
             )  # fmt: skip
             stack.enter_context(local)
         client = stack.enter_context(distributed.Client(local, set_as_default=False))
