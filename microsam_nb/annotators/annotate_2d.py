@@ -24,6 +24,7 @@ def annotate_2d(
     name: str = "",
     model: Model | str | os.PathLike[str] = "nano",
     device: str = "auto",
+    embeddings: str | os.PathLike[str] | None = None,
     labels: Any = None,
     project: str | os.PathLike[str] | bool | None = None,
     settings: AnnotatorSettings | Mapping[str, Any] | None = None,
@@ -32,9 +33,11 @@ def annotate_2d(
 
     ``image``: the path of a file or zarr folder, an array (y, x) or (y, x, channel) of any real dtype (numpy, dask,
     zarr, a TIFF of tifffile, a picture of PIL), or an ``Image``. ``axes``: "yx" or "yxc" where the guess is wrong.
-    ``model``: a name such as "nano" or "vit_b_lm", a checkpoint file, or a loaded model. ``labels``: objects to begin
-    with, an array or the path of one; a project that holds work already keeps its own. ``project``: the folder that
-    keeps the work, opened again if it is there; by default NAME-HASH.msam in the working folder, False for none.
+    ``model``: a name such as "nano" or "vit_b_lm", a checkpoint file, or a loaded model. ``embeddings``: the store that
+    the command ``embed`` made with that model, a folder or an address (https:// is only read); what it lacks is
+    computed. ``labels``: objects to begin with, an array or the path of one; a project that holds work already keeps
+    its own. ``project``: the folder that keeps the work, opened again if it is there; by default NAME-HASH.msam in the
+    working folder, False for none.
     ``settings``: how a new annotation begins, ``AnnotatorSettings`` or a dict of some of them.
     Raises ImageError, FileError, LabelError, ModelError, SettingsError or ProjectError with the remedy.
     """
@@ -47,4 +50,12 @@ def annotate_2d(
             "axis is colour.",
         )
     first = None if labels is None else LoadLabels.of(*read_labels(labels, shown))
-    return open_annotator(shown, model=model, device=device, first=first, project=project, settings=settings)
+    return open_annotator(
+        shown,
+        model=model,
+        device=device,
+        embeddings=embeddings,
+        first=first,
+        project=project,
+        settings=settings,
+    )

@@ -24,6 +24,7 @@ def annotate_3d(
     name: str = "",
     model: Model | str | os.PathLike[str] = "nano",
     device: str = "auto",
+    embeddings: str | os.PathLike[str] | None = None,
     labels: Any = None,
     project: str | os.PathLike[str] | bool | None = None,
     settings: AnnotatorSettings | Mapping[str, Any] | None = None,
@@ -48,4 +49,12 @@ def annotate_3d(
             "Open it with annotate_2d(image), or say axes='zyx' if its first axis is z.",
         )
     first = None if labels is None else LoadLabels.of(*read_labels(labels, shown))
-    return open_annotator(shown, model=model, device=device, first=first, project=project, settings=settings)
+    return open_annotator(
+        shown,
+        model=model,
+        device=device,
+        embeddings=embeddings,
+        first=first,
+        project=project,
+        settings=settings,
+    )

@@ -56,6 +56,7 @@ def annotate_tracks(
     name: str = "",
     model: Model | str | os.PathLike[str] = "nano",
     device: str = "auto",
+    embeddings: str | os.PathLike[str] | None = None,
     labels: Any = None,
     tracks: Any = None,
     project: str | os.PathLike[str] | bool | None = None,
@@ -68,7 +69,7 @@ def annotate_tracks(
     (t, y, x) whose numbers are tracks, or a TIFF or .npy of such labels, or the path of what
     ``files.tracks.read_tracks`` reads; or ``labels`` (t, y, x),
     an array, a file or a folder with one file per frame, whose objects have other numbers in every frame: they are
-    linked. The other arguments are those of ``annotate_2d``.
+    linked. In a project that holds work already neither is used, and that is said. The other arguments are those of ``annotate_2d``.
     Raises ImageError, FileError, LabelError, LineageError, ModelError, SettingsError or ProjectError with the remedy.
     """
     shown = read_input(movie, axes, name)
@@ -80,15 +81,17 @@ def annotate_tracks(
     shown = as_movie(shown)
     if labels is not None and tracks is not None:
         raise SettingsError("Both labels and tracks are given.", "Give one of them.")
-    first = None if labels is None and tracks is None else LoadTracks.of(*_read(shown, labels, tracks))
+    given = labels is not None or tracks is not None
     opened = open_annotator(
         shown,
         model=model,
         device=device,
-        first=first,
+        embeddings=embeddings,
+        first=(lambda: LoadTracks.of(*_read(shown, labels, tracks))) if given else None,
         project=project,
         settings=settings,
         kind=TracksAnnotator,
+        given="labels" if labels is not None else "tracks",
     )
     assert isinstance(opened, TracksAnnotator)
     return opened

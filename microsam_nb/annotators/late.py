@@ -14,6 +14,7 @@ from . import compute  # noqa: F401 - what is registered first ends last: after 
 
 if TYPE_CHECKING:
     from ..engine import Model
+    from ..engine.store import EmbeddingStore
     from .service import EngineService
 
 
@@ -26,8 +27,9 @@ class LateService:
         model: Model | str | os.PathLike[str],
         device: str = "auto",
         folder: Path | None = None,
+        embeddings: str | None = None,
     ) -> None:
-        self._given = (image, model, device, folder)
+        self._given = (image, model, device, folder, embeddings)
         self._made: EngineService | None = None
         self._lock = threading.Lock()
 
@@ -38,6 +40,10 @@ class LateService:
     def model(self) -> Model:
         """The model, loaded when it is first needed."""
         return self._service().model
+
+    def engine(self) -> tuple[Model, EmbeddingStore]:
+        """The model that answers now, and its store; loaded when they are first needed."""
+        return self._service().engine()
 
     @property
     def source(self) -> Model | str | os.PathLike[str]:

@@ -34,15 +34,18 @@ def open_annotator(
     *,
     model: Model | str | os.PathLike[str],
     device: str,
-    first: LoadLabels | LoadTracks | None,
+    first: LoadLabels | LoadTracks | Callable[[], LoadLabels | LoadTracks] | None,
     project: str | os.PathLike[str] | bool | None,
     settings: AnnotatorSettings | Mapping[str, Any] | None,
+    embeddings: str | os.PathLike[str] | None = None,
     kind: type[Annotator] = Annotator,
+    given: str = "labels",
     service: LateService | None = None,
     commands: Mapping[Command, Callable[[], object]] | None = None,
 ) -> Annotator:
-    """Return an annotator of this ``kind``, with the objects of ``first`` in a new project.
+    """Return an annotator of this ``kind``, with the objects of ``first``, the ``given``, in a new project.
 
+    A function of ``first`` is called in a new project only: what takes long need not be done for one that has work.
     ``service``: one that was prepared for this image; ``commands``: what else keys do. The other arguments, and what
     is raised, are those of ``annotate_2d``.
     """
@@ -55,17 +58,19 @@ def open_annotator(
         if new:
             # A stack of images is empty at its ends; a movie begins with its first frame.
             middle = [SetPlane(image.shape[0] // 2)] if image.axes[0] == "z" else []
-            for action in [*options.actions(), *middle, *([first] if first is not None else [])]:
+            begin = first() if callable(first) else first
+            for action in [*options.actions(), *middle, *([begin] if begin is not None else [])]:
                 session.handle(action)
             # That was not the user.
             session.acted = False
         elif first is not None and kept is not None:
             folder = kept.folder.name
-            what = "tracks" if movie else "labels"
-            left = f"The {what} given were not loaded: {folder} holds work already. "
+            left = f"The {given} given were not loaded: {folder} holds work already. "
             warning = f"{warning} {left}Choose another project folder to begin with them.".strip()
         warning = f"{warning} {session.recovered}".strip()
-        service = service or LateService(image, model, device, kept.folder if kept is not None else None)
+        beside = kept.folder if kept is not None else None
+        place = None if embeddings is None else os.fspath(embeddings)
+        service = service or LateService(image, model, device, beside, place)
         return kind(
             image,
             service,
@@ -78,6 +83,7 @@ def open_annotator(
             linking=LinkSettings.describe if movie else None,
             follows=service.follows,
             commands=commands,
+            engine=service.engine,
         )
     except BaseException:
         if kept is not None:

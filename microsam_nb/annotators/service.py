@@ -84,7 +84,8 @@ class EngineService:
     What models compute, they compute on one thread; downloads wait on that of the caller.
 
     ``model`` is loaded, and if need be downloaded, when it is first needed. ``folder``: where embeddings that take
-    long are kept on disk, None for memory.
+    long are kept on disk, None for memory. ``embeddings``: a store or its address, used instead, and completed where it
+    can be written, for the model that it was made with.
     """
 
     def __init__(
@@ -93,8 +94,9 @@ class EngineService:
         model: Model | str | os.PathLike[str],
         device: str = "auto",
         folder: Path | None = None,
+        embeddings: str | None = None,
     ) -> None:
-        self._image, self._device, self._folder = image, device, folder
+        self._image, self._device, self._folder, self._embeddings = image, device, folder, embeddings
         self._source = model
         self._store: EmbeddingStore | None = None
         self._movie = image.axes.startswith("t")
@@ -112,6 +114,10 @@ class EngineService:
     def model(self) -> Model:
         """The model, loaded when it is first needed."""
         return self._ready()[0]
+
+    def engine(self) -> tuple[Model, EmbeddingStore]:
+        """The model that answers now, and its store; loaded when they are first needed."""
+        return self._ready()
 
     @property
     def source(self) -> Model | str | os.PathLike[str]:
@@ -386,6 +392,13 @@ class EngineService:
                 return model, store
 
     def _open(self, model: Model) -> EmbeddingStore:
+        if self._embeddings is not None:
+            try:
+                return open_store(self._embeddings, model, self._image, open_store(self._embeddings).tiling)
+            except StoreError:
+                if not self._announced:
+                    raise
+                # Whoever has chosen another model since can do without it.
         tiling = None if model.is_nano else choose_tiling(self._image.shape, model)
         if self._folder is None or model.is_nano:
             return open_store(None, model, self._image, tiling)

@@ -28,7 +28,7 @@ def open_shelf(place: Place, key: EmbeddingKey | None, model: Model | None, half
     group = _open_group(place)
     attributes = {} if group is None else group.attrs.asdict()
     if group is None or not (attributes or any(True for _ in group.members())):
-        if key is None or model is None:
+        if key is None or model is None or not place.writable:
             raise StoreError(f"There is no store {place.label}.", "Check the name, or give a model and an image.")
         shelf = ZarrShelf(place, _begin(place, group, key, model, half), key, half)
         shelf.lay_out()

@@ -67,6 +67,8 @@ def find_place(where: str | os.PathLike[str], writing: bool) -> Place:
     text = os.fspath(where)
     now = time.time()
     if "://" in text and not text.startswith("file://"):
+        # Web servers hand out files and take none.
+        writing = writing and not text.startswith(("http://", "https://"))
         return Place(text, _remote(text, writing), None, None, writing, now)
     path = Path(text.removeprefix("file://")).expanduser()
     if path.suffix.lower() == ".zip":
