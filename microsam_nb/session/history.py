@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
 
-from ..core import Candidate, Delta, Mask, MaskPrompt, Note, Prompt
-from .state import State
+from ..core import Candidate, Delta, Lineage, Mask, MaskPrompt, Note, Prompt
+from .state import Agreement, State
 
 #: A reversible change of what is not in the state: the labels, or what is said about an object.
 Write = Delta | Note
+#: Bytes of a track in a lineage, and of what is known about one plane of an object, measured.
+_TRACK, _SECTION = 250, 150
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +26,7 @@ class Step:
 
 
 class History:
-    """Steps up to now and beyond it. The oldest are forgotten when their writes and masks exceed ``capacity`` bytes."""
+    """Steps up to now and beyond it. The oldest are forgotten when they hold more than ``capacity`` bytes."""
 
     def __init__(self, first: State, capacity: int = 256 * 2**20) -> None:
         self._steps = [Step(first)]
@@ -47,7 +50,7 @@ class History:
 
     @property
     def nbytes(self) -> int:
-        """What all steps hold, in bytes: writes, and every mask once."""
+        """What all steps hold, in bytes: writes, and once every mask, lineage and list of sections."""
         return self._nbytes + self._held.nbytes
 
     def push(self, step: Step) -> None:
@@ -96,32 +99,42 @@ class History:
     def _count(self, step: Step, sign: int) -> None:
         self._nbytes += sign * sum(one.nbytes for one in step.writes)
         state = step.state
-        for group in (state.prompts, state.proposals, state.candidates):
+        for group in (state.prompts, state.proposals, state.candidates, state.rejected):
             if group:
                 self._held.count(group, sign)
+        if state.sections:
+            self._held.whole(state.sections, _SECTION * len(state.sections), sign)
+        if state.lineage:
+            self._held.whole(state.lineage, _TRACK * len(state.lineage), sign)
 
 
 class _Held:
-    """The masks that steps hold, each counted once.
+    """What steps hold, counted once.
 
     Steps share tuples: one that is known by its identity need not be looked through again. Masks are known by their
-    pixels, as a journal that is read again makes new ones: what undo reaches must not depend on that.
+    pixels, and all else by its values, as a journal that is read again makes new ones: what undo reaches must not
+    depend on that.
     """
 
     def __init__(self) -> None:
         self.nbytes = 0
-        self._uses: dict[int | bytes, int] = {}
+        self._uses: dict[Hashable, int] = {}
 
-    def count(self, group: tuple[Prompt, ...] | tuple[Candidate, ...], sign: int) -> None:
+    def count(self, group: tuple[Prompt, ...] | tuple[Candidate, ...] | tuple[Mask, ...], sign: int) -> None:
         """Count one more use (``sign`` 1) of a tuple, or one less (-1)."""
         if not self._changed(id(group), sign):
             return
         for one in group:
-            mask = one.mask if isinstance(one, Candidate | MaskPrompt) else None
+            mask = one.mask if isinstance(one, Candidate | MaskPrompt) else one
             if isinstance(mask, Mask) and self._changed(_digest(mask), sign):
                 self.nbytes += sign * mask.bitmap.nbytes
 
-    def _changed(self, key: int | bytes, sign: int) -> bool:
+    def whole(self, one: tuple[Agreement, ...] | Lineage, size: int, sign: int) -> None:
+        """Count one more use, or one less, of what takes ``size`` bytes."""
+        if self._changed(id(one), sign) and self._changed(one, sign):
+            self.nbytes += sign * size
+
+    def _changed(self, key: Hashable, sign: int) -> bool:
         """Count; return whether this was the first use, or the last."""
         uses = self._uses.pop(key, 0) + sign
         if uses:
