@@ -22,10 +22,11 @@ class Lineage:
 
     Made from a mapping of track ids to the ids of their daughters; daughters that are no key of their own are added.
     A track has any number of daughters and at most one mother. Raises LineageError for two mothers, a circle, or an
-    id that is not a whole number from 1 to 2**32 - 1.
+    id that is not a whole number from 1 to 2**32 - 1. ``parents`` has the mother of every track that has one.
     """
 
     daughters: Daughters = field(default_factory=dict)
+    parents: Mapping[int, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         read = {_id(track): tuple(sorted({_id(d) for d in some})) for track, some in dict(self.daughters).items()}
@@ -41,6 +42,7 @@ class Lineage:
                 mothers[daughter] = track
         _check_circles(whole, mothers)
         object.__setattr__(self, "daughters", MappingProxyType(whole))
+        object.__setattr__(self, "parents", MappingProxyType(mothers))
 
     def __hash__(self) -> int:
         return hash(tuple(self.daughters.items()))
@@ -56,11 +58,6 @@ class Lineage:
 
     def __len__(self) -> int:
         return len(self.daughters)
-
-    @property
-    def parents(self) -> dict[int, int]:
-        """The mother of every track that has one."""
-        return {daughter: track for track, some in self.daughters.items() for daughter in some}
 
     @property
     def roots(self) -> tuple[int, ...]:

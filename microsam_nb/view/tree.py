@@ -84,6 +84,8 @@ def runs(frames: Sequence[int]) -> tuple[tuple[int, int], ...]:
     """Return the runs (first, last) without gap of numbers in order."""
     if not frames:
         return ()
+    if frames[-1] - frames[0] + 1 == len(frames):
+        return ((frames[0], frames[-1]),)  # most are
     breaks = [i for i, (a, b) in enumerate(pairwise(frames), 1) if b != a + 1]
     return tuple((frames[a], frames[b - 1]) for a, b in pairwise([0, *breaks, len(frames)]))
 
@@ -108,6 +110,20 @@ def elbows(shown: Sequence[Branch]) -> Lines:
             begin = one.first - REACH
             points += [(mother.last + REACH, mother.row), (begin, mother.row), (begin, one.row), (np.nan, np.nan)]
     return _lines([points])
+
+
+def between(known: Sequence[Branch], first: float, last: float) -> list[Branch]:
+    """Return the branches of some rows, and the mothers of others whose daughters lie there or beyond.
+
+    A mother's line ends at those of her daughters: it crosses the rows between them.
+    """
+    rows = {one.track: one.row for one in known}
+    low, high = dict(rows), dict(rows)
+    for one in known:
+        if one.mother in rows:
+            low[one.mother], high[one.mother] = min(low[one.mother], one.row), max(high[one.mother], one.row)
+    seen = {one.track for one in known if low[one.track] <= last and high[one.track] >= first}
+    return [one for one in known if one.track in seen or one.mother in seen]
 
 
 def track_at(shown: Sequence[Branch], frame: float, row: float) -> int:

@@ -17,7 +17,7 @@ from ..session import Change, Select, Session
 from ..view import Command, colour_of, key_of
 from ..view.kin import possible
 from ..view.ticks import ticks
-from ..view.tree import REACH, Branch, branches, elbows, family, gaps, strokes, track_at
+from ..view.tree import REACH, Branch, between, branches, elbows, family, gaps, strokes, track_at
 from .buttons import command_button
 from .hands import Bound, Hands
 from .linking import LinkForm
@@ -27,6 +27,8 @@ from .panels import title
 _HIGH, _LOW, _MANY = 15, 8, 80
 #: Pixels above the rows and below them, for the axis.
 _ABOVE, _BELOW = 4, 22
+#: So many rows are drawn at once, those in sight among them: a browser takes seconds for thousands of lines.
+_WINDOW = 160
 #: Of so many tracks each has its number beside it, of more only the picked ones.
 _NUMBERED = 60
 
@@ -49,6 +51,7 @@ class TreeLayer(anywidget.AnyWidget):
 
     _esm = Path(__file__).with_name("tree.js")
     span = traitlets.List([0.0, 1.0, 0.0, 1.0]).tag(sync=True)
+    rows = traitlets.Int(0).tag(sync=True)
     bars = traitlets.List().tag(sync=True)
     reveal = traitlets.List([0.0, 0]).tag(sync=True)
 
@@ -66,6 +69,9 @@ class TracksPanel:
         self._known: tuple[object, ...] = ()
         self._picked: tuple[int, ...] = ()
         self._frame = -1
+        #: The branches that are drawn, and the first row of the window that they lie in.
+        self._drawn: tuple[Branch, ...] = ()
+        self._top = 0
         # Numbers stand before the lines.
         self._left, self._right = -0.5 - max(1.0, 0.07 * self._count), self._count - 0.5
         self._x = bqplot.LinearScale(min=self._left, max=self._right)
@@ -89,10 +95,10 @@ class TracksPanel:
             layout={"height": "60px", "width": "100%", "min_width": "0"},
         )  # fmt: skip
         self.layer = TreeLayer()
-        self.layer.on_msg(lambda _, message, __: hands.post(lambda: self._pressed(message)))
-        body = widgets.Box([self.figure, self.layer])
-        body.add_class("msam-tree-body")
-        scrolled = widgets.Box([body])
+        self.layer.on_msg(lambda _, message, __: hands.post(lambda: self._heard(message)))
+        self._body = widgets.Box([self.figure, self.layer])
+        self._body.add_class("msam-tree-body")
+        scrolled = widgets.Box([self._body])
         scrolled.add_class("msam-tree")
         self.only = widgets.Checkbox(
             False, description="Only the picked lineage", indent=False, tooltip="Leave out what is no relative"
@@ -160,18 +166,24 @@ class TracksPanel:
         self._picked = picked
 
     def _draw(self) -> None:
-        shown = self._branches
         rows = self._rows()
         high = _HIGH if rows <= _MANY else _LOW
-        top, bottom = -0.6, max(rows, 2) - 0.4
+        self._top = min(self._top, max(0, rows - _WINDOW))
+        top, bottom = self._top - 0.6, min(max(rows, 2), self._top + _WINDOW) - 0.4
+        known = between(self._branches, top, bottom) if rows > _WINDOW else self._branches
+        self._drawn = shown = tuple(known)
+        self._body.layout.height = f"{round(high * (max(rows, 2) + 0.2)) + _ABOVE + _BELOW}px"
         self.figure.layout.height = f"{round(high * (bottom - top)) + _ABOVE + _BELOW}px"
-        self._y.min, self._y.max = top, bottom
+        self.figure.layout.margin = f"{high * self._top}px 0 0 0"
+        with self._y.hold_sync():
+            self._y.min, self._y.max = top, bottom
         broken = [one for one in shown if len(one.runs) > 1]
         _put(self.lines, strokes(shown), [_css(one.track) for one in shown])
         _put(self.gaps, gaps(broken), [_css(one.track) for one in broken])
         _put(self.elbows, elbows(shown))
         with self.layer.hold_sync():
             self.layer.span = [self._left, self._right, top, bottom]
+            self.layer.rows = rows
             self.layer.bars = [[one.track, one.row, one.first, one.last] for one in shown]
 
     def _draw_frame(self) -> None:
@@ -180,7 +192,8 @@ class TracksPanel:
             self.now.y = np.array([self._y.min, self._y.max], np.float64)
 
     def _draw_picked(self, picked: tuple[int, ...]) -> None:
-        thick = [one for one in self._branches if one.track in picked]
+        chosen = [one for one in self._branches if one.track in picked]
+        thick = [one for one in self._drawn if one.track in picked]
         _put(self.thick, strokes(thick), [_css(one.track) for one in thick])
         named = self._branches if len(self._branches) <= _NUMBERED else thick
         with self.numbers.hold_sync():
@@ -188,8 +201,8 @@ class TracksPanel:
             self.numbers.y = np.array([one.row for one in named], np.float64)
             self.numbers.text = [str(one.track) for one in named]
             self.numbers.colors = [_css(one.track) for one in named] or ["#888888"]
-        if thick and picked[-1:] != self._picked[-1:]:
-            row = next((one.row for one in thick if one.track == picked[-1]), thick[-1].row)
+        if chosen and picked[-1:] != self._picked[-1:]:
+            row = next((one.row for one in chosen if one.track == picked[-1]), chosen[-1].row)
             self.layer.reveal = [row, self.layer.reveal[1] + 1]
 
     def _offer(self) -> None:
@@ -222,6 +235,22 @@ class TracksPanel:
 
     def _rows(self) -> int:
         return round(max((one.row for one in self._branches), default=0.0)) + 1
+
+    def _heard(self, message: dict[str, Any]) -> None:
+        if message["kind"] == "scroll":
+            self._scrolled(float(message["first"]), float(message["last"]))
+        else:
+            self._pressed(message)
+
+    def _scrolled(self, first: float, last: float) -> None:
+        """Draw the rows around those in sight, where these are not drawn."""
+        lowest = max(0, self._rows() - _WINDOW)
+        top = min(max(0, round((first + last - _WINDOW) / 2)), lowest)
+        if top != self._top:
+            self._top = top
+            self._draw()
+            self._draw_frame()
+            self._draw_picked(self._picked)
 
     def _pressed(self, message: dict[str, Any]) -> None:
         frame = min(max(round(float(message["x"])), 0), self._count - 1)

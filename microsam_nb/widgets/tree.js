@@ -1,7 +1,7 @@
 // Lies over a plot of tracks and says where it is pressed, in frames and rows.
 //
-// To Python: press {x, y, more}
-// Traits: span [left, right, top, bottom] of the plot; bars [[track, row, first, last] ...] for the words at the pointer;
+// To Python: press {x, y, more}; scroll {first, last}: the rows in sight, where these are not drawn
+// Traits: rows in all; span [left, right, top, bottom] of the plot; bars [[track, row, first, last] ...] for the words at the pointer;
 // reveal [row, number]: a row to scroll into sight.
 
 function render({ model, el }) {
@@ -38,7 +38,26 @@ function render({ model, el }) {
   // The plot takes its new height first.
   const later = () => setTimeout(reveal, 250);
   model.on("change:reveal", later);
-  return () => model.off("change:reveal", later);
+  // Of many rows only those around the ones in sight are drawn. Scrolling does not bubble, but can be caught.
+  let waiting = 0;
+  const look = () => {
+    waiting = 0;
+    const frame = el.closest(".msam-tree")?.getBoundingClientRect(), box = plot();
+    if (!frame?.height || !box?.height) return;
+    const [, , top, bottom] = model.get("span"), high = (bottom - top) / box.height;
+    const first = Math.max(top + (frame.top - box.top) * high, 0);
+    const last = Math.min(top + (frame.bottom - box.top) * high, model.get("rows") - 1);
+    if (first < top || last > bottom) model.send({ kind: "scroll", first, last });
+  };
+  const scrolled = (e) => {
+    if (!waiting && e.target === el.closest(".msam-tree")) waiting = setTimeout(look, 60);
+  };
+  document.addEventListener("scroll", scrolled, true);
+  return () => {
+    clearTimeout(waiting);
+    document.removeEventListener("scroll", scrolled, true);
+    model.off("change:reveal", later);
+  };
 }
 
 export default { render };

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from microsam_nb.core import Lineage
-from microsam_nb.view.tree import branches, elbows, family, gaps, runs, strokes, track_at
+from microsam_nb.view.tree import between, branches, elbows, family, gaps, runs, strokes, track_at
 
 #: 1 divides into 2 and 3 in frame 4, 2 into 4, 5 and 6 in frame 8; 7 has a gap and no relatives.
 LINEAGE = Lineage({1: (2, 3), 2: (4, 5, 6), 3: (), 4: (), 5: (), 6: (), 7: ()})
@@ -97,3 +97,11 @@ def test_a_family_is_all_that_descends_from_the_first_mother():
     assert family(LINEAGE, [7]) == {7}
     assert family(LINEAGE, [3, 7]) == set(range(1, 8))
     assert family(LINEAGE, []) == family(LINEAGE, [99]) == frozenset()
+
+
+def test_what_crosses_some_rows_is_drawn_with_them():
+    lineage = Lineage({1: (2, 3, 4), 5: ()})
+    known = branches(lineage, {1: (0, 1), 2: (2,), 3: (2,), 4: (2,), 5: (1,)})
+    assert [(one.track, one.row) for one in known] == [(1, 1.0), (2, 0.0), (3, 1.0), (4, 2.0), (5, 3.0)]
+    assert [one.track for one in between(known, 2.5, 4)] == [5]
+    assert [one.track for one in between(known, -0.5, 0.5)] == [1, 2, 3, 4], "all daughters, where the mother's line is"

@@ -207,14 +207,38 @@ def test_five_hundred_tracks_are_a_few_marks_and_another_frame_costs_little(pane
         y, x = 5 * (track // 25), 10 * (track % 25)
         labels[track % 7 : 8 + track % 12, y : y + 4, x : x + 4] = track + 1
     one = panel(Tracks(labels, Lineage(dict.fromkeys(range(1, 501), ()))))
-    assert one.lines.x.shape == (500, 3)
+    assert len(one.lines.x) < 200, "only those in sight"
     assert len(one.figure.marks) == 6
     assert list(one.numbers.text) == [], "so many numbers could not be read"
-    one.desk.session.handle(Select((77,)))
-    assert list(one.numbers.text) == ["77"]
+    one.desk.session.handle(Select((8,)))
+    assert list(one.numbers.text) == ["8"]
     start = time.perf_counter()
     for frame in range(20):
         one.desk.session.handle(SetPlane(frame))
+    assert time.perf_counter() - start < 1.0
+
+
+def test_of_thousands_of_tracks_the_rows_in_sight_are_drawn(panel):
+    labels = np.zeros((2, 100, 200), np.uint32)
+    labels[:, ::2, ::2] = np.arange(1, 5001).reshape(50, 100)
+    one = panel(Tracks(labels))
+    assert one.layer.rows == 5000
+    assert drawn(one) == list(range(1, 161))
+    session = one.desk.session
+    one.layer._handle_custom_msg({"kind": "scroll", "first": 3000.0, "last": 3040.0}, [])
+    assert drawn(one) == list(range(2941, 3101)), "as many rows before as behind"
+    top, bottom = one.layer.span[2:]
+    assert (one.now.y.tolist(), top < 3000 < bottom) == ([top, bottom], True)
+    press(one, 1, 2999)
+    assert session.selected == (3000,)
+    assert one.thick.y.tolist() == [[2999, 2999, 2999]] or np.nanmax(one.thick.y) == 2999
+    one.layer._handle_custom_msg({"kind": "scroll", "first": 4990.0, "last": 4999.0}, [])
+    assert drawn(one) == list(range(4841, 5001))
+    assert one.thick.x.size == 0, "out of sight"
+    session.handle(Select((4,)))
+    assert one.layer.reveal[0] == 3, "the browser is told where it is"
+    start = time.perf_counter()
+    session.handle(CutTrack(4, 1))
     assert time.perf_counter() - start < 1.0
 
 
