@@ -105,6 +105,8 @@ class Labels:
         # Zeroed memory takes no room until it is written to: planes may be huge.
         self._volume = np.zeros(shape, np.uint32)
         self._known: dict[int, _Entry] = {}
+        #: How often each plane was written to: who has looked at one knows whether it is still the same.
+        self.writes: NDArray[np.int64] = np.zeros(shape[0], np.int64)
 
     @property
     def shape(self) -> Triple:
@@ -124,9 +126,14 @@ class Labels:
 
         Raises LabelError for other shapes, types, and numbers outside 0 to 2**32 - 1.
         """
-        out = cls((1, 0, 0))
-        out._volume = as_labels(array).copy()
-        out._known = _find(out._volume)
+        return cls.taking(as_labels(array).copy())
+
+    @classmethod
+    def taking(cls, volume: NDArray[np.uint32]) -> Labels:
+        """Make labels of an array (planes, h, w) that nobody else writes to from now on; it is not copied."""
+        out = cls((len(volume), 0, 0))
+        out._volume = volume
+        out._known = _find(volume)
         return out
 
     def __contains__(self, label: object) -> bool:
@@ -235,6 +242,7 @@ class Labels:
         if not np.array_equal(crop[changed], np.broadcast_to(before, count)):
             raise ValueError("The labels changed since this write was made; replay the journal to repair them.")
         crop[changed] = after
+        self.writes[delta.where.start[0] : delta.where.stop[0]] += 1
         for label, lost in _counted(before, count):
             entry = self._known.get(label)
             if entry is None:
