@@ -191,6 +191,20 @@ def test_a_project_keeps_the_family(opened, movie, truth, tmp_path):
         annotate_3d(movie, axes="zyx", project=folder)
 
 
+def test_a_project_that_holds_work_is_opened_without_linking_again(opened, movie, truth, tmp_path, monkeypatch):
+    folder = tmp_path / "p.msam"
+    first = opened(tracks=truth, project=folder)
+    first.close()
+
+    def link(*_):
+        raise AssertionError("It takes long, and nobody needs it.")
+
+    monkeypatch.setattr("microsam_nb.engine.link.link", link)
+    again = opened(labels=truth.labels, project=folder)
+    assert again.tracks == truth
+    assert "The labels given were not loaded: p.msam holds work already." in again._status.warning.value
+
+
 def test_what_is_no_movie_is_refused(movie, truth):
     with pytest.raises(ImageError, match="annotate_2d"):
         annotate_tracks(movie[0])
