@@ -47,13 +47,14 @@ def measure_objects(
 
     Sizes and places in pixels, bounding boxes half-open, the centroid (y, x) in image coordinates, where pixel i
     covers [i, i + 1). Brightness is that of the image's own intensities, per channel where it has several; without
-    ``image`` there is none. Where the size of a pixel is known there are further columns in its unit.
+    ``image`` there is none. Where a classifier gave classes their ``probability`` is there too. Where the size of a pixel is known there are further columns in its unit.
     """
     import pandas
 
     lines = [line for some in _together(subjects) for line in _lines(image, crop, some)]
     channels = [] if image is None else [""] if not image.channels else [f"_{c}" for c in range(image.channels)]
-    names = [*_COLUMNS, *(f"{name}{c}" for name in _BRIGHT for c in channels)]
+    likely = ["probability"] if any(line["probability"] is not None for line in lines) else []
+    names = [*_COLUMNS, *likely, *(f"{name}{c}" for name in _BRIGHT for c in channels)]
     table = pandas.DataFrame(lines, columns=names).sort_values(["id", "plane"], ignore_index=True)
     return _with_units(table, voxel or (image.voxel_size if image is not None else None))
 
@@ -81,6 +82,7 @@ def _lines(image: Image | None, crop: Crop, subjects: list[Subject]) -> Iterator
             line = _line(labels[where] == one.label, None if pixels is None else pixels[where], (a, b))
             if line is not None:
                 about = {"name": one.info.name, "category": one.info.category, "score": one.info.score}
+                about["probability"] = one.info.probability
                 yield {"id": one.label, "plane": plane, **about, **line}
 
 

@@ -21,7 +21,8 @@ _FEW, _FEWEST = 10, 3
 class Training:
     """Annotated objects: features float32 (n, columns) with the columns' names, and the class of each.
 
-    ``model``: hash and name of the model that saw them, "" where only shapes are used.
+    ``model``: hash and name of the model that saw them, "" where only shapes are used; ``side`` of the windows in
+    pixels that it looked at, 0 for whole planes or tiles.
     """
 
     rows: NDArray[np.float32]
@@ -29,6 +30,7 @@ class Training:
     names: tuple[str, ...]
     model: tuple[str, str]
     kind: str
+    side: int = 0
 
     def fits(self, other: Training) -> None:
         """Raise ClassifierError unless both have the same features."""

@@ -44,12 +44,16 @@ class Describer:
     """Computes the features of objects of one image.
 
     An object that lies in several planes has their mean, weighted by its pixels: so has a track, whose class is that
-    of the whole track. It is looked at in at most ``PLANES`` of them. ``done`` of ``total`` counts windows and planes.
+    of the whole track. It is looked at in at most ``PLANES`` of them. ``side`` of nano's windows in pixels: what nano
+    sees depends on how large it sees it, so that all objects of one training need the same. 0: not known yet, or of
+    no meaning. ``done`` of ``total`` counts windows and planes.
     """
 
-    def __init__(self, image: Image, model: Model, store: EmbeddingStore, kind: Features = Features.BOTH) -> None:
+    def __init__(
+        self, image: Image, model: Model, store: EmbeddingStore, kind: Features = Features.BOTH, side: int = 0
+    ) -> None:
         self._image, self._model, self._store, self.kind = image, model, store, kind
-        self._side: int | None = None
+        self.side = side
         self.done = self.total = 0
         seen = model.features_shape[1] if kind is not Features.SHAPE else 0
         shape = shape_names(image.channels) if kind is not Features.MODEL else ()
@@ -58,13 +62,17 @@ class Describer:
             *shape, *(f"{what}_{i}" for what in ("seen_mean", "seen_std") for i in range(seen)),
         )  # fmt: skip
 
+    def settle(self, boxes: Sequence[Box]) -> None:
+        """Choose the size of windows by that of all objects, unless it is known."""
+        if self._model.is_nano and self.kind is not Features.SHAPE and not self.side and boxes:
+            self.side = usual_side(boxes)
+
     def steps(self, subjects: Sequence[Subject], crop: Crop) -> Iterator[tuple[int, NDArray[np.float32]] | None]:
         """Yield the number of an object and its features (n) when they are known, None between the steps to that.
 
         What is no number is nan: brightness where there are no finite intensities.
         """
-        if self._model.is_nano and self._side is None:
-            self._side = usual_side([one.box for one in subjects])
+        self.settle([one.box for one in subjects])
         by_plane: dict[int, list[Subject]] = defaultdict(list)
         last: dict[int, int] = {}
         for one in subjects:
@@ -89,7 +97,7 @@ class Describer:
     def _places(self, boxes: Sequence[Box]) -> list[Place]:
         if self.kind is Features.SHAPE:
             return []
-        return places(self._store, boxes, self._side if self._model.is_nano else None)
+        return places(self._store, boxes, self.side if self._model.is_nano else None)
 
     def _in_plane(
         self, plane: int, subjects: list[Subject], crop: Crop

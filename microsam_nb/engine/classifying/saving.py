@@ -23,7 +23,7 @@ def to_bytes(classifier: Classifier) -> bytes:
     content = {
         "format": _FORMAT, "version": _VERSION, "forest": classifier.forest, "accuracy": classifier.accuracy,
         "rows": training.rows, "classes": list(training.classes), "names": list(training.names),
-        "model": list(training.model), "kind": training.kind,
+        "model": list(training.model), "kind": training.kind, "side": training.side,
     }  # fmt: skip
     made: bytes = skops.io.dumps(content)
     return made
@@ -66,7 +66,7 @@ def _checked(content: Any, what: str) -> Classifier:
         rows = np.asarray(content["rows"], np.float32)
         classes, names = (tuple(str(one) for one in content[key]) for key in ("classes", "names"))
         forest, accuracy = content["forest"], content["accuracy"]
-        kind = str(content["kind"])
+        kind, side = str(content["kind"]), int(content["side"])
     except (KeyError, TypeError, ValueError) as error:
         raise ClassifierError(f"{what} lacks a part ({_short(error)}).", _REMEDY) from error
     whole = rows.shape == (len(classes), len(names)) and isinstance(forest, RandomForestClassifier)
@@ -74,7 +74,7 @@ def _checked(content: Any, what: str) -> Classifier:
         raise ClassifierError(f"The parts of {what[:1].lower()}{what[1:]} do not fit together.", _REMEDY)
     if not all(_sound(tree.tree_, len(names)) for tree in forest.estimators_):
         raise ClassifierError(f"The trees of {what[:1].lower()}{what[1:]} are damaged.", _REMEDY)
-    training = Training(rows, classes, names, (hash_, name), kind)
+    training = Training(rows, classes, names, (hash_, name), kind, side)
     return Classifier(forest, training, None if accuracy is None else float(accuracy))
 
 
