@@ -203,7 +203,7 @@ class EngineService:
         own = project_settings_for(model.spec.name, model.spec.architecture, motion=self._movie)
         settings = own.changed({one.name: one.value for one in request.options})
         objects = [
-            Known({mask.start[0]: mask for mask in seeds}, current, request.planes)
+            Known({mask.start[0]: mask for mask in seeds}, current, request.planes, request.taken)
             for seeds, current in zip(request.objects, request.current, strict=True)
         ]
         steps = project_many(model, store, objects, settings, stops=request.stops)

@@ -1,4 +1,4 @@
-"""Objects of several planes, taken apart into planes and put together again."""
+"""Objects of several planes, taken apart into planes and put together again, and compared from plane to plane."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .box import Box
+from .box import Box, Triple
 from .mask import Mask
 
 
@@ -82,3 +82,41 @@ def replaced(mask: Mask | None, planes: Collection[int], parts: Sequence[Mask] =
 def kept(mask: Mask, planes: Collection[int]) -> Mask:
     """Return what a mask has in ``planes``."""
     return replaced(mask, [plane for plane in planes_of(mask) if plane not in planes])
+
+
+def slices_of(mask: Mask) -> dict[int, Mask]:
+    """Return what of a mask lies in each of its planes."""
+    return {plane: section_at(mask, plane) for plane in planes_of(mask)}
+
+
+def middle(mask: Mask) -> tuple[float, float]:
+    """Return the middle (y, x) of a mask of one plane, which is not empty, counted in pixels."""
+    ys, xs = np.nonzero(mask.bitmap[0])
+    return mask.start[1] + float(ys.mean()), mask.start[2] + float(xs.mean())
+
+
+def overlap(one: Mask, other: Mask) -> float:
+    """Return the IoU of two masks of one plane each, 0 where one is empty; the planes need not be the same."""
+    if not (one.area and other.area):
+        return 0.0
+    other = Mask((one.start[0], *other.start[1:]), other.bitmap)
+    shared = int(np.count_nonzero(other.dense_in(one.box) & one.bitmap))
+    return shared / (one.area + other.area - shared)
+
+
+def moved_to(mask: Mask, plane: int, shape: Triple | None = None, shift: tuple[float, float] | None = None) -> Mask:
+    """Return a mask of one plane in another plane, moved there by ``shift`` (y, x) and cut to an image of ``shape``."""
+    dy, dx = shift or (0.0, 0.0)
+    _, y, x = mask.start
+    moved = Mask((plane, y + round(dy), x + round(dx)), mask.bitmap)
+    return moved if shape is None or shift is None else within(moved, shape)
+
+
+def within(mask: Mask, shape: Triple) -> Mask:
+    """Return the part of a mask of one plane that lies in an image of ``shape``."""
+    plane = mask.start[0]
+    where = Box((plane, 0, 0), (plane + 1, *shape[1:]))
+    (_, y0, x0), (_, y1, x1) = mask.box.start, mask.box.stop
+    if y0 >= 0 and x0 >= 0 and y1 <= shape[1] and x1 <= shape[2]:
+        return mask
+    return Mask.crop(mask.dense_in(where), where.start)

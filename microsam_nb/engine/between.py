@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from ..core import Mask
+from ..core.sections import middle
 
 
 def between(lower: Mask, upper: Mask, plane: int) -> Mask:
@@ -17,8 +18,8 @@ def between(lower: Mask, upper: Mask, plane: int) -> Mask:
     """
     first, last = lower.start[0], upper.start[0]
     share = (plane - first) / (last - first)
-    from_y, from_x = _middle(lower)
-    to_y, to_x = _middle(upper)
+    from_y, from_x = middle(lower)
+    to_y, to_x = middle(upper)
     at_y, at_x = from_y + share * (to_y - from_y), from_x + share * (to_x - from_x)
     moved = [(m, round(at_y - y), round(at_x - x)) for m, (y, x) in ((lower, (from_y, from_x)), (upper, (to_y, to_x)))]
     y0 = min(m.start[1] + dy for m, dy, _ in moved) - 1
@@ -32,11 +33,6 @@ def between(lower: Mask, upper: Mask, plane: int) -> Mask:
         inside[top : top + mask.bitmap.shape[1], left : left + mask.bitmap.shape[2]] = mask.bitmap[0]
         depths.append(_signed(inside))
     return Mask.crop(((1 - share) * depths[0] + share * depths[1] > 0)[None], (plane, y0, x0))
-
-
-def _middle(mask: Mask) -> tuple[float, float]:
-    ys, xs = np.nonzero(mask.bitmap[0])
-    return mask.start[1] + float(ys.mean()), mask.start[2] + float(xs.mean())
 
 
 def _signed(inside: NDArray[np.bool_]) -> NDArray[np.float64]:

@@ -16,8 +16,8 @@ from .looks import Look
 from .models import Model
 from .precision import inference
 from .prompting import Gathered, RegionUse, gather, to_frame
-from .store import EmbeddingStore
-from .tiled import answer_from_tiles, readable
+from .store import EmbeddingStore, Item
+from .tiled import answer_from_tiles, readable, tiles_for
 from .tiling import Window
 
 
@@ -64,6 +64,21 @@ def predict_many(
         _check(model, source)
         return _in_plane(model, source, asked, before, size)
     return _in_store(model, source, asked, before, size)
+
+
+def needed(
+    model: Model, store: EmbeddingStore, objects: Sequence[Sequence[Prompt]], *, use: RegionUse | None = None
+) -> list[Item]:
+    """Return what of a store is to be encoded before ``predict_many`` answers, so that others may come in between.
+
+    nano answers from windows, which are small. What an object that outgrows its tile needs is known only then.
+    """
+    if model.is_nano and store.has_image:
+        return []
+    asked = _asked(store, objects, None, use)
+    tiles = tiles_for(store, asked) if store.tiling is not None else [0] * len(asked)
+    items = dict.fromkeys(Item(own.plane, tile) for own, tile in zip(asked, tiles, strict=True))
+    return [item for item in items if not store.has(*item)]
 
 
 def predict_stepwise(

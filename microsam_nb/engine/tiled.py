@@ -56,6 +56,12 @@ def answer_from_tiles(model: Model, store: EmbeddingStore, asked: Sequence[Gathe
     return [_whole(model, store, asked[i], found.get(i), tiles[i].outer) for i in range(len(asked))]
 
 
+def tiles_for(store: EmbeddingStore, asked: Sequence[Gathered]) -> list[int]:
+    """Return the tile that answers first, for each object."""
+    assert store.tiling is not None
+    return [best_tile(store.tiling, store.shape[1:], own.extent()).index for own in asked]
+
+
 def readable(model: Model, embedding: Embedding) -> Embedding:
     """Return a stored embedding. Raises StoreError when the model cannot read its features."""
     shape = tuple(embedding.features.shape)

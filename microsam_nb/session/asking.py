@@ -26,7 +26,7 @@ def question(session: Session, ticket: int) -> Question:
     if state.extension is not None and state.extending:
         return Extend(
             ticket, slices(state), tuple(one.mask for one in state.proposals), _ends(session),
-            state.extension.planes, state.extension.options,
+            state.extension.planes, state.extension.options, state.extension.taken,
         )  # fmt: skip
     plane = state.stale[-1] if state.stale else state.prompts[-1].plane
     objects = in_hand(state, plane)

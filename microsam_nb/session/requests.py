@@ -38,7 +38,8 @@ class Extend:
     ``objects``: of each its fixed slices, masks of one plane each, sorted by plane: those of planes with prompts, all
     that it has where there are no prompts. ``current``: what each is now (planes, h, w). ``stops``: planes which the
     objects do not reach, nor what lies beyond. ``planes``: those that were changed, so that only their neighbourhood
-    is computed again; () for all planes. ``options``: settings other than the model's own.
+    is computed again; () for all planes. ``options``: settings other than the model's own. ``taken``: the objects were
+    there before any prompt, so that none of their planes is lost where the model finds nothing.
     """
 
     ticket: int
@@ -47,6 +48,7 @@ class Extend:
     stops: tuple[int, ...] = ()
     planes: tuple[int, ...] = ()
     options: tuple[Setting, ...] = ()
+    taken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

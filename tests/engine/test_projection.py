@@ -7,74 +7,20 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from carrying import FREE, SIZE, disk, planes, same
 
-from microsam_nb.core import Candidate, Image, Mask, MaskPrompt, PromptError
-from microsam_nb.core.sections import planes_of, section_at
+from microsam_nb.core import Image, Mask, MaskPrompt, PromptError
+from microsam_nb.core.sections import overlap, planes_of, section_at
 from microsam_nb.engine import load_model, open_store
 from microsam_nb.engine.appearance import appearance
 from microsam_nb.engine.between import between
 from microsam_nb.engine.motion import seen_shift
 from microsam_nb.engine.prompting import PointsOf
-from microsam_nb.engine.reprompt import NANO, ProjectSettings, Reprompt, project_settings_for
+from microsam_nb.engine.reprompt import NANO, Reprompt, project_settings_for
 
 # As an attribute of the package this name is going to be the verb.
 module = importlib.import_module("microsam_nb.engine.project")
-SIZE = 64
-NOTHING = Mask((0, 0, 0), np.zeros((0, 0, 0), bool))
-#: Everything that ends an object is off.
-FREE = ProjectSettings(Reprompt.MASK, iou=0.0)
-
-
-def disk(plane, y, x, radius):
-    rows, columns = np.ogrid[:SIZE, :SIZE]
-    return Mask.crop(((rows - y) ** 2 + (columns - x) ** 2 <= radius**2)[None], (plane, 0, 0))
-
-
-@pytest.fixture
-def volume():
-    """A ball-like stack: 12 planes, an object of radius 10 in planes 3 to 8, brighter than the rest."""
-    pixels = np.full((12, SIZE, SIZE), 20, np.uint8)
-    for plane in range(3, 9):
-        pixels[disk(plane, 32, 32, 10).box.slices][disk(plane, 32, 32, 10).bitmap] = 120
-    return Image(pixels, "zyx")
-
-
-@pytest.fixture
-def carried(monkeypatch, random_nano, volume):
-    """Carry with a model that answers by a rule: rule(plane, mask asked with) -> mask or None; and what was asked."""
-    store = open_store(None, random_nano, volume)
-
-    def carry(rule, known, settings=FREE, stops=(), **more):
-        asked = []
-
-        def predict_many(model, source, objects, *, previous=None, use=None):
-            out = []
-            for prompts, before in zip(objects, previous, strict=True):
-                mask = before if before is not None else prompts[0].mask
-                asked.append((mask.start[0], prompts, use))
-                found = rule(mask.start[0], mask)
-                out.append(
-                    Candidate(found if found is not None else Mask((0, 0, 0), np.zeros((0, 0, 0), bool)), 0.9, "x")
-                )
-            return out
-
-        monkeypatch.setattr(module, "predict_many", predict_many)
-        known = known if isinstance(known, list) else [module.Known(known)]
-        found = {}
-        for some in module.project_many(random_nano, store, known, settings, stops=stops):
-            for one in some:
-                found[one.place, one.plane] = one
-        return found, asked
-
-    return carry
-
-
-def same(plane, mask):
-    return mask
-
-
-def planes(found, place=0):
-    return sorted(plane for number, plane in found if number == place)
+asked_by = importlib.import_module("microsam_nb.engine.walks.asked")
 
 
 def test_an_object_is_carried_to_both_ends_of_the_volume(carried):
@@ -216,7 +162,7 @@ def test_a_stop_tells_where_it_ends_at_the_other_side(random_nano, monkeypatch):
     current = Mask.crop(np.repeat(disk(0, 32, 32, 10).dense((1, SIZE, SIZE)), 10, axis=0), (1, 0, 0))
     settings = replace(FREE, contrast=0.05)
     asked = []
-    monkeypatch.setattr(module, "predict_many", lambda *a, **b: asked.append(a) or [])
+    monkeypatch.setattr(asked_by, "predict_many", lambda *a, **b: asked.append(a) or [])
 
     def gone(stop, kept, seeds=(5,), **more):
         known = module.Known({p: disk(p, 32, 32, 10) for p in seeds}, section_of(current, kept), (stop,))
@@ -250,22 +196,6 @@ def test_without_seeds_what_is_there_is_carried_on(carried):
     current = Mask.crop(np.repeat(disk(0, 32, 32, 10).dense((1, SIZE, SIZE)), 3, axis=0), (4, 0, 0))
     found, _ = carried(same, [module.Known({}, current)])
     assert planes(found) == [0, 1, 2, 3, 7, 8, 9, 10, 11]
-
-
-def test_a_movement_goes_on_and_smoothing_makes_it_slower(carried):
-    def at(smoothing):
-        places = []
-
-        def rule(plane, mask):
-            places.append((mask.box.start[2] + mask.box.stop[2]) / 2)
-            return disk(plane, 32, 10 + 4 * plane, 5)
-
-        carried(rule, {0: disk(0, 32, 10, 5)}, replace(FREE, motion=True, motion_smoothing=smoothing))
-        return places
-
-    # In frame 1 nothing is known of the movement; from frame 2 on it is expected.
-    assert at(0.0)[:4] == pytest.approx([10.5, 18.5, 22.5, 26.5], abs=1)
-    assert at(0.0)[3] >= at(0.9)[3]
 
 
 def test_a_movie_is_followed_forward_only_unless_asked(carried):
@@ -330,7 +260,7 @@ def test_between_two_known_frames_a_cell_is_looked_for_where_it_has_moved_to():
     seeds = {0: disk(0, *places[0], 6), 10: disk(10, *places[10], 6)}
     found = {one.plane: one.mask for one in module.project(model, store, seeds, settings)}
     assert sorted(found) == list(range(1, 10))
-    right = [frame for frame, mask in found.items() if module.overlap(disk(frame, *places[frame], 6), mask) > 0.5]
+    right = [frame for frame, mask in found.items() if overlap(disk(frame, *places[frame], 6), mask) > 0.5]
     assert len(right) >= 8
 
 
@@ -361,7 +291,7 @@ def test_a_cell_that_moves_by_its_own_size_is_followed_by_nano():
     assert sorted(found) == [1, 2, 3, 4]
     for frame, mask in found.items():
         truth = disk(frame, *places[frame], 6)
-        assert module.overlap(truth, mask) > 0.6
+        assert overlap(truth, mask) > 0.6
     lost = [one.plane for one in module.project(model, store, seed, replace(settings, search=0.0))]
     assert lost != [1, 2, 3, 4], "without looking for it this would be no test"
 
