@@ -1,0 +1,313 @@
+"""A project again with another model: the same prompts, new answers, and what has changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..core import Box, Candidate, Image, MicrosamError
+from ..engine.models import Model
+from ..session import (
+    AcceptCandidates,
+    Action,
+    AddBox,
+    AddPoint,
+    AddPrompt,
+    Clear,
+    Embed,
+    Extended,
+    FindAll,
+    Linked,
+    LoadLabels,
+    LoadTracks,
+    Outcome,
+    Predict,
+    Predicted,
+    Project,
+    Question,
+    RejectCandidates,
+    Relabel,
+    RemovePrompt,
+    ReplacePrompt,
+    Restored,
+    SegmentAll,
+    Session,
+    Suggested,
+    TakeCandidate,
+)
+from ..session.story import Story, read_story, retell, without_undone
+from .service import EngineService
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+#: What may follow before the model has answered.
+_PROMPTING = (AddPoint, AddBox, AddPrompt, ReplacePrompt, RemovePrompt, Clear)
+#: Fields of actions that hold numbers of objects.
+_NUMBERS = ("label", "labels", "track", "mother", "first", "second", "target")
+#: Candidates of two models are the same from this IoU on.
+_SAME = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """An object before and after: its numbers (0: it is not there), areas in pixels, and the IoU of both."""
+
+    before: int
+    after: int
+    area_before: int
+    area_after: int
+    iou: float
+
+    @property
+    def what(self) -> str:
+        """Whether it is kept, lost or added."""
+        return "kept" if self.before and self.after else "lost" if self.before else "added"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rerun:
+    """The session with the new answers, every object of before and after, and what could not be done again."""
+
+    session: Session
+    objects: tuple[Changed, ...]
+    notes: tuple[str, ...]
+
+    def table(self) -> DataFrame:
+        """Return one row per object as a pandas DataFrame."""
+        from pandas import DataFrame
+
+        names = [one.name for one in fields(Changed)]
+        rows = [[getattr(one, name) for name in names] + [one.what] for one in self.objects]
+        return DataFrame(rows, columns=[*names, "what"])
+
+
+def rerun(
+    project: str | os.PathLike[str],
+    image: Image,
+    model: Model | str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    embeddings: str | None = None,
+    output: str | os.PathLike[str] | None = None,
+    told: Callable[[int, int], object] = lambda *_: None,
+) -> Rerun:
+    """Replay a project with another model, and compare. The project stays as it is.
+
+    ``image``: the one it was made of. ``embeddings``: a store of it by that model, whose tiling is used. ``output``: a
+    new project folder for the result. ``told``: how many actions of how many are done. What was painted, merged and
+    cut is done again as it was; objects that were loaded stay as they were. Raises MicrosamError.
+    """
+    story = read_story(Path(project).expanduser())
+    story.check(image)
+    service = EngineService(image, model, device, embeddings=embeddings)
+    name = service.model.spec.name
+    kept = None if output is None else Project.open(Path(output).expanduser(), image, name)
+    replay = _Replay(story, image, service, Session(image.shape, kept, movie=image.axes.startswith("t")))
+    try:
+        actions = without_undone(story.actions)
+        for number, action in enumerate(actions):
+            told(number, len(actions))
+            replay.do(action)
+        replay.settle()
+        told(len(actions), len(actions))
+    finally:
+        replay.new.close()
+    before = story.told(image)
+    return Rerun(replay.new, tuple(_compared(before, replay.new, replay.numbers)), tuple(replay.notes))
+
+
+class _Replay:
+    """Does every action twice: with the answers of the journal, and with those of the service."""
+
+    def __init__(self, story: Story, image: Image, service: EngineService, new: Session) -> None:
+        self.old = Session(image.shape, movie=new.movie)
+        self.new, self.service = new, service
+        #: The number of every object of before in the new session.
+        self.numbers: dict[int, int] = {}
+        self.notes = list(story.notes)
+        self._question: Question | None = None
+        self._prepared: set[int] = set()
+        for one in service(Embed(0)):  # which only says that there is a model
+            new.handle(one)
+
+    def do(self, action: Action) -> None:
+        """Do an action in both sessions."""
+        if isinstance(action, Predicted | Extended):
+            retell(self.old, [action])
+            if not (isinstance(action, Extended) and not action.final):
+                self._answer()
+            return
+        if action.step and not isinstance(action, _PROMPTING):
+            self.settle()
+        ours = self._translated(action)
+        before, after = set(self.old.labels), set(self.new.labels)
+        where = _places(self.old) if isinstance(action, Relabel) else {}
+        retell(self.old, [action])
+        if isinstance(action, Suggested):
+            self._suggest(action)
+        elif ours is not None:
+            self._handle(ours)
+        self._pair(before, after, action, where)
+
+    def settle(self) -> None:
+        """Let the model answer all that it was asked."""
+        while self.new.awaiting is not None and self._answer():
+            pass
+
+    def _answer(self) -> bool:
+        """Let the model answer the question that waits; return whether there was one."""
+        question = self._question
+        if question is None or self.new.awaiting != question.ticket:
+            return False
+        self._question = None
+        try:
+            if isinstance(question, Predict):
+                self._prepare(question)
+            for one in self.service(question):
+                self._take(self.new.handle(one))
+        except MicrosamError as error:
+            self.notes.append(f"The model does not answer some prompts ({error}).")
+            return False
+        return True
+
+    def _prepare(self, question: Predict) -> None:
+        """Let nano find out how large objects are, as it does on screen."""
+        if self.service.model.is_nano and question.plane not in self._prepared:
+            self._prepared.add(question.plane)
+            for one in self.service(Embed(question.plane)):
+                self.new.handle(one)
+
+    def _handle(self, action: Action) -> None:
+        try:
+            self._take(self.new.handle(action))
+        except MicrosamError as error:
+            self.notes.append(f"{type(action).__name__} is left out: {error.what}")
+
+    def _take(self, outcome: Outcome) -> None:
+        for request in outcome.requests:
+            if isinstance(request, Question):
+                self._question = request
+
+    def _suggest(self, action: Suggested) -> None:
+        """Find all objects anew, by the same method where the model has it."""
+        same = action.automatic.model == self.service.model.spec.label
+        options = action.automatic.options if same else ()
+        for mode in (action.automatic.mode, "auto"):
+            outcome = self.new.handle(FindAll(mode, options, volume=action.automatic.volume))
+            try:
+                for request in outcome.requests:
+                    if isinstance(request, SegmentAll):
+                        for one in self.service(request):
+                            self._take(self.new.handle(one))
+                return
+            except MicrosamError as error:
+                self.notes.append(f"All objects could not be found by {mode}: {error}")
+                options = ()
+
+    def _translated(self, action: Action) -> Action | None:
+        """Return an action for the new session, with the numbers and places there; None when its objects are lost."""
+        if isinstance(action, Linked):
+            self.notes.append("The tracks that were linked are kept as they were: how is not in the journal.")
+            return LoadTracks(action.data, action.shape, action.lineage, "the project before")
+        if isinstance(action, LoadLabels | LoadTracks | Restored):
+            return action
+        if isinstance(action, AcceptCandidates | RejectCandidates) and action.places:
+            places = tuple(place for one in action.places if (place := self._place(one)) is not None)
+            return replace(action, places=places) if places else self._left_out(action)
+        if isinstance(action, TakeCandidate):
+            index = self._place(action.index)
+            return self._left_out(action) if index is None else replace(action, index=index)
+        changes: dict[str, Any] = {}
+        for name in (one.name for one in fields(action) if one.name in _NUMBERS):  # type: ignore[arg-type]
+            value = getattr(action, name)
+            if isinstance(value, tuple):
+                found = tuple(self.numbers[one] for one in value if self.numbers.get(one) in self.new.labels)
+                if value and not found:
+                    return self._left_out(action)
+                changes[name] = found
+            elif isinstance(value, int) and value:
+                if self.numbers.get(value) not in self.new.labels:
+                    return self._left_out(action)
+                changes[name] = self.numbers[value]
+        return replace(action, **changes) if changes else action  # type: ignore[type-var]
+
+    def _left_out(self, action: Action) -> Action | None:
+        self.notes.append(f"{type(action).__name__} is left out: its object is not found any more.")
+        return None
+
+    def _place(self, index: int) -> int | None:
+        """Return the place of the new candidate that is the same as an old one."""
+        old, new = self.old.state.candidates, self.new.state.candidates
+        if not 0 <= index < len(old):
+            return None
+        best = max(range(len(new)), key=lambda i: _iou(old[index], new[i]), default=None)
+        return best if best is not None and _iou(old[index], new[best]) >= _SAME else None
+
+    def _pair(self, before: set[int], after: set[int], action: Action, where: dict[int, tuple[int, ...]]) -> None:
+        """Note which new objects are the same."""
+        if isinstance(action, Restored | LoadLabels | LoadTracks | Linked):
+            self.numbers = {one: one for one in self.old.labels if one in self.new.labels}
+            return
+        if where:
+            # Numbers stay with the pixels; the new session numbers its own in the same order.
+            renewed = {one: int(self.old.labels.volume[place]) for one, place in where.items()}
+            ranks = {one: rank for rank, one in enumerate(sorted(after), start=1)}
+            self.numbers = {renewed[a]: ranks[b] for a, b in self.numbers.items() if a in renewed and b in ranks}
+            return
+        made, found = sorted(set(self.old.labels) - before), sorted(set(self.new.labels) - after)
+        if len(made) == len(found):
+            self.numbers.update(zip(made, found, strict=True))
+            return
+        shares = [(_overlap(self.old, a, self.new, b), a, b) for a in made for b in found]
+        for share, a, b in sorted(shares, reverse=True):
+            if share > 0 and a in made and b in found:
+                self.numbers[a] = b
+                made.remove(a)
+                found.remove(b)
+
+
+def _places(session: Session) -> dict[int, tuple[int, ...]]:
+    """Return one pixel of every object."""
+    out = {}
+    for label in session.labels:
+        box = session.labels.box(label)
+        first = np.argwhere(session.labels.volume[box.slices] == label)[0]
+        out[label] = tuple(int(a) + b for a, b in zip(first, box.start, strict=True))
+    return out
+
+
+def _iou(one: Candidate, other: Candidate) -> float:
+    a, b = one.mask, other.mask
+    if any(p >= s or q >= r for p, r, q, s in zip(a.box.start, a.box.stop, b.box.start, b.box.stop, strict=True)):
+        return 0.0
+    shared = int(np.count_nonzero(b.dense_in(a.box) & a.bitmap))
+    return shared / (a.area + b.area - shared)
+
+
+def _overlap(one: Session, a: int, other: Session, b: int) -> float:
+    """Return the IoU of objects of two sessions."""
+    boxes = one.labels.box(a), other.labels.box(b)
+    where = Box.around(boxes)
+    sides = (sum(box.shape[axis] for box in boxes) for axis in range(3))
+    apart = any(both <= whole for both, whole in zip(sides, where.shape, strict=True))
+    shared = 0 if apart else int(np.count_nonzero((one.crop(where) == a) & (other.crop(where) == b)))
+    return shared / (one.labels.area(a) + other.labels.area(b) - shared)
+
+
+def _compared(before: Session, after: Session, numbers: dict[int, int]) -> list[Changed]:
+    rows = []
+    for label in sorted(before.labels):
+        new = numbers.get(label, 0)
+        if new not in after.labels:
+            rows.append(Changed(label, 0, before.labels.area(label), 0, 0.0))
+            continue
+        areas = before.labels.area(label), after.labels.area(new)
+        rows.append(Changed(label, new, *areas, _overlap(before, label, after, new)))
+    known = {one.after for one in rows}
+    return rows + [Changed(0, one, 0, after.labels.area(one), 0.0) for one in sorted(after.labels) if one not in known]
