@@ -18,9 +18,21 @@ def with_tracks(lineage: Lineage, tracks: Iterable[int]) -> Lineage:
     return Lineage({one: tuple(d for d in lineage.daughters.get(one, ()) if d in there) for one in there})
 
 
-def check_times(lineage: Lineage, frames: Frames) -> None:
-    """Raise LineageError unless every daughter begins after the last frame of her mother."""
-    for daughter, mother in lineage.parents.items():
+def moved(before: Lineage, after: Lineage) -> set[int]:
+    """Return the tracks that have another mother than before."""
+    known = before.parents
+    return {daughter for daughter, mother in after.parents.items() if known.get(daughter) != mother}
+
+
+def check_times(lineage: Lineage, frames: Frames, tracks: Iterable[int]) -> None:
+    """Raise LineageError unless each of some tracks begins after the last frame of her mother, and ends before
+    her daughters begin.
+    """
+    mothers = lineage.parents
+    own = [track for track in tracks if track in lineage]
+    pairs = {(track, mothers[track]) for track in own if track in mothers}
+    pairs |= {(daughter, track) for track in own for daughter in lineage.daughters[track]}
+    for daughter, mother in sorted(pairs):
         begin, end = frames(daughter)[0], frames(mother)[-1]
         if begin <= end:
             raise LineageError(

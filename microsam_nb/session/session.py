@@ -14,10 +14,12 @@ from ..core.box import Triple
 from .actions import Action, Restored
 from .asking import plane_to_ask, question
 from .autosave import Autosave, Pace
+from .exchange import Exchange
+from .guesses import Guesses
 from .history import History, Step, Write
 from .interrupts import uninterrupted
 from .journal import encode
-from .kinship import check_times, in_time, with_tracks
+from .kinship import check_times, in_time, moved, with_tracks
 from .looks import Looks
 from .opening import replay
 from .project import Project
@@ -25,6 +27,7 @@ from .requests import Embed, Fit, Link, Request, SegmentAll, Setting, StopWork
 from .signal import Signal
 from .state import Change, Notice, Outcome, Spread, State, Work
 from .stored import Stamp, StoredLabels
+from .wording import noun, word, worded
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,8 @@ class Session:
         self.infos: dict[int, ObjectInfo] = {}
         #: What was recovered of a damaged project, and what to do about it; "" when all is well.
         self.recovered = ""
+        #: The labels that were loaded last, packed, "" for none: what was changed since then can be told.
+        self.loaded = ""
         #: How many objects of an earlier time were opened, until the user was told.
         self.returned = 0
         self.changed: Signal[Change] = Signal()
@@ -81,12 +86,16 @@ class Session:
         self.acted = False
         #: Scores and areas in pixels of everything that the last automatic segmentation had to choose from.
         self.spread: Spread | None = None
+        #: The classes that a classifier gives to objects; they are in no journal.
+        self.guesses = Guesses()
         self._tickets, self._searches = 0, 0
         #: The next number when the automatic segmentation that is awaited was asked for.
         self._since = 1
         self._painted: Box | None = None
         self._noted = False
         self._written: list[Write] = []
+        #: The objects that these won or lost pixels of.
+        self._relabelled: set[int] = set()
         self._requests: list[Request] = []
         self._project: Project | None = None
         self._stored: StoredLabels | None = None
@@ -98,12 +107,12 @@ class Session:
     @property
     def noun(self) -> str:
         """What a committed object is called."""
-        return "Track" if self.movie else "Object"
+        return noun(movie=self.movie)
 
     @property
     def word(self) -> str:
         """What a plane is called."""
-        return "frame" if self.movie else "plane"
+        return word(movie=self.movie)
 
     @property
     def shape(self) -> Triple:
@@ -165,14 +174,16 @@ class Session:
 
         Raises MicrosamError, with nothing changed, when the action is not possible.
         """
+        action = action.prepared(self)
+        line = encode(action) if self._project is not None and action.journaled else b""
         with uninterrupted(), self._lock:
             before = Looks.of(self)
             self._painted, self._noted, self._requests = None, False, []
-            line = b""
             if self._project is not None and action.journaled:
                 self._project.check()
-                line = encode(action)
             applied = self._apply(action)
+            if self.notice is not before.notice:
+                self.notice = replace(self.notice, text=worded(self.notice.text, movie=self.movie))
             if applied and line:
                 self._record(line, lasting=action.lasting)
             self.acted |= applied and action.step and action.journaled
@@ -192,6 +203,7 @@ class Session:
 
     def say(self, text: str, *, error: bool = False) -> None:
         """Show a sentence in the status line."""
+        text = worded(text, movie=self.movie)
         with self._lock:
             if self.notice == Notice(text, error):
                 return
@@ -281,6 +293,18 @@ class Session:
                 if label in self.infos and label not in self.labels:
                     self.write(Note(label, self.infos[label], None))
 
+    def exchange(self, other: Exchange) -> None:
+        """Take other labels in the place of all, which nothing is known about; part of the step that ``edit`` ends."""
+        steps = other.steps(self)
+        self.write(*(Note(label, info, None) for label, info in self.infos.items()))
+        self._relabelled.update(self.labels, other.labels)
+        self.labels, self._frames = other.labels, dict(other.frames)
+        self._written += steps
+        whole = Box((0, 0, 0), self.shape)
+        self._painted, self._noted = whole, True
+        if self._stored is not None:
+            self.touched.update(self._stored.touched(whole))
+
     def edit(self, state: State, *writes: Write, asks: bool = True) -> None:
         """Push a new state with all that was written; any answer still to come is no longer awaited.
 
@@ -291,10 +315,11 @@ class Session:
         self.write(*writes)
         if state.lineage is not None and (self._written or state.lineage != before.lineage):
             lineage = with_tracks(state.lineage, self.labels)
-            check_times(lineage, self.frames)
+            check_times(lineage, self.frames, self._relabelled | moved(before.lineage or Lineage({}), lineage))
             state = replace(state, lineage=lineage, mother=state.mother if state.mother in lineage else 0)
         self._history.push(Step(state, tuple(self._written)))
         self._written.clear()
+        self._relabelled.clear()
         if asks and not (state.extending and _in_hand(state) == _in_hand(before)):
             self._ask(by_itself=state.browsing.live)
 
@@ -372,6 +397,10 @@ class Session:
         self._seeking, self._since = self._searches, self.state.next_id
         return self._searches
 
+    def seeks(self, ticket: int) -> bool:
+        """Return whether the automatic segmentation ``ticket`` is awaited; it still is."""
+        return self._repeating or ticket == self._seeking
+
     def found(self, ticket: int) -> bool:
         """Return whether the automatic segmentation ``ticket`` is awaited; if so, it is not any longer.
 
@@ -447,7 +476,7 @@ class Session:
 
     def reset(self) -> None:
         """Forget everything."""
-        self.labels, self.infos = Labels(self.shape), {}
+        self.labels, self.infos, self.loaded = Labels(self.shape), {}, ""
         self._frames.clear()
         self._history = History(self._first())
         self._forget_question()
@@ -505,6 +534,7 @@ class Session:
         self.leave_search()
         for one in move():
             self._do(one)
+        self._relabelled.clear()
         self._history.amend(replace(self.state, browsing=browsing))
         self._ask(by_itself=browsing.live)
 
@@ -527,8 +557,10 @@ class Session:
     def _do(self, one: Write) -> None:
         if isinstance(one, Delta):
             self.labels.apply(one)
-            if self._frames:
-                for label in (*one.numbers(before=True), *one.numbers(before=False)):
+            if self.movie or self._frames:
+                numbers = (*one.numbers(before=True), *one.numbers(before=False))
+                self._relabelled.update(numbers)
+                for label in numbers:
                     self._frames.pop(label, None)
             self._painted = one.where if self._painted is None else self._painted.union(one.where)
             if self._stored is not None:
@@ -546,6 +578,7 @@ class Session:
             for one in reversed(self._written):
                 self._do(one.reverse())
             self._written.clear()
+            self._relabelled.clear()
             raise
         assert not self._written, f"{type(action).__name__} wrote without a step."
         return applied

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ..core import Option
 from ..session import Automatic, Change, FindAll, FitAll, Session, Setting, Spread
+from ..session.wording import worded
 from ..view import Command
 from ..view.histogram import Histogram
 from .buttons import command_button, plain_button, visible
@@ -53,16 +54,20 @@ class AutomaticPanel:
         self._spread: Spread | None = None
         self._closed = False
         self._forms: dict[str, SettingsForm] = {}
+        def said(text: str) -> str:
+            return worded(text, movie=session.movie)
+
         self.mode = widgets.Dropdown(
-            options=list(modes), value="auto", description="Method", tooltip="How objects are found",
+            options=list(modes), value="auto", description="Method", tooltip=said("How objects are found"),
             style={"description_width": "60px"}, layout={"width": "auto"},
         )  # fmt: skip
         self.mode.add_class("msam-mode")
         self._bound = Bound(self.mode, hands, self._choose)
         where = " of this frame" if session.movie else ""
         self.find = plain_button(
-            "msam-find-all", "bullseye", f"Find all objects{where} [U]", self._find, f"Find all objects{where}"
-        )
+            "msam-find-all", "bullseye", said(f"Find all objects{where} [U]"), self._find,
+            said(f"Find all objects{where}"),
+        )  # fmt: skip
         #: In a movie there is no such thing: objects of all frames are linked to tracks, in the panel of those.
         self.find_volume = plain_button(
             "msam-find-volume", "cubes", "Find all objects of all planes, and join what belongs together",
@@ -71,7 +76,7 @@ class AutomaticPanel:
         self.count = widgets.HTML("")
         self.count.add_class("msam-count")
         self.accept = command_button(
-            Command.ACCEPT_ALL, "check", "Keep all candidates as objects", hands.act, "Accept all"
+            Command.ACCEPT_ALL, "check", said("Keep all candidates as objects"), hands.act, "Accept all"
         )
         self.reject = command_button(Command.REJECT_ALL, "times", "Reject all candidates", hands.act, "Reject all")
         self.choose = command_button(
@@ -79,8 +84,8 @@ class AutomaticPanel:
             "several", hands.act, "Choose",
         )  # fmt: skip
         self.fit = plain_button(
-            "msam-fit-settings", "sliders", "Find the settings that give your committed objects best", self._fit,
-            "Fit to my objects",
+            "msam-fit-settings", "sliders", said("Find the settings that give your committed objects best"), self._fit,
+            said("Fit to my objects"),
         )  # fmt: skip
         self.scores = HistogramPlot(hands, self._score_range)
         self.sizes = HistogramPlot(hands, self._size_range)
@@ -92,7 +97,7 @@ class AutomaticPanel:
         row.add_class("msam-group")
         self.box = widgets.VBox(
             [
-                title("Automatic", "all objects at once"), self.mode, self.find,
+                title("Automatic", said("all objects at once")), self.mode, self.find,
                 *([self.find_volume] if session.shape[0] > 1 and not session.movie else []), self.count, row,
                 self._results,
             ]

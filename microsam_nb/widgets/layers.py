@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipywidgets as widgets
 
 from ..session import Change, Layer, LayerName, Session, SetLayer
+from ..session.wording import worded
 from ..view import VOLUME, Command, key_of
 from .buttons import command_button, mark
 from .hands import Bound, Hands
@@ -36,6 +37,7 @@ class LayersPanel:
             # Of movies only: they lie in the other frames too, and are shown and hidden with them.
             more = ", with the trails of picked tracks" if session.movie and name is LayerName.NEIGHBOURS else ""
             words = f"Show or hide{more} [{key_of(command)}]"
+            text = worded(text, movie=session.movie)
             check = widgets.Checkbox(True, description=text, indent=False, tooltip=words)
             slider = widgets.FloatSlider(
                 1.0, min=0.0, max=1.0, step=0.05, readout_format=".0%", tooltip=f"How opaque: {text.lower()}"
@@ -53,7 +55,7 @@ class LayersPanel:
             self._bound[name] = Bound(check, hands, show), Bound(slider, hands, fade)
             lines.append(widgets.HBox([check, slider]))
         self.buttons = {
-            command: command_button(command, icon, words, hands.act, text)
+            command: command_button(command, icon, worded(words, movie=session.movie), hands.act, text)
             for command, icon, words, text in (
                 (Command.CONTOURS, "circle-o", "Objects as outlines or filled", "Outlines"),
                 (Command.FAINTER, "minus", "Objects more transparent", ""),

@@ -233,4 +233,4 @@ def test_in_a_movie_objects_are_found_in_one_frame_at_a_time(desk):
     made = one.panel = AutomaticPanel(one.session, one.hands, MODES, lambda mode: KINDS[Mode(mode)].describe())
     made.show(EVERYTHING)
     assert made.find_volume not in made.box.children
-    assert made.find.description == "Find all objects of this frame"
+    assert made.find.description == "Find all cells of this frame"

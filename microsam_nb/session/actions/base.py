@@ -10,6 +10,9 @@ from ..plain import Unknown, read_fields, to_plain
 if TYPE_CHECKING:
     from ..session import Session
 
+#: Metadata of a field that is not written to the journal: an action carries along what is in other fields too.
+UNWRITTEN = {"unwritten": True}
+
 _KINDS: dict[str, type[Action]] = {}
 
 
@@ -29,6 +32,10 @@ class Action:
         # A dataclass with slots is made twice; the second class replaces the first.
         _KINDS[cls.__name__] = cls
 
+    def prepared(self, session: Session) -> Action:
+        """Return the action with what takes long of it done already: the session is not locked, and may change."""
+        return self
+
     def apply(self, session: Session) -> bool | None:
         """Change ``session`` by its verbs; return False when nothing came of it.
 
@@ -39,7 +46,8 @@ class Action:
 
 def to_json(action: Action) -> dict[str, Any]:
     """Return an action as plain values."""
-    values = {one.name: to_plain(getattr(action, one.name)) for one in fields(action)}  # type: ignore[arg-type]
+    written = [one.name for one in fields(action) if "unwritten" not in one.metadata]  # type: ignore[arg-type]
+    values = {name: to_plain(getattr(action, name)) for name in written}
     return {"do": type(action).__name__, **values}
 
 

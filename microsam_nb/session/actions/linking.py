@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ...core import Box, LabelError, Lineage, Note, Tracks
+from ...core import LabelError, Lineage, Tracks
+from ..exchange import Exchange
 from ..packing import pack, unpack
 from ..requests import Setting
 from ..state import Notice
-from .base import Action
+from .base import UNWRITTEN, Action
 from .tracking import lineage_of
 
 if TYPE_CHECKING:
@@ -50,18 +48,23 @@ class Linked(Action):
     shape: tuple[int, int, int]
     lineage: Lineage
     about: str = ""
+    tracks: Tracks | None = field(default=None, repr=False, compare=False, metadata=UNWRITTEN)
+    other: Exchange | None = field(default=None, repr=False, compare=False, metadata=UNWRITTEN)
     lasting: ClassVar[bool] = True
 
     @classmethod
     def of(cls, ticket: int, tracks: Tracks, about: str = "") -> Self:
-        frames, height, width = tracks.labels.shape
-        return cls(ticket, pack(tracks.labels), (frames, height, width), tracks.lineage, about)
+        return cls(ticket, pack(tracks.labels), _shape(tracks), tracks.lineage, about, tracks)
+
+    def prepared(self, session: Session) -> Linked:
+        # What is no longer awaited never is again.
+        return replace(self, other=_other(session, self)) if session.seeks(self.ticket) else self
 
     def apply(self, session: Session) -> bool:
         if not session.found(self.ticket):
             return False
         session.work, made = None, session.meanwhile
-        _replace_all(session, unpack(self.data, self.shape), self.lineage)
+        _replace_all(session, self)
         newer = f", also {made} that you have made meanwhile" if made else ""
         session.notice = Notice(
             f"{_counted(session)} {self.about}".strip() + f" Ctrl-Z brings back what was there{newer}."
@@ -77,12 +80,17 @@ class LoadTracks(Action):
     shape: tuple[int, int, int]
     lineage: Lineage
     source: str = ""
+    tracks: Tracks | None = field(default=None, repr=False, compare=False, metadata=UNWRITTEN)
+    other: Exchange | None = field(default=None, repr=False, compare=False, metadata=UNWRITTEN)
     lasting: ClassVar[bool] = True
 
     @classmethod
     def of(cls, tracks: Tracks, source: str = "") -> Self:
-        frames, height, width = tracks.labels.shape
-        return cls(pack(tracks.labels), (frames, height, width), tracks.lineage, source)
+        return cls(pack(tracks.labels), _shape(tracks), tracks.lineage, source, tracks)
+
+    def prepared(self, session: Session) -> LoadTracks:
+        # Of another shape they are refused.
+        return replace(self, other=_other(session, self)) if tuple(self.shape) == session.shape else self
 
     def apply(self, session: Session) -> None:
         lineage_of(session)
@@ -91,18 +99,29 @@ class LoadTracks(Action):
                 f"The tracks have shape {tuple(self.shape)}, the movie {session.shape}.",
                 "Give tracks made for this movie (t, y, x).",
             )
-        _replace_all(session, unpack(self.data, self.shape), self.lineage)
+        _replace_all(session, self)
+        session.loaded = self.data
         where = f" from {self.source}" if self.source else ""
         session.notice = Notice(f"{_counted(session)} Loaded{where}." if where else f"{_counted(session)}")
 
 
-def _replace_all(session: Session, labels: NDArray[np.uint32], lineage: Lineage) -> None:
-    old = dict(session.infos)
-    session.write(session.labels.change(Box((0, 0, 0), session.shape), labels))
-    # A number that is there again means another track.
-    session.write(*(Note(label, info, None) for label, info in old.items() if label in session.infos))
+def _shape(tracks: Tracks) -> tuple[int, int, int]:
+    frames, height, width = tracks.labels.shape
+    return frames, height, width
+
+
+def _other(session: Session, action: Linked | LoadTracks) -> Exchange:
+    """Return the tracks of an action as they take the place of the objects of a session."""
+    known = action.tracks
+    if known is not None:
+        return Exchange.of(session, known.labels.copy(), known.present)
+    return Exchange.of(session, unpack(action.data, action.shape), {})
+
+
+def _replace_all(session: Session, action: Linked | LoadTracks) -> None:
+    session.exchange(action.other or _other(session, action))
     free = max(session.state.next_id, session.labels.free_id)
-    session.edit(session.state.emptied(next_id=free, lineage=lineage, mother=0))
+    session.edit(session.state.emptied(next_id=free, lineage=action.lineage, mother=0))
 
 
 def _counted(session: Session) -> str:

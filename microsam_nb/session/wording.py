@@ -1,0 +1,49 @@
+"""How what is said about images and volumes is said about movies: planes are frames, and objects cells or tracks."""
+
+from __future__ import annotations
+
+import re
+
+#: Of a movie; in this order, as what stands for several words comes before the words.
+_PHRASES = (
+    ("Segment the object through", "Follow the cell through"),
+    ("Segment object", "Follow"),
+    ("Find all objects of the image", "Find all cells of this frame"),
+    ("neighbouring planes", "neighbouring frames, and trails"),
+    ("Save the labels as TIFF", "Save the tracks"),
+)
+#: Not within paths and names of files.
+_WORDS = tuple(
+    (re.compile(rf"(?<![/\\\w-]){old}(?![/\\\w-]|\.\w)"), new)
+    for old, new in (
+        # What has a number is a track; else what is seen in a frame is meant.
+        (r"Object(s?)(?= \d)", r"Track\1"),
+        (r"object(s?)(?= \d)", r"track\1"),
+        (r"An object", "A cell"),
+        (r"an object", "a cell"),
+        (r"Object(s?)", r"Cell\1"),
+        (r"object(s?)", r"cell\1"),
+        (r"Plane(s?)", r"Frame\1"),
+        (r"plane(s?)", r"frame\1"),
+    )
+)
+
+
+def worded(text: str, *, movie: bool) -> str:
+    """Return a sentence, a text of a button or of the help as it reads in a movie, where that is asked for."""
+    if movie:
+        for old, new in _PHRASES:
+            text = text.replace(old, new)
+        for pattern, word in _WORDS:
+            text = pattern.sub(word, text)
+    return text
+
+
+def noun(*, movie: bool) -> str:
+    """Return what a committed object is called."""
+    return worded("Object 1", movie=movie).split()[0]
+
+
+def word(*, movie: bool) -> str:
+    """Return what a plane is called."""
+    return worded("plane", movie=movie)
