@@ -12,7 +12,7 @@ from .palette import palette
 #: Palette entries from here on are paler; the colours of so many classes come again.
 _PALE = 100
 #: How much of the colour is left of a class that nobody has accepted, and what it is mixed with.
-_LEFT, _GROUND = 0.45, 210
+_LEFT, _GROUND = 0.4, 190
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,10 @@ class ClassesPanel:
             Command.CLASSIFY, "tags", "Click on objects of the chosen class, or draw over several; the right button "
             "takes the class away", hands.act, "Classify",
         )  # fmt: skip
-        self.by_class = widgets.Checkbox(False, description="Colour by class", indent=False)
+        self.by_class = widgets.Checkbox(
+            False, description="Colours", indent=False, tooltip="Objects in the colours of their classes, else one each"
+        )
+        self.by_class.add_class("msam-class-colours")
         self._by_class = Bound(self.by_class, hands, lambda on: hands.handle(ColourByClass(bool(on))))
         self.classes = [plain_button("msam-class", "", "", self._choosing(place), "class") for place in range(_BUTTONS)]
         self._swatches = widgets.VBox(self.classes)
@@ -176,7 +179,9 @@ class ClassesPanel:
                 self._seen.add(one.label)
                 self._hands.go_to(one.label)
                 about = f"{self._session.noun} {one.label}: {one.category}, probability {one.probability:.2f}"
-                self._session.say(f"{about}. {len(order)} are not confirmed; click with the right class to tell.")
+                text = f"{about}. {len(order)} are not confirmed; click with the right class to tell."
+                # After it is picked, which says something too.
+                self._hands.post(lambda: self._session.say(text))
 
         self._hands.post(go)
 

@@ -114,6 +114,17 @@ _CSS = """
 .msam-linking { border-top: 1px solid var(--msam-line); margin: 4px 0 0; padding-top: 4px; overflow: hidden; }
 .msam-daughters { font-weight: 600; padding-left: 8px; }
 .msam-daughters .widget-html { margin: 0 4px; }
+.msam-proofread > .msam-group { margin: 2px 0; }
+.msam-proofread .msam-pixels { flex: 0 0 52px; margin: 0 6px 0 0; }
+.msam-proofread .widget-combobox { margin: 0; flex: 1 1 90px; }
+.msam-suspect-place { font-weight: 600; margin: 0 0 0 6px; }
+.msam-suspect-reasons { min-height: 2.9em; }
+.msam-legend span { white-space: nowrap; margin-right: 10px; }
+.msam-legend i { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 4px;
+  border: 1px solid var(--msam-faint); }
+.msam-classes .msam-class { width: 100% !important; margin: 1px 0 !important; text-align: left; }
+.msam-class-name, .msam-class-file { width: auto !important; flex: 1 1 100px; min-width: 60px; }
+.msam-class-colours { width: auto; margin: 0 4px; }
 .msam-models .widget-select { width: auto; margin: 2px 0; }
 .msam-models .widget-text { width: auto; flex: 1 1 120px; margin: 0; }
 """
