@@ -16,15 +16,29 @@ import ipywidgets as widgets
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Box, Image, MicrosamError, Option
+from ..core import Box, Image, MicrosamError, ModelError, Option
 from ..files.export import OVERLAPPING, write_objects
 from ..files.labels import write_label_stack, write_labels
-from ..session import Cancel, Change, Embed, Project, Runner, Session
+from ..session import (
+    Cancel,
+    Change,
+    ColourByClass,
+    Embed,
+    Project,
+    Runner,
+    Session,
+    SetClasses,
+    SetTool,
+    Tool,
+    class_names,
+)
 from ..session.runner import Service
-from ..view import Command
+from ..view import PROOFREADING, Command
+from ..view.differences import Comparison
 from ..view.snapshot import compact
 from ..widgets import (
     AutomaticPanel,
+    ClassesPanel,
     ContrastPanel,
     Hands,
     Interaction,
@@ -38,6 +52,7 @@ from ..widgets import (
     Panel,
     Panels,
     PlaneBar,
+    ProofreadPanel,
     Screen,
     Status,
     Still,
@@ -45,11 +60,17 @@ from ..widgets import (
     close_tree,
     style_sheet,
 )
+from .classifying import Classifying
 from .controls import Controls
+from .earlier import Earlier
 from .settings import AnnotatorSettings
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from ..engine import Model
+    from ..engine.classifying import Classifier
+    from ..engine.store import EmbeddingStore
 
 _log = logging.getLogger("microsam_nb")
 
@@ -106,6 +127,7 @@ class Annotator:
         linking: Callable[[], Sequence[Option]] | None = None,
         follows: Callable[[Embed], bool] | None = None,
         commands: Mapping[Command, Callable[[], object]] | None = None,
+        engine: Callable[[], tuple[Model, EmbeddingStore]] | None = None,
     ) -> None:
         self.image, self.project = image, project
         self._follows = follows
@@ -113,7 +135,13 @@ class Annotator:
         self._closed = False
         self._saving: threading.Thread | None = None
         volume, movie = image.shape[0] > 1, self.session.movie
-        hands = Hands(self._act, self._handle, lambda event: self._loop.post(event), self._go_to, self._look_at)
+        self._earlier = Earlier(self.session)
+        hands = Hands(
+            self._act, self._handle, lambda event: self._loop.post(event), self._go_to, self._look_at, self._close_up
+        )
+        #: Where there is a model to ask what it sees in objects.
+        self.classifying = None if engine is None else Classifying(image, self.session, engine)
+        self.engine = engine
         self._panels = Panels(self._makers(hands, models, methods, linking), hands)
         self._toolbar = Toolbar(hands, self._panels.bar, volume=volume, movie=movie)
         self._status = Status(note, lambda: self._handle(Cancel()), self._toolbar.brushing)
@@ -140,6 +168,7 @@ class Annotator:
         extra: dict[Command, Callable[[], object]] = {
             Command.SAVE: self._save_aside, Command.HELP: self._help.toggle, Command.ESCAPE: self._help.hide,
             Command.FIND: lambda: self._panels.open("Automatic"),
+            **{command: self._proofreading(command) for command in PROOFREADING},
             **(commands or {}),
         }  # fmt: skip
         self._controls = Controls(self.session, self._screen, self._interaction, self._loop, extra, volume=volume)
@@ -232,6 +261,8 @@ class Annotator:
         self._closed = True
         if self._saving is not None:
             self._saving.join()
+        if self.classifying is not None:
+            self.classifying.close()
         self._runner.close()
         self._loop.close()
         self.session.close()
@@ -239,6 +270,19 @@ class Annotator:
         self._panels.close()
         self._screen.close()
         close_tree(self.widget)
+
+    def classify(self, classes: Sequence[str] = (), classifier: Classifier | None = None) -> None:
+        """Open the panel of classes, and take the tool that gives them; see ``microsam_nb.classify``."""
+        if self.classifying is None:
+            raise ModelError("The annotator has no model.", "Open it with annotate_2d, annotate_3d or annotate_tracks.")
+        if classifier is not None:
+            self.classifying.use(classifier)
+        known = class_names(self.session)
+        for action in (
+            SetClasses((*known, *classes)), ColourByClass(True), SetTool(Tool.CLASSIFY),
+        ):  # fmt: skip
+            self.session.handle(action)
+        self._loop.post(lambda: self._panels.open("Classes"))
 
     def _ipython_display_(self) -> None:
         self._still.display(self._view())
@@ -290,14 +334,32 @@ class Annotator:
     def _go_to(self, label: int) -> None:
         def go() -> None:
             try:
-                self._controls.go_to(label)
+                self._controls.looking.go_to(label)
             except MicrosamError as error:
                 self.session.say(str(error), error=True)
 
         self._loop.post(go)
 
     def _look_at(self, plane: int, y: float | None, x: float | None) -> None:
-        self._loop.post(lambda: self._controls.look_at(plane, y, x))
+        self._loop.post(lambda: self._controls.looking.look_at(plane, y, x))
+
+    def _close_up(self, where: Box) -> None:
+        self._loop.post(lambda: self._controls.looking.close_up(where))
+
+    def _proofreading(self, command: Command) -> Callable[[], None]:
+        """Return what does a command of the panel of proofreading, which is opened for it."""
+
+        def do() -> None:
+            self._panels.open("Proofread")
+            panel = self._panels.made["Proofread"]
+            assert isinstance(panel, ProofreadPanel)
+            panel.do(command)
+
+        return do
+
+    def _compare(self, comparison: Comparison | None) -> None:
+        self._screen.compare(comparison)
+        self._loop.repaint(Change(layers=True))
 
     def _makers(
         self,
@@ -319,6 +381,10 @@ class Annotator:
                 lambda: ObjectsPanel(self.session, hands, None if self.image.axes[0] == "t" else self.image.voxel_size),
             ),
         }
+        makers["Proofread"] = (
+            "check-square-o", "Suspicious objects one by one, what corrects them, and what has changed",
+            lambda: ProofreadPanel(self.image, self.session, hands, self._earlier, self._compare),
+        )  # fmt: skip
         if self.session.movie:
             makers["Tracks"] = (
                 "sitemap", "Which track descends from which, and what can be done with them",
@@ -338,6 +404,11 @@ class Annotator:
             makers["Automatic"] = (
                 "bullseye", "Find all objects, and choose among them",
                 lambda: AutomaticPanel(self.session, hands, methods.modes, methods.describe),
+            )  # fmt: skip
+        if (trainer := self.classifying) is not None:
+            makers["Classes"] = (
+                "tags", "Give a few objects classes, and all others get them by themselves",
+                lambda: ClassesPanel(self.session, hands, trainer),
             )  # fmt: skip
         if models is not None:
             makers["Models"] = ("cogs", "Choose the model", lambda: ModelsPanel(models, self.session, hands))

@@ -17,6 +17,7 @@ from ..session import (
     Cancel,
     Change,
     Clear,
+    ColourByClass,
     Delete,
     DeleteIn,
     ExtendObject,
@@ -43,6 +44,7 @@ from ..session import (
     Tool,
     Undo,
 )
+from ..session.actions.classifying import choose_class
 from ..view import (
     MOVIE,
     TOOLS,
@@ -63,6 +65,7 @@ from ..view import (
 from ..view.kin import meant, track_action
 from ..widgets import Interaction, Loop, Screen, gesture_of
 from .commits import CommitQueue
+from .looking import Looking
 
 #: Seconds after which something drawn is no longer wanted: nobody waits so long, and the picture is another one.
 STALE = 60.0
@@ -72,7 +75,7 @@ _ARROWS = {"ArrowLeft": (0, -1), "ArrowRight": (0, 1), "ArrowUp": (-1, 0), "Arro
 
 #: What only changes how things look, or which tool the next gesture has: it never waits for a commit. The size of
 #: the brush does: strokes that wait are painted with it.
-_LOOKS = (SetView, SetPlane, SetLayer, SetContours, SetChannels, ShowAsModel, SetTool, SetPolarity)
+_LOOKS = (SetView, SetPlane, SetLayer, SetContours, ColourByClass, SetChannels, ShowAsModel, SetTool, SetPolarity)
 
 _SHOWN = {
     Command.SHOW_IMAGE: LayerName.IMAGE,
@@ -121,6 +124,7 @@ class Controls:
         self._done: dict[str, int] = {}
         self._ways: dict[str, float] = {}
         self._refusing: dict[str, float] = {}
+        self.looking = Looking(session, screen, self._handle)
         self._gestures = gestures()
         next(self._gestures)
         self._path: deque[tuple[float, float]] | None = None
@@ -160,7 +164,7 @@ class Controls:
         canvas.on_mouse_move(lambda x, y: self._hear_move(y, x))
         canvas.on_mouse_up(lambda x, y: self._hear_release("up", y, x))
         canvas.on_mouse_out(lambda x, y: self._hear_release("out", y, x))
-        canvas.on_mouse_wheel(lambda dx, dy: self._loop.post(lambda: self._zoom(0.8 if dy > 0 else 1.25)))
+        canvas.on_mouse_wheel(lambda dx, dy: self._loop.post(lambda: self.looking.zoom(0.8 if dy > 0 else 1.25)))
         canvas.on_key_down(lambda key, shift, *ctrl: self._loop.post(lambda: self._raw_key(key, any(ctrl), shift)))
 
     def _hear(self, message: dict[str, Any]) -> None:
@@ -301,10 +305,12 @@ class Controls:
         """Do what comes of a raw event; return whether anything did."""
         made = self._send(kind, row, column)
         if isinstance(made, Pan):
-            self._pan(made.rows, made.columns)
+            self.looking.pan(made.rows, made.columns)
         elif isinstance(made, Corners):
-            held = f"Corner {made.count}. Enter closes the polygon, Backspace takes a corner back."
-            self.session.say(held if made.count else "The polygon is left.")
+            parts = self.session.state.browsing.tool is Tool.PARTS
+            what, ends = ("Part", "takes the object apart") if parts else ("Corner", "closes the polygon")
+            held = f"{what} {made.count}. Enter {ends}, Backspace takes the last one back."
+            self.session.say(held if made.count else "It is left.")
         elif made is not None:
             now = self.session.state.browsing
             self._queue.in_turn(lambda: self._gesture(made, now.tool, now.positive, now.plane))
@@ -317,7 +323,7 @@ class Controls:
             if isinstance(made, Pan):
                 rows, columns = rows + made.rows, columns + made.columns
         if rows or columns:
-            self._pan(rows, columns)
+            self.looking.pan(rows, columns)
 
     def _send(self, kind: str, row: float, column: float) -> Gesture | Pan | Corners | None:
         y, x = self._screen.viewport.to_image(row, column)
@@ -327,19 +333,13 @@ class Controls:
         if key in _ARROWS:
             rows, columns = _ARROWS[key]
             view = self._screen.viewport
-            self._pan(-_STEP * rows * view.height, -_STEP * columns * view.width)
+            self.looking.pan(-_STEP * rows * view.height, -_STEP * columns * view.width)
         elif key in ("Enter", "Backspace", "Escape") and self._raw(key):
             return
         elif (command := self._command_for(key, ctrl=ctrl, shift=shift)) is Command.ESCAPE:
             self._escape()
         elif command is not None:
             self._command(command)
-
-    def _pan(self, rows: float, columns: float) -> None:
-        view = self._screen.viewport
-        y, x = view.y - rows / view.zoom, view.x - columns / view.zoom
-        moved = replace(view, y=y, x=x).bounded().view
-        self._handle(SetView(moved.y, moved.x, moved.zoom))
 
     def _do(self, command: Command, plane: int) -> None:
         """Do what a command says; ``plane``: what was shown when it was given."""
@@ -371,7 +371,9 @@ class Controls:
         elif command in simple:
             self._guard(lambda: self.session.handle(simple[command]()))
         elif command in _TURNS:
-            self.look_at(now.plane + _TURNS[command])
+            self.looking.look_at(now.plane + _TURNS[command])
+        elif command in _SHOWN and now.tool is Tool.CLASSIFY:
+            self._guard(lambda: self.session.handle(choose_class(self.session, list(_SHOWN).index(command))))
         elif command in _SHOWN:
             layer = _SHOWN[command]
             self._handle(SetLayer(layer, visible=not getattr(now.layers, layer.value).visible))
@@ -389,11 +391,11 @@ class Controls:
             self._guard(self._extra.get(command, bool))
             self._handle(FindAll.again(self.session.state, self.session.model))
         elif command in (Command.NEXT, Command.PREVIOUS):
-            self._go(1 if command is Command.NEXT else -1)
+            self.looking.step(1 if command is Command.NEXT else -1)
         elif command is Command.CLOSER:
-            self._zoom(1.25)
+            self.looking.zoom(1.25)
         elif command is Command.FARTHER:
-            self._zoom(0.8)
+            self.looking.zoom(0.8)
         elif command is Command.ESCAPE:
             self._escape()
         elif command in self._extra:
@@ -442,54 +444,6 @@ class Controls:
             self._handle(Cancel())
         elif self.session.selected:
             self._handle(Select())
-
-    def _go(self, step: int) -> None:
-        labels = sorted(self.session.labels)
-        if not labels:
-            self.session.say("There are no objects yet. Click on one, then C keeps it.")
-            return
-        picked = self.session.selected
-        at = labels.index(picked[-1]) + step if picked else (0 if step > 0 else -1)
-        self.go_to(labels[at % len(labels)])
-
-    def look_at(self, plane: int, y: float | None = None, x: float | None = None) -> None:
-        """Show a plane, or the nearest one that there is; when a place of it is out of sight, move it into the middle.
-
-        The place must be None in both directions or in neither.
-        """
-        plane = min(max(plane, 0), self.session.shape[0] - 1)
-        if plane != self.session.state.browsing.plane:
-            self._handle(SetPlane(plane))
-        if y is not None and x is not None:
-            self._bring(y, x, y, x)
-
-    def go_to(self, label: int) -> None:
-        """Pick an object; when it is out of sight, show a plane in its middle, and move it into that of the screen."""
-        self._handle(Select((label,)))
-        box = self.session.box(label)
-        (_, y0, x0), (_, y1, x1) = box.start, box.stop
-        self.look_at(self._plane_of(label))
-        self._bring(y0, x0, y1, x1)
-
-    def _plane_of(self, label: int) -> int:
-        """Return the plane that is shown if the object is in it, else the middle one of those in which it is."""
-        shown, planes = self.session.state.browsing.plane, self.session.frames(label)
-        return shown if shown in planes else planes[len(planes) // 2]
-
-    def _bring(self, y0: float, x0: float, y1: float, x1: float) -> None:
-        """Move a part of the plane into the middle of the screen, unless all of it can be seen."""
-        view = self._screen.viewport
-        top, left = view.to_image(0, 0)
-        bottom, right = view.to_image(view.height, view.width)
-        if top <= y0 and left <= x0 and y1 <= bottom and x1 <= right:
-            return
-        zoom = view.zoom
-        y, x = (y0 + y1) / 2 - view.height / zoom / 2, (x0 + x1) / 2 - view.width / zoom / 2
-        self._handle(SetView(y, x, zoom))
-
-    def _zoom(self, factor: float) -> None:
-        view = self._screen.viewport.zoomed(factor).view
-        self._handle(SetView(view.y, view.x, view.zoom))
 
     def _forget_previews(self) -> None:
         """Let the browser take away what it has drawn of gestures that nobody will do any more."""

@@ -2,13 +2,18 @@
 
 from .actions import (
     AcceptCandidates,
+    AcceptGuesses,
     Action,
     AddBox,
     AddPoint,
     AddPrompt,
     BeginDaughters,
     Cancel,
+    Check,
+    Classified,
+    ClassifyAlong,
     Clear,
+    ColourByClass,
     Commit,
     CutTrack,
     Delete,
@@ -52,6 +57,8 @@ from .actions import (
     SetBatched,
     SetBrush,
     SetChannels,
+    SetClass,
+    SetClasses,
     SetContours,
     SetLayer,
     SetLive,
@@ -76,6 +83,7 @@ from .actions import (
 )
 from .autosave import Pace
 from .grouping import group, place_of
+from .guesses import Guess, Guesses, class_names
 from .planes import fixed_planes, stop_planes
 from .project import Project
 from .requests import Embed, Extend, Fit, Link, LoadModel, Predict, Question, Request, SegmentAll, Setting, StopWork
@@ -115,7 +123,13 @@ __all__ = [
     "SwapTracks",
     "Link",
     "AcceptCandidates",
+    "AcceptGuesses",
     "Action",
+    "Classified",
+    "ClassifyAlong",
+    "Guess",
+    "Guesses",
+    "SetClasses",
     "AddBox",
     "AddPoint",
     "AddPrompt",
@@ -123,10 +137,12 @@ __all__ = [
     "Automatic",
     "Browsing",
     "Cancel",
+    "Check",
     "Change",
     "Channel",
     "Surveyed",
     "Clear",
+    "ColourByClass",
     "Commit",
     "Delete",
     "DeleteIn",
@@ -179,6 +195,7 @@ __all__ = [
     "SetBatched",
     "SetBrush",
     "SetChannels",
+    "SetClass",
     "SetContours",
     "SetLayer",
     "SetLive",
@@ -205,6 +222,7 @@ __all__ = [
     "View",
     "Work",
     "Working",
+    "class_names",
     "fixed_planes",
     "group",
     "place_of",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from ..core import Box, Candidate
+from .guesses import Guesses
 from .state import Change, Notice, Spread, State, Work
 
 if TYPE_CHECKING:
@@ -22,10 +23,14 @@ class Looks:
     spread: Spread | None
     notice: Notice
     work: Work | None
+    guesses: Guesses
 
     @classmethod
     def of(cls, session: Session) -> Self:
-        return cls(session.state, session.shown, session.suggested, session.spread, session.notice, session.work)
+        return cls(
+            session.state, session.shown, session.suggested, session.spread, session.notice, session.work,
+            session.guesses,
+        )  # fmt: skip
 
     def changed(self, session: Session, labels: Box | None, *, noted: bool) -> Change:
         """Return what is different now; ``labels``: the box that was written, ``noted``: objects were."""
@@ -48,7 +53,7 @@ class Looks:
             view=new.view != old.view or new.plane != old.plane,
             tool=new != old,
             layers=any(getattr(new, name) != getattr(old, name) for name in layers),
-            objects=noted or new.selected != old.selected,
+            objects=noted or new.selected != old.selected or session.guesses is not self.guesses,
             notice=session.notice is not self.notice,
             work=session.work is not self.work,
             labels=labels,

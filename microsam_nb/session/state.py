@@ -29,8 +29,15 @@ class Tool(StrEnum):
     MERGE = "merge"
     SPLIT = "split"
     DELETE = "delete"
+    PARTS = "parts"
+    DELETE_INSIDE = "delete-inside"
+    CLASSIFY = "classify"
     CHOOSE = "choose"
     HAND = "hand"
+
+
+#: Tools for committed objects, of no use for prompts.
+EDITING = (Tool.PICK, Tool.MERGE, Tool.SPLIT, Tool.DELETE, Tool.PARTS, Tool.DELETE_INSIDE, Tool.HAND)
 
 
 class LayerName(StrEnum):
@@ -56,6 +63,8 @@ class Layer:
 class Layers:
     """How every layer is shown; ``contours``: objects as outlines instead of filled.
 
+    ``by_class``: objects in the colours of their classes, instead of one each.
+
     ``neighbours``: outlines of the object in hand in the planes above and below, of volumes only.
     """
 
@@ -66,6 +75,7 @@ class Layers:
     proposal: Layer = Layer(opacity=0.5)
     prompts: Layer = Layer()
     contours: bool = False
+    by_class: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +148,7 @@ class Browsing:
     ``view`` None fits the image. ``live``: the model answers after every prompt, else when it is asked to.
     ``batched``: every positive point, box and region is an object of its own. ``brush``: diameter in image pixels.
     ``channels``: how each channel is shown, () for the image's own way. ``as_model``: show what the model sees.
+    ``classes``: those that objects can be given, in their order, and ``category`` the one that is given now.
     """
 
     plane: int = 0
@@ -152,6 +163,8 @@ class Browsing:
     layers: Layers = field(default_factory=Layers)
     channels: tuple[Channel, ...] = ()
     as_model: bool = False
+    classes: tuple[str, ...] = ()
+    category: str = ""
 
 
 @dataclass(frozen=True, slots=True)

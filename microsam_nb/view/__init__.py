@@ -1,5 +1,6 @@
 """The eyes: pixels and places computed, without a browser and without a widget."""
 
+from ..session.wording import worded
 from .channels import Stain, compose
 from .gestures import (
     Click,
@@ -9,6 +10,7 @@ from .gestures import (
     Handle,
     Outline,
     Pan,
+    Parts,
     Press,
     Removal,
     Shift,
@@ -17,18 +19,31 @@ from .gestures import (
     gestures,
     handles,
 )
-from .keys import KEYS, MOVIE, SERIES, TOOLS, VOLUME, Command, Key, command_for, help_rows, key_of, shortcuts
+from .keys import (
+    KEYS,
+    MOVIE,
+    PROOFREADING,
+    SERIES,
+    TOOLS,
+    VOLUME,
+    Command,
+    Key,
+    command_for,
+    help_rows,
+    key_of,
+    shortcuts,
+)
 from .paint import Patch, encode_entries, encode_image
 from .palette import colour_of, palette
 from .pictures import Look, Pictures
 from .raster import Raster
 from .snapshot import snapshot
 from .viewport import Viewport
-from .wording import worded
 
 __all__ = [
     "KEYS",
     "MOVIE",
+    "PROOFREADING",
     "SERIES",
     "TOOLS",
     "VOLUME",
@@ -41,6 +56,7 @@ __all__ = [
     "Key",
     "Outline",
     "Pan",
+    "Parts",
     "Look",
     "Patch",
     "Pictures",

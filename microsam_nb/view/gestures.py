@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from ..core import BoxPrompt, Ellipse, Point, Polygon, Prompt, Scribble
+from ..core import BoxPrompt, Ellipse, LabelError, Point, Polygon, Prompt, PromptError, Scribble
 from ..core.prompts import Vertices
 from ..session import (
     AcceptCandidates,
@@ -16,7 +16,10 @@ from ..session import (
     AddBox,
     AddPoint,
     AddPrompt,
+    Browsing,
+    ClassifyAlong,
     Delete,
+    DeleteInside,
     Erase,
     Fill,
     Merge,
@@ -25,7 +28,9 @@ from ..session import (
     RemovePrompt,
     ReplacePrompt,
     Select,
+    SetClass,
     Split,
+    SplitAt,
     State,
     TakeCandidate,
     Tool,
@@ -34,8 +39,10 @@ from ..session import (
 LEFT, MIDDLE, RIGHT = 0, 1, 2
 
 #: Tools that draw a line while the button is down; with the others a drag moves the image, or spans a rectangle.
-DRAWN = (Tool.LASSO, Tool.SCRIBBLE, Tool.BRUSH, Tool.ERASER, Tool.SPLIT, Tool.CHOOSE)
+DRAWN = (Tool.LASSO, Tool.SCRIBBLE, Tool.BRUSH, Tool.ERASER, Tool.SPLIT, Tool.CHOOSE, Tool.DELETE_INSIDE, Tool.CLASSIFY)
 SPANNED = (Tool.BOX, Tool.ELLIPSE)
+#: Tools that are clicked several times before Enter ends them.
+CLICKED = (Tool.POLYGON, Tool.PARTS)
 
 #: Prompts of more vertices than these are held as a whole: their corners are too close to be taken one by one.
 _CORNERS = 30
@@ -82,6 +89,13 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True)
+class Parts:
+    """Places (y, x), one in each part of something."""
+
+    points: Vertices
+
+
+@dataclass(frozen=True, slots=True)
 class Handle:
     """A prompt as the browser takes hold of it.
 
@@ -122,7 +136,7 @@ class Removal:
     handle: Handle
 
 
-Gesture = Click | Drag | Stroke | Outline | Shift | Removal
+Gesture = Click | Drag | Stroke | Outline | Parts | Shift | Removal
 #: The object at (plane, y, x), 0 for none.
 LabelAt = Callable[[int, float, float], int]
 
@@ -137,7 +151,11 @@ def action_for(gesture: Gesture, state: State, label_at: LabelAt) -> Action | No
     if isinstance(gesture, Removal):
         index = find(gesture.handle, state)
         return None if index is None else RemovePrompt(index)
+    if isinstance(gesture, Parts):
+        return SplitAt(_common(gesture.points, plane, label_at), gesture.points, plane)
     if isinstance(gesture, Outline):
+        if tool is Tool.DELETE_INSIDE:
+            return DeleteInside(gesture.points, plane)
         return AddPrompt(Polygon(plane, gesture.points))
     if isinstance(gesture, Drag):
         # With shift any tool draws a box.
@@ -156,10 +174,20 @@ def action_for(gesture: Gesture, state: State, label_at: LabelAt) -> Action | No
         if tool is Tool.CHOOSE:
             choice = RejectCandidates if gesture.button == RIGHT else AcceptCandidates
             return choice((), gesture.points, plane)
+        if tool is Tool.CLASSIFY:
+            return ClassifyAlong(gesture.points, plane, _class(browsing, gesture.button))
         if tool is Tool.ERASER or gesture.button == RIGHT:
             return Erase(gesture.points, width, plane)
         return Paint(gesture.points, width, plane)
     return _clicked(gesture, state, positive, label_at)
+
+
+def _common(points: Vertices, plane: int, label_at: LabelAt) -> int:
+    """Return the one object under some places. Raises PromptError for places on none, or on several."""
+    found = {label_at(plane, y, x) for y, x in points}
+    if len(found) != 1 or 0 in found:
+        raise PromptError("The points are not on one object.", "Click once on each part of the same object.")
+    return found.pop()
 
 
 def _clicked(click: Click, state: State, positive: bool, label_at: LabelAt) -> Action | None:
@@ -178,6 +206,8 @@ def _clicked(click: Click, state: State, positive: bool, label_at: LabelAt) -> A
             meant = _candidate(state, y, x)
             choice = RejectCandidates if click.button == RIGHT else AcceptCandidates
             return None if meant is None else choice((meant,))
+        case Tool.CLASSIFY:
+            return SetClass((label,) if label else (), _class(browsing, click.button))
         case _ if click.button != LEFT:
             return None
         case Tool.FILL:
@@ -195,6 +225,13 @@ def _clicked(click: Click, state: State, positive: bool, label_at: LabelAt) -> A
         case Tool.DELETE:
             return Delete((label,) if label else ())
     return None
+
+
+def _class(browsing: Browsing, button: int) -> str:
+    """Return the class to give, "" for the right button. Raises LabelError when none is chosen."""
+    if button != RIGHT and not browsing.category:
+        raise LabelError("There are no classes yet.", "Name one in the panel Classes first.")
+    return "" if button == RIGHT else browsing.category
 
 
 def _candidate(state: State, y: float, x: float) -> int | None:
@@ -290,7 +327,7 @@ class Pan:
 
 @dataclass(frozen=True, slots=True)
 class Corners:
-    """A polygon that is not closed yet, and how many corners it has."""
+    """A polygon, or points of parts, not ended yet, and how many there are."""
 
     count: int
 
@@ -309,7 +346,7 @@ def gestures(reach: float = 4.0) -> Generator[Gesture | Pan | Corners | None, Pr
     while True:
         event = yield out
         out = None
-        if event.tool is not Tool.POLYGON:
+        if event.tool not in CLICKED or (corners and event.tool is not corners[0].tool):
             corners = []
         if event.kind == "down":
             path, far = [event], False
@@ -322,7 +359,10 @@ def gestures(reach: float = 4.0) -> Generator[Gesture | Pan | Corners | None, Pr
                 path.append(event)
             if event.kind == "move":
                 continue
-            if not far and tool is Tool.POLYGON:
+            if not far and tool is Tool.PARTS:
+                corners.append(path[0])
+                out = Corners(len(corners))
+            elif not far and tool is Tool.POLYGON:
                 out = _corner(corners, path[0], 2 * reach)
             elif not far:
                 out = Click(path[0].y, path[0].x)
@@ -336,7 +376,7 @@ def gestures(reach: float = 4.0) -> Generator[Gesture | Pan | Corners | None, Pr
             out = Corners(len(corners))
 
 
-def _corner(corners: list[Press], at: Press, reach: float) -> Outline | Corners:
+def _corner(corners: list[Press], at: Press, reach: float) -> Outline | Parts | Corners:
     """Add a corner to a polygon, or close it."""
     known = [one for one in corners[:1] + corners[-1:] if _apart(one, at) < reach]
     if known and len(corners) >= 3:
@@ -346,12 +386,13 @@ def _corner(corners: list[Press], at: Press, reach: float) -> Outline | Corners:
     return Corners(len(corners))
 
 
-def _closed(corners: list[Press]) -> Outline | Corners:
-    if len(corners) < 3:
+def _closed(corners: list[Press]) -> Outline | Parts | Corners:
+    parts = corners[0].tool is Tool.PARTS
+    if len(corners) < (2 if parts else 3):
         return Corners(len(corners))
     points = tuple((one.y, one.x) for one in corners)
     corners.clear()
-    return Outline(points)
+    return Parts(points) if parts else Outline(points)
 
 
 def _drawn(tool: Tool, path: list[Press]) -> Gesture:
@@ -360,7 +401,7 @@ def _drawn(tool: Tool, path: list[Press]) -> Gesture:
         return Drag(start.y, start.x, end.y, end.x)
     places = [(one.y, one.x) for one in path]
     points = tuple(places[:1] + [new for old, new in pairwise(places) if new != old])
-    return Outline(points) if tool is Tool.LASSO else Stroke(points)
+    return Outline(points) if tool in (Tool.LASSO, Tool.DELETE_INSIDE) else Stroke(points)
 
 
 def _apart(one: Press, other: Press) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from ..session import Tool
-from .wording import worded
+from ..session.wording import worded
 
 
 class Command(StrEnum):
@@ -26,6 +26,9 @@ class Command(StrEnum):
     SPLIT = "split"
     DELETE_TOOL = "delete-tool"
     CHOOSE = "choose"
+    CLASSIFY = "classify"
+    PARTS = "parts"
+    DELETE_INSIDE = "delete-inside"
     HAND = "hand"
     TOGGLE = "toggle"
     SEGMENT = "segment"
@@ -40,6 +43,14 @@ class Command(StrEnum):
     IMPROVE = "improve"
     DELETE = "delete"
     DELETE_HERE = "delete-here"
+    NEXT_SUSPECT = "next-suspect"
+    PREVIOUS_SUSPECT = "previous-suspect"
+    LOOKS_RIGHT = "looks-right"
+    FILL_HOLES = "fill-holes"
+    SMOOTH = "smooth"
+    GROW = "grow"
+    SHRINK = "shrink"
+    SPLIT_ALONE = "split-alone"
     NEXT = "next"
     PREVIOUS = "previous"
     UNDO = "undo"
@@ -113,18 +124,34 @@ MOVIE = frozenset(
 #: What there is only in series of images.
 SERIES = frozenset({Command.NEXT_IMAGE, Command.PREVIOUS_IMAGE, Command.DONE_IMAGE, Command.SKIP_IMAGE})
 
+#: What the panel of proofreading does, beside its tools.
+PROOFREADING = frozenset(
+    {
+        Command.NEXT_SUSPECT,
+        Command.PREVIOUS_SUSPECT,
+        Command.LOOKS_RIGHT,
+        Command.FILL_HOLES,
+        Command.SMOOTH,
+        Command.GROW,
+        Command.SHRINK,
+        Command.SPLIT_ALONE,
+    }
+)
+
 #: The tool that a command chooses.
 TOOLS = {Command(tool.value) if tool is not Tool.DELETE else Command.DELETE_TOOL: tool for tool in Tool}
 
 
 _WRITTEN = {"PageDown": "Page down", "PageUp": "Page up"}
-_LOOSE = frozenset("+-?[],.<>12345")
+_LOOSE = frozenset("+-?[],.<>012345/\\")
 _REPEATED = frozenset(
     {
         Command.UNDO,
         Command.REDO,
         Command.NEXT,
         Command.PREVIOUS,
+        Command.NEXT_SUSPECT,
+        Command.PREVIOUS_SUSPECT,
         Command.NEXT_PLANE,
         Command.PREVIOUS_PLANE,
         Command.CLOSER,
@@ -198,6 +225,9 @@ KEYS = (
         Command.CHOOSE,
         "Choose tool: click on a candidate to keep it, right-click to reject it, draw around several",
     ),
+    Key("0", Command.CLASSIFY, "Classify tool: click on objects of a class, or draw over them; 1 to 5 choose a class"),
+    Key("u", Command.PARTS, "Parts tool: click on each part of an object, Enter takes it apart", shift=True),
+    Key("t", Command.DELETE_INSIDE, "Delete lasso: draw around objects to remove them", shift=True),
     Key("h", Command.HAND, "Hand: drag to move the image"),
     Key("t", Command.TOGGLE, "Switch between positive and negative prompts"),
     Key("s", Command.SEGMENT, "Segment: ask the model now"),
@@ -214,6 +244,14 @@ KEYS = (
     Key("Delete", Command.DELETE_HERE, "Delete what the picked object has in this plane only", shift=True),
     Key("n", Command.NEXT, "Go to the next object"),
     Key("n", Command.PREVIOUS, "Go to the object before", shift=True),
+    Key("/", Command.NEXT_SUSPECT, "Go to the next suspicious object"),
+    Key("\\", Command.PREVIOUS_SUSPECT, "Go to the suspicious object before"),
+    Key("v", Command.LOOKS_RIGHT, "The picked object looks right: go to the next suspicious one", shift=True),
+    Key("h", Command.FILL_HOLES, "Fill the holes of the picked objects", shift=True),
+    Key("r", Command.SMOOTH, "Smooth the outlines of the picked objects", shift=True),
+    Key("g", Command.GROW, "Grow the picked objects", shift=True),
+    Key("i", Command.SHRINK, "Shrink the picked objects", shift=True),
+    Key("q", Command.SPLIT_ALONE, "Split the picked object at its waist", shift=True),
     Key("z", Command.NEXT_PLANE, "Next plane"),
     Key("PageDown", Command.NEXT_PLANE, "Next plane"),
     Key("z", Command.PREVIOUS_PLANE, "Plane before", shift=True),

@@ -10,7 +10,7 @@ from ..core import Lineage
 from ..session import Row
 
 #: Columns by which a table can be sorted.
-KEYS = ("label", "area", "planes", "mother", "daughters", "score", "name", "category")
+KEYS = ("label", "area", "planes", "mother", "daughters", "score", "name", "category", "checked")
 
 _COMPARED = re.compile(r"^(id|size|area|score)\s*(<=|>=|<|>|=)\s*([\d.]+)$")
 _COMPARABLE = ("id", "size", "area", "score")
@@ -65,6 +65,8 @@ def _value(row: Row, key: str, mothers: Mapping[int, int], lineage: Lineage | No
     if key == "daughters":
         # By how many there are.
         return len(lineage.daughters.get(row.label, ())) or None if lineage is not None else None
+    if key == "checked":
+        return 1 if row.info.checked else None
     found: float | str | None = getattr(row.info, key)
     return found
 

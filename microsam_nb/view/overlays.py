@@ -13,7 +13,7 @@ from ..core import Box, Labels, Mask, MaskPrompt, Prompt
 from .edges import Pen, edge_entries
 from .ids import keep_narrow, label_ids, mask_ids
 from .paint import SHADE, Patch, encode_entries
-from .palette import POSITIVE, PROPOSAL, RIM, entries, palette, single
+from .palette import POSITIVE, PROPOSAL, RIM, entries, listed, palette, single
 from .raster import Raster
 
 #: How many pixels of a raster an object may be wide that had none of its own before something was added to it.
@@ -46,7 +46,8 @@ class Source:
 class Style:
     """How the objects of a layer look: filled or not, ``colour`` None for one each.
 
-    Their outlines: ``width`` in CSS pixels, dark rim, length of ``dashes``, 0 for none.
+    ``colours``: of the first palette entries, where numbers stand for kinds. Their outlines: ``width`` in CSS pixels,
+    dark rim, length of ``dashes``, 0 for none.
     """
 
     colour: tuple[int, int, int] | None = None
@@ -54,9 +55,12 @@ class Style:
     rim: bool = True
     dashes: int = 0
     width: int = 2
+    colours: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def table(self) -> NDArray[np.uint8]:
+        if self.colours:
+            return listed(self.colours)
         return palette() if self.colour is None else single(self.colour)
 
     def pen(self, density: float) -> Pen:

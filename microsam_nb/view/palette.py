@@ -60,6 +60,16 @@ def single(colour: tuple[int, int, int]) -> NDArray[np.uint8]:
     return out
 
 
+@cache
+def listed(colours: tuple[tuple[int, int, int], ...]) -> NDArray[np.uint8]:
+    """Return a palette whose first entries have some colours, the last of which all others have, uint8 (256, 3)."""
+    out = palette().copy()
+    out[1 : COLOURS + 1] = colours[-1]
+    out[1 : len(colours) + 1] = colours
+    out.flags.writeable = False
+    return out
+
+
 def entries(labels: NDArray[np.uint32]) -> NDArray[np.uint8]:
     """Return the palette entry of every pixel: 0 for background, ids 254, 507, ... begin again at 1."""
     if labels.size and labels.max() <= COLOURS:

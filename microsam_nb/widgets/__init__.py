@@ -2,6 +2,7 @@
 
 from .automatic import AutomaticPanel
 from .canvas import Screen
+from .classifying import ClassesPanel
 from .closing import close_tree
 from .contrast import ContrastPanel
 from .hands import Hands
@@ -14,6 +15,7 @@ from .objects import ObjectsPanel
 from .ortho import OrthoPanel
 from .panels import Panel, Panels
 from .planes import PlaneBar
+from .proofreading import ProofreadPanel
 from .status import Status
 from .still import Still
 from .style import style_sheet
@@ -22,6 +24,7 @@ from .tuning_plot import plot_tuning
 
 __all__ = [
     "AutomaticPanel",
+    "ClassesPanel",
     "ContrastPanel",
     "Hands",
     "Interaction",
@@ -35,6 +38,7 @@ __all__ = [
     "Panel",
     "Panels",
     "PlaneBar",
+    "ProofreadPanel",
     "Screen",
     "Status",
     "Still",

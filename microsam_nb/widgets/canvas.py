@@ -13,6 +13,8 @@ from ipycanvas import Canvas, MultiCanvas
 from ..core import Box, Candidate, Image, Mask, MaskPrompt, MicrosamError, Prompt
 from ..session import Change, Layers, Session
 from ..view import Look, Pictures, Viewport, snapshot
+from ..view.classes import Classes
+from ..view.differences import CHANGES, Comparison
 from ..view.marks import marks
 from ..view.overlays import (
     AFTER,
@@ -28,6 +30,7 @@ from ..view.overlays import (
     neighbour_source,
     objects,
 )
+from ..view.predicted import Predicted
 from ..view.trails import Trails
 from .batch import batch, number
 from .closing import close_tree
@@ -48,6 +51,8 @@ class _Scene:
     view: Viewport
     density: float
     look: Look
+    compared: Comparison | None
+    classes: Classes | None
     layers: Layers
     selected: tuple[int, ...]
     target: int
@@ -77,13 +82,22 @@ class Screen:
         self._sources: dict[str, tuple[object, int, Source]] = {}
         self.pictures = Pictures(image)
         self._picture = Picture(self.pictures, self._plane_size, self._lock, self._arrived, self._failed)
-        self._objects, self._candidates, self._proposals, self._masks = (Overlay() for _ in range(4))
+        self._objects, self._candidates, self._proposals, self._masks, self._changes = (Overlay() for _ in range(5))
+        #: What became of objects, while that is to be seen.
+        self._compared: Comparison | None = None
         #: Of volumes: what lies in the planes before and after the one that is shown.
         self._neighbours = (Overlay(), Overlay()) if image.shape[0] > 1 else ()
         #: Of movies: where picked tracks come from; shown with those.
         self._trails = Trails(session) if session.movie else None
         self._beside: dict[Style, tuple[int, Source | None]] = {}
-        self._overlays = (self._objects, self._candidates, self._proposals, self._masks, *self._neighbours)
+        self._overlays = (
+            self._objects,
+            self._candidates,
+            self._proposals,
+            self._masks,
+            self._changes,
+            *self._neighbours,
+        )
         self.canvas = MultiCanvas(4, width=width, height=height)
         self.canvas.on_client_ready(self._page_opened)
         self.canvas.layout.width = self.canvas.layout.height = "100%"
@@ -142,6 +156,10 @@ class Screen:
                 raise
             self._drawn = now
 
+    def compare(self, comparison: Comparison | None) -> None:
+        """Show what became of objects, with the objects themselves as outlines; None: no longer. Paint layers then."""
+        self._compared = comparison
+
     def snapshot(self, width: int = 900) -> bytes:
         """Return a PNG of the whole plane with all that lies on it, without asking the browser."""
         return snapshot(self._image, self._session, width, self.pictures)
@@ -160,6 +178,8 @@ class Screen:
             view=self.viewport,
             density=self._density,
             look=Look.of(state.browsing),
+            compared=self._compared,
+            classes=Predicted.shown(self._session) if state.browsing.layers.by_class else None,
             layers=state.browsing.layers,
             selected=self._session.selected,
             target=state.target,
@@ -204,19 +224,20 @@ class Screen:
         """Bring the overlays up to date; return whether any of them changed."""
         plane, layers = now.look.plane, now.layers
         drawn = False
+        drawn |= self._update_changes(now, old)
         if layers.objects.visible and any(True for _ in self._session.labels):
             changed = [] if old is None else [now.target, old.target] if now.target != old.target else []
             picked = [] if old is None else sorted(set(now.selected) ^ set(old.selected))
             boxes = [] if written is None or not written.start[0] <= plane < written.stop[0] else [written]
             source = label_source(self._session.labels, plane, now.target)
+            style, marked = objects(layers.contours or now.compared is not None), now.selected
+            if now.classes is not None:
+                source, style = now.classes.source(source), now.classes.style(style)
+                marked = tuple(now.classes.number(label) for label in marked)
+            if old is not None and now.classes != old.classes:
+                drawn |= self._objects.empty()
             drawn |= self._objects.update(
-                now.view,
-                source,
-                objects(layers.contours),
-                now.density,
-                boxes + self._boxes(changed),
-                self._boxes(picked),
-                now.selected,
+                now.view, source, style, now.density, boxes + self._boxes(changed), self._boxes(picked), marked
             )
         else:
             drawn |= self._objects.empty()
@@ -238,6 +259,15 @@ class Screen:
         for overlay, style, step in zip(self._neighbours, (BEFORE, AFTER), (-1, 1), strict=False):
             drawn |= self._update_neighbour(overlay, style, plane + step, now, old, written)
         return drawn
+
+    def _update_changes(self, now: _Scene, old: _Scene | None) -> bool:
+        """Draw what became of objects; return whether anything changed."""
+        stale = old is None or now.compared is not old.compared
+        drawn = self._changes.empty() if stale or now.compared is None else False
+        if now.compared is None:
+            return drawn
+        source = now.compared.source(now.look.plane)
+        return self._changes.update(now.view, source, CHANGES, now.density, [], []) or drawn
 
     def _update_neighbour(
         self, overlay: Overlay, style: Style, plane: int, now: _Scene, old: _Scene | None, written: Box | None
@@ -269,6 +299,7 @@ class Screen:
 
     def _show_objects(self, now: _Scene) -> None:
         layer, layers = self._cleared(_OBJECTS, now.view), now.layers
+        self._changes.show(layer, now.view, layers.objects.opacity)
         self._objects.show(layer, now.view, layers.objects.opacity)
         self._candidates.show(layer, now.view, layers.candidates.opacity)
         self._proposals.show(layer, now.view, layers.proposal.opacity)

@@ -9,6 +9,7 @@ from typing import Any
 
 import ipywidgets as widgets
 
+from ..core import Box
 from ..session import Action
 from ..view import Command
 
@@ -19,7 +20,7 @@ class Hands:
 
     ``act`` does what a key says, ``handle`` an action; ``post`` calls a function on the screen's thread,
     ``go_to`` picks an object and moves it into sight, and ``look_at`` shows a plane, and moves a place (y, x) of it
-    into sight unless that is None.
+    into sight unless that is None; ``close_up`` shows a box so large that it can be judged.
     """
 
     act: Callable[[Command], None]
@@ -27,6 +28,7 @@ class Hands:
     post: Callable[[Callable[[], None]], None]
     go_to: Callable[[int], None]
     look_at: Callable[[int, float | None, float | None], None]
+    close_up: Callable[[Box], None]
 
 
 class Bound:

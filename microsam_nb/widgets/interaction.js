@@ -8,7 +8,8 @@
 //   view    {number, y, x, zoom}                       counted on its own
 //   click   {y, x}      drag {y0, x0, y1, x1}          box, ellipse
 //   stroke  {points: [y, x, y, x ...], width}          scribble, brush, eraser, split, choose
-//   outline {points}                                   polygon, lasso
+//   outline {points}                                   polygon, lasso, delete-inside
+//   parts   {points}                                   one in each part of an object
 //   shift   {prompt, part, dy, dx}      removal {prompt}      a prompt as in the trait "prompts"
 //   key     {key, ctrl, shift}
 //   plane   {plane}                                    the wheel with Shift or Alt; only the newest counts
@@ -30,9 +31,10 @@ const MOST = 400; // vertices of a stroke
 const GREEN = "#00e640", RED = "#ff3030", YELLOW = "#ffff00", WHITE = "#ffffff";
 const STOPPED = ["mousedown", "mouseup", "mousemove", "mouseout", "mouseleave", "touchstart", "touchmove", "touchend", "touchcancel"];
 
-const DRAWN = { lasso: "outline", scribble: "stroke", brush: "stroke", eraser: "stroke", split: "stroke", choose: "stroke" };
+const DRAWN = { lasso: "outline", scribble: "stroke", brush: "stroke", eraser: "stroke", split: "stroke", choose: "stroke", "delete-inside": "outline", classify: "stroke" };
 const SPANNED = ["box", "ellipse"];
-const BOTH_BUTTONS = ["scribble", "brush", "eraser", "choose"]; // draw with the right button too
+const CLICKED = ["polygon", "parts"]; // clicked several times before Enter ends them
+const BOTH_BUTTONS = ["scribble", "brush", "eraser", "choose", "classify"]; // draw with the right button too
 const PROMPTING = ["point", "box", "ellipse", "polygon", "lasso", "scribble"]; // whose right click removes a prompt
 const HOLDS = { point: ["point", "box", "ellipse", "polygon", "line"], box: ["box"], ellipse: ["ellipse"] }; // what a drag takes
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -234,6 +236,10 @@ function paint(ink, shape, sight) {
     kind === "point" ? ink.fill() : ink.stroke();
     return;
   }
+  if (kind === "dots") {
+    for (const p of points) { ink.beginPath(); ink.arc(...toScreen(p), 5, 0, 7); ink.fill(); }
+    return;
+  }
   if (kind === "stroke") {
     ink.globalAlpha = shape.width ? 0.5 : 1;
     ink.lineWidth = shape.width ? Math.max(1, shape.width * sight.scale()) : 2;
@@ -431,7 +437,9 @@ function attach(model, target, view) {
   }
   function openPolygon() {
     const points = hover && !press?.far ? [...corners, sight.toImage(hover)] : corners;
-    return { kind: "outline", points, colour: GREEN, corners: true };
+    return tool() === "parts"
+      ? { kind: "dots", points: corners, colour: YELLOW }
+      : { kind: "outline", points, colour: GREEN, corners: true };
   }
   // A prompt that is pointed at; a point as a ring around itself.
   const marked = (one) => ({ ...one, kind: one.kind === "point" ? "ring" : one.kind, colour: WHITE });
@@ -541,9 +549,9 @@ function attach(model, target, view) {
   }
   function lineFor(button, now, start) {
     const negative = button === 2 || !positive();
-    const colour = { lasso: GREEN, scribble: negative ? RED : GREEN, split: RED, eraser: WHITE, choose: button === 2 ? RED : GREEN }[now] ?? (button === 2 ? WHITE : YELLOW);
+    const colour = { lasso: GREEN, scribble: negative ? RED : GREEN, split: RED, "delete-inside": RED, eraser: WHITE, choose: button === 2 ? RED : GREEN }[now] ?? (button === 2 ? WHITE : YELLOW);
     const width = ["brush", "eraser"].includes(now) ? model.get("brush") : 0;
-    return { kind: DRAWN[now], closed: now === "lasso" || now === "choose", points: [start], colour, width };
+    return { kind: DRAWN[now], closed: ["lasso", "choose", "delete-inside"].includes(now), points: [start], colour, width };
   }
   listen(box, "pointerdown", (e) => {
     e.stopPropagation();
@@ -645,8 +653,8 @@ function attach(model, target, view) {
   function clicked({ button, start, from, keys, tool: meant, own: now }) {
     if (meant === "hand" || (now === "split" && button === 0)) return;
     const [x, y] = start;
-    if (now === "polygon" && (button === 0 || corners.length)) {
-      button === 0 ? corner(start, from) : corners.pop();
+    if (CLICKED.includes(now) && (button === 0 || corners.length)) {
+      button !== 0 ? corners.pop() : now === "parts" ? corners.push(start) : corner(start, from);
       return;
     }
     if (button === 2 && PROMPTING.includes(now)) {
@@ -671,9 +679,14 @@ function attach(model, target, view) {
     refresh();
   }
   function close() {
-    if (corners.length < 3) return;
+    const parts = tool() === "parts";
+    if (corners.length < (parts ? 2 : 3)) return;
     const points = corners;
     corners = [];
+    if (parts) {
+      post({ kind: "parts", tool: "parts", points: points.flatMap(([x, y]) => [round(y), round(x)]) }, {}, { kind: "dots", points, colour: YELLOW });
+      return;
+    }
     post({ kind: "outline", tool: "polygon", points: points.flatMap(([x, y]) => [round(y), round(x)]) }, {}, { kind: "outline", points, closed: true, colour: GREEN });
   }
   function finger(e) {
@@ -725,8 +738,8 @@ function attach(model, target, view) {
   // kernel comes next.
   function choose(next, command) {
     if (!next && command !== "toggle") return;
+    if (next && next !== tool()) corners = [];
     chosen = { number: numbers + 1, tool: next || tool(), positive: command === "toggle" ? !positive() : positive() };
-    if (chosen.tool !== "polygon") corners = [];
     held = null;
     refresh();
   }
@@ -780,7 +793,7 @@ function attach(model, target, view) {
   });
   for (const name of ["tool", "positive"])
     follow(model, `change:${name}`, () => {
-      if (tool() !== "polygon") corners = [];
+      if (!CLICKED.includes(tool())) corners = [];
       held = null;
       refresh();
     });

@@ -17,6 +17,7 @@ from ..view import (
     Gesture,
     Handle,
     Outline,
+    Parts,
     Removal,
     Shift,
     Stroke,
@@ -40,7 +41,9 @@ class Interaction(anywidget.AnyWidget):
     #: How many planes the wheel goes through with Shift or Alt.
     planes = traitlets.Int(1).tag(sync=True)
 
-    def __init__(self, target: widgets.DOMWidget, planes: int = 1, *, movie: bool = False, series: bool = False) -> None:
+    def __init__(
+        self, target: widgets.DOMWidget, planes: int = 1, *, movie: bool = False, series: bool = False
+    ) -> None:
         table = [
             {
                 "name": key.name,
@@ -102,6 +105,8 @@ def gesture_of(message: dict[str, Any]) -> Gesture | None:
             return Stroke(_vertices(message["points"]), float(message["width"]), button)
         case "outline":
             return Outline(_vertices(message["points"]))
+        case "parts":
+            return Parts(_vertices(message["points"]))
         case "shift":
             handle = Handle.of(message["prompt"])
             return Shift(handle, int(message["part"]), float(message["dy"]), float(message["dx"]))

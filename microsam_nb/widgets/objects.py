@@ -9,6 +9,7 @@ import ipywidgets as widgets
 
 from ..core import VoxelSize
 from ..session import Change, Describe, Merge, Row, Select, Session
+from ..session.wording import worded
 from ..view import Command, colour_of
 from ..view.listing import KEYS, arrange, unknown_column
 from .buttons import command_button, plain_button
@@ -18,6 +19,8 @@ from .table import Table
 
 #: Rows sent to the browser at once, and how many of them lie above what is in sight.
 _WINDOW, _ABOVE = 80, 30
+#: Whether the user has found an object right.
+_CHECKED = {"key": "checked", "title": "✓", "width": "18px", "number": True, "editable": False}
 
 
 class ObjectsPanel:
@@ -35,17 +38,20 @@ class ObjectsPanel:
         self._picked: tuple[int, ...] = ()
         self.table = Table(columns=_track_columns() if self._movie else _columns(unit, self._physical, self._volume))
         self.table.on_msg(lambda _, message, __: hands.post(lambda: self._receive(message)))
+        def said(text: str) -> str:
+            return worded(text, movie=session.movie)
+
         self.pick_all = plain_button(
-            "msam-pick-all", "check-square-o", "Pick all objects that the table lists", self._pick_all, "Pick all"
+            "msam-pick-all", "check-square-o", said("Pick all objects that the table lists"), self._pick_all, "Pick all"
         )
         self.merge = plain_button(
-            "msam-merge-picked", "object-group", "Make the picked objects one; Shift-click picks several",
+            "msam-merge-picked", "object-group", said("Make the picked objects one; Shift-click picks several"),
             self._merge, "Merge",
         )  # fmt: skip
         self.improve = command_button(
-            Command.IMPROVE, "edit", "Improve the picked object: its mask becomes a prompt", hands.act, "Improve"
+            Command.IMPROVE, "edit", said("Improve the picked object: its mask becomes a prompt"), hands.act, "Improve"
         )
-        self.delete = command_button(Command.DELETE, "trash", "Delete the picked objects", hands.act, "Delete")
+        self.delete = command_button(Command.DELETE, "trash", said("Delete the picked objects"), hands.act, "Delete")
         #: Only in volumes and movies.
         self.delete_here: widgets.Button | None = None
         if session.shape[0] > 1:
@@ -132,14 +138,15 @@ class ObjectsPanel:
         score = "" if row.info.score is None else f"{row.info.score:.2f}"
         size = f"{row.area * self._pixel:.4g}" if self._physical else str(row.area)
         colour = "#{:02x}{:02x}{:02x}".format(*colour_of(row.label))
+        right = "✓" if row.info.checked else ""
         first, last = row.box.start[0], row.box.stop[0] - 1
         planes = [f"{first}–{last}" if last > first else str(first)] if self._volume or self._movie else []
         if self._movie:
             lineage = self._session.state.lineage
             daughters = () if lineage is None else lineage.daughters.get(row.label, ())
             kin = [str(self._mothers.get(row.label, "")), ", ".join(map(str, daughters))]
-            return [row.label, colour, str(row.label), *planes, *kin, row.info.name, row.info.category]
-        return [row.label, colour, str(row.label), size, *planes, score, row.info.name, row.info.category]
+            return [row.label, colour, str(row.label), *planes, *kin, row.info.name, row.info.category, right]
+        return [row.label, colour, str(row.label), size, *planes, score, row.info.name, row.info.category, right]
 
     def _summary(self, picked: int) -> str:
         listed, total = len(self._listed), len(self._rows)
@@ -184,6 +191,7 @@ def _columns(unit: str, physical: bool, volume: bool) -> list[dict[str, Any]]:
         {"key": "score", "title": "Score", "width": "46px", "number": True, "editable": False},
         {"key": "name", "title": "Name", "width": "minmax(40px, 1fr)", "number": False, "editable": True},
         {"key": "category", "title": "Class", "width": "minmax(40px, 1fr)", "number": False, "editable": True},
+        _CHECKED,
     ]
 
 
@@ -195,4 +203,5 @@ def _track_columns() -> list[dict[str, Any]]:
         {"key": "daughters", "title": "Daughters", "width": "84px", "number": True, "editable": False},
         {"key": "name", "title": "Name", "width": "minmax(40px, 1fr)", "number": False, "editable": True},
         {"key": "category", "title": "Class", "width": "minmax(40px, 1fr)", "number": False, "editable": True},
+        _CHECKED,
     ]

@@ -37,8 +37,8 @@ function render({ model, el }) {
   const style = make("style", "", el);
   style.textContent = STYLE;
   const search = make("input", "search", el);
-  search.placeholder = "Filter: a name, a class, size<50, score<0.8 ...";
-  search.setAttribute("aria-label", "Filter the objects");
+  search.placeholder = model.get("hint");
+  search.setAttribute("aria-label", "Filter the table");
   search.value = model.get("filter");
   const head = make("div", "head", el);
   const list = make("div", "list", el);

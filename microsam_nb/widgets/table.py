@@ -26,4 +26,6 @@ class Table(anywidget.AnyWidget):
     reveal = traitlets.List([0, 0]).tag(sync=True)
     #: What the rows are filtered by, also for a page that is opened later.
     filter = traitlets.Unicode("").tag(sync=True)
+    #: What the field of the filter says while it is empty.
+    hint = traitlets.Unicode("Filter: a name, a class, size<50, score<0.8 ...").tag(sync=True)
     summary = traitlets.Unicode("").tag(sync=True)

@@ -125,7 +125,8 @@ class Toolbar:
         state, browsing, picked = session.state, session.state.browsing, session.selected
         b, busy = self.buttons, session.awaiting is not None
         for command, tool in TOOLS.items():
-            mark(b[command], browsing.tool is tool)
+            if command in b:
+                mark(b[command], browsing.tool is tool)
         kind = b[Command.TOGGLE]
         kind.description = "Positive" if browsing.positive else "Negative"
         kind.icon = "plus" if browsing.positive else "minus"

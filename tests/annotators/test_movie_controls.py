@@ -62,7 +62,7 @@ def kin(annotator):
 
 
 def show(annotator, frame):
-    annotator._controls.look_at(frame)
+    annotator._controls.looking.look_at(frame)
     annotator.wait()
 
 

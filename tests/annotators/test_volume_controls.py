@@ -144,7 +144,7 @@ def test_shift_s_segments_the_object(annotator, send, key):
 @pytest.mark.parametrize("command", sorted(VOLUME))
 def test_every_command_of_volumes_has_a_button_and_does_something_or_says_why(annotator, command):
     if command in (Command.FIRST_PLANE, Command.PREVIOUS_PLANE):
-        annotator._controls.look_at(5)
+        annotator._controls.looking.look_at(5)
     annotator.session.say("")
     annotator.wait()
     before = annotator.session.state, annotator.session.notice
@@ -181,8 +181,8 @@ def test_the_table_goes_to_a_plane_of_the_object(annotator):
         annotator.wait()
         assert plane(annotator) == there
         assert annotator.session.selected == (label,)
-    annotator._controls.look_at(3)
-    annotator._controls.go_to(2)
+    annotator._controls.looking.look_at(3)
+    annotator._controls.looking.go_to(2)
     assert plane(annotator) == 3, "the object is in the plane that is shown"
     table._handle_custom_msg({"kind": "sort", "key": "planes"}, [])
     annotator.wait()
@@ -191,14 +191,14 @@ def test_the_table_goes_to_a_plane_of_the_object(annotator):
 
 def test_a_place_that_is_looked_at_comes_into_sight(annotator, send):
     send("view", number=1, y=0, x=0, zoom=40.0)
-    annotator._controls.look_at(4, 60.0, 60.0)
+    annotator._controls.looking.look_at(4, 60.0, 60.0)
     annotator.wait()
     assert plane(annotator) == 4
     y0, x0, y1, x1 = annotator._screen.viewport.visible
     assert y0 < 60 < y1
     assert x0 < 60 < x1
     view = annotator.session.state.browsing.view
-    annotator._controls.look_at(5, 60.0, 60.0)
+    annotator._controls.looking.look_at(5, 60.0, 60.0)
     assert annotator.session.state.browsing.view == view, "it is in sight already"
 
 
@@ -219,7 +219,7 @@ def test_picked_objects_have_no_effect_in_planes_beyond_them(annotator):
     annotator.session.handle(LoadLabels.of(drawn))
     annotator.session.handle(Select((1,)))
     for number in range(PLANES):
-        annotator._controls.look_at(number)
+        annotator._controls.looking.look_at(number)
         annotator.wait()
     assert "wrong" not in annotator._status.line.value
 
@@ -229,7 +229,7 @@ def test_one_plane_has_nothing_of_it(drawn_image, disks):
     try:
         one.wait()
         assert one._planes is None
-        assert set(one._panels.switches) == {"Layers", "Contrast", "Objects"}
+        assert set(one._panels.switches) == {"Layers", "Contrast", "Objects", "Proofread"}
         assert Command.SEGMENT_OBJECT not in one._toolbar.buttons
         assert one._interaction.planes == 1
         one._controls._raw_key("PageDown", ctrl=False, shift=False)
@@ -237,7 +237,7 @@ def test_one_plane_has_nothing_of_it(drawn_image, disks):
         one.wait()
         assert one.session.state.prompts == ()
         one.session.handle(LoadLabels.of(np.eye(96, dtype=np.uint32)))
-        one._controls.go_to(1)
+        one._controls.looking.go_to(1)
         assert one.session.selected == (1,)
     finally:
         one.close()

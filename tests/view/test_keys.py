@@ -81,6 +81,6 @@ def test_in_a_movie_planes_are_frames_and_objects_are_followed():
     rows = dict(help_rows(volume=True, movie=True))
     assert not any("plane" in words.lower() for words in rows.values())
     assert rows["Z, Page down"] == "Next frame"
-    assert rows["Shift-S"] == "Follow the object through all frames"
+    assert rows["Shift-S"] == "Follow the cell through all frames"
     assert worded("Segment object", movie=True) == "Follow"
     assert worded("Segment object", movie=False) == "Segment object"

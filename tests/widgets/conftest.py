@@ -20,7 +20,7 @@ class Desk:
         self.session = Session(shape, movie=movie)
         self.done = []
         self.panel = None
-        self.hands = Hands(self.act, self.handle, lambda event: event(), self.go_to, self.look_at)
+        self.hands = Hands(self.act, self.handle, lambda event: event(), self.go_to, self.look_at, self.close_up)
         self.session.changed.connect(self.show)
 
     def act(self, command):
@@ -38,6 +38,9 @@ class Desk:
 
     def look_at(self, plane, y, x):
         self.done.append(("look at", plane, y, x))
+
+    def close_up(self, where):
+        self.done.append(("close up", where))
 
     def show(self, change):
         if self.panel is not None:

@@ -16,7 +16,7 @@ def queue():
 
 @pytest.fixture
 def hands(queue):
-    return Hands(lambda _: None, lambda _: None, queue.append, lambda _: None, lambda *_: None)
+    return Hands(lambda _: None, lambda _: None, queue.append, lambda _: None, lambda *_: None, lambda _: None)
 
 
 @pytest.fixture

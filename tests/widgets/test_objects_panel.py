@@ -42,7 +42,8 @@ def listed(panel):
 def test_it_lists_the_objects(panel, few):
     one = panel(few)
     one.desk.session.handle(Describe(2, name="a cell", category="dividing"))
-    assert one.table.rows[1] == [2, "#{:02x}{:02x}{:02x}".format(*colour_of(2)), "2", "100", "", "a cell", "dividing"]
+    colour = "#{:02x}{:02x}{:02x}".format(*colour_of(2))
+    assert one.table.rows[1] == [2, colour, "2", "100", "", "a cell", "dividing", ""]
     assert one.table.summary == "3 objects"
 
 
@@ -169,7 +170,9 @@ def test_objects_of_a_volume_have_planes_and_a_volume(desk, size, title, shown):
     one.fill(labels)
     made = one.panel = ObjectsPanel(one.session, one.hands, size)
     made.show(EVERYTHING)
-    assert [column["title"] for column in made.table.columns] == ["Id", title, "Planes", "Score", "Name", "Class"]
+    assert [column["title"] for column in made.table.columns] == [
+        "Id", title, "Planes", "Score", "Name", "Class", "✓",
+    ]  # fmt: skip
     assert [row[3:5] for row in made.table.rows] == [[shown, "2–3"], [f"{float(shown) / 2:.4g}", "5"]]
     say(made, kind="sort", key="planes")
     say(made, kind="sort", key="planes")

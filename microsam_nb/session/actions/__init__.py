@@ -4,6 +4,7 @@ from .answering import Embedded, Failed, Glimpsed, ModelLoaded, Predicted, Worki
 from .base import Action, from_json, to_json
 from .browsing import (
     Cancel,
+    ColourByClass,
     Select,
     SetBatched,
     SetBrush,
@@ -19,6 +20,8 @@ from .browsing import (
     ShowAsModel,
     UseModel,
 )
+from .checking import Check, SetClass
+from .classifying import AcceptGuesses, Classified, ClassifyAlong, SetClasses
 from .committing import Commit
 from .editing import Redo, Undo
 from .extending import Extended, ExtendObject
@@ -57,13 +60,19 @@ __all__ = [
     "Reparent",
     "SwapTracks",
     "AcceptCandidates",
+    "AcceptGuesses",
+    "Classified",
+    "ClassifyAlong",
+    "SetClasses",
     "Action",
     "AddBox",
     "AddPoint",
     "AddPrompt",
     "Cancel",
+    "Check",
     "Surveyed",
     "Clear",
+    "ColourByClass",
     "Commit",
     "Delete",
     "DeleteIn",
@@ -99,6 +108,7 @@ __all__ = [
     "SetBatched",
     "SetBrush",
     "SetChannels",
+    "SetClass",
     "SetContours",
     "SetLayer",
     "SetLive",

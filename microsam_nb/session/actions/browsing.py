@@ -30,7 +30,11 @@ _HELP = {
     Tool.MERGE: "Merge tool: click on one object, then on each one that belongs to it.",
     Tool.SPLIT: "Split tool: draw a line through an object.",
     Tool.CHOOSE: "Choose tool: click on a candidate to keep it, right-click to reject it; draw around several.",
+    Tool.CLASSIFY: "Classify tool: click on objects of the chosen class, or draw over several; the right button takes "
+    "the class away, 1 to 5 choose another one.",
     Tool.DELETE: "Delete tool: click on an object to remove it.",
+    Tool.PARTS: "Parts tool: click once on each part of an object, then Enter takes it apart; Escape leaves.",
+    Tool.DELETE_INSIDE: "Delete lasso: draw around objects to remove them.",
     Tool.HAND: "Hand: drag to move the image.",
 }
 
@@ -231,6 +235,18 @@ class SetContours(Action):
         layers = session.state.browsing.layers
         contours = not layers.contours if self.contours is None else self.contours
         _browse(session, layers=replace(layers, contours=contours))
+
+
+@dataclass(frozen=True)
+class ColourByClass(Action):
+    """Choose whether objects have the colours of their classes or one each; None switches over."""
+
+    on: bool | None = None
+    step: ClassVar[bool] = False
+
+    def apply(self, session: Session) -> None:
+        layers = session.state.browsing.layers
+        _browse(session, layers=replace(layers, by_class=not layers.by_class if self.on is None else self.on))
 
 
 @dataclass(frozen=True)

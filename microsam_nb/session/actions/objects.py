@@ -144,7 +144,7 @@ class Describe(Action):
         if self.name is not None:
             new = replace(new, name=self.name.strip()[:200])
         if self.category is not None:
-            new = replace(new, category=self.category.strip()[:200])
+            new = replace(new, category=self.category.strip()[:200], probability=None)
         if new == (old or ObjectInfo()):
             return False
         session.write(Note(int(self.label), old, new))
@@ -192,6 +192,7 @@ class LoadLabels(Action):
         free = max(state.next_id, session.labels.free_id)
         relatives = {} if state.lineage is None else {"lineage": Lineage({}), "mother": 0}
         session.edit(state.emptied(next_id=free, **relatives))
+        session.loaded = self.data
         where = f" from {self.source}" if self.source else ""
         session.notice = Notice(f"{session.labels.count()} objects are loaded{where}.")
 

@@ -9,7 +9,7 @@ from ...core import BoxPrompt, Candidate, Mask, MaskPrompt, Point, Prompt, Promp
 from ...core.sections import planes_of
 from ..planes import check_objects, fixed_planes, with_stop
 from ..requests import Embed
-from ..state import Extension, Notice, State, Tool
+from ..state import EDITING, Extension, Notice, State, Tool
 from ..volumes import reprompted
 from .base import Action
 
@@ -156,7 +156,7 @@ class Improve(Action):
         score = info.score if info is not None and info.score is not None else 1.0
         found = Candidate(mask, score, OBJECT)
         browsing = state.browsing
-        if browsing.tool in (Tool.PICK, Tool.MERGE, Tool.SPLIT, Tool.DELETE, Tool.HAND):
+        if browsing.tool in EDITING:
             # What comes next is a click on what is missing, or too much.
             browsing = replace(browsing, tool=Tool.POINT)
         planes = planes_of(mask)

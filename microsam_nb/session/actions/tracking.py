@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from ...core import Box, Delta, Lineage, LineageError, PromptError
+from ...core import Box, Delta, Lineage, LineageError, Note, ObjectInfo, PromptError
 from ..kinship import cut, divided, exchanged, joined
 from ..requests import Embed
-from ..state import Notice, State, Tool
+from ..state import EDITING, Notice, State, Tool
 from .base import Action
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 class BeginDaughters(Action):
     """Let a track divide: it ends before ``frame``, and what is committed from now on are its daughters.
 
-    What it has from ``frame`` on becomes its first daughter, which gets its former ones. Raises LineageError where
-    the track does not begin before ``frame``, and PromptError while an object is in hand.
+    What it has from ``frame`` on becomes its first daughter, of the same class, which gets its former ones. Raises
+    LineageError where the track does not begin before ``frame``, and PromptError while an object is in hand.
     """
 
     mother: int
@@ -36,11 +37,11 @@ class BeginDaughters(Action):
         frame, last = _inner(session, self.mother, self.frame, "divide", beyond=True)
         label, told = state.next_id, ""
         if frame <= last:
-            session.write(_renamed(session, {self.mother: label}, frame))
+            session.write(_renamed(session, {self.mother: label}, frame), *_later(session, self.mother, label))
             lineage, state = divided(lineage, self.mother, label), replace(state, next_id=label + 1)
             told = f" What it had from there on is its daughter {label}."
         browsing = replace(state.browsing, plane=frame)
-        if browsing.tool in (Tool.PICK, Tool.MERGE, Tool.SPLIT, Tool.DELETE, Tool.HAND):
+        if browsing.tool in EDITING:
             browsing = replace(browsing, tool=Tool.POINT)
         if frame != session.state.browsing.plane:
             session.want(Embed(frame))
@@ -67,7 +68,10 @@ class EndDaughters(Action):
 
 @dataclass(frozen=True, slots=True)
 class CutTrack(Action):
-    """Make what a track is from ``frame`` on another track, without mother, which gets the daughters."""
+    """Make what a track is from ``frame`` on another track, without mother, which gets the daughters.
+
+    Both are of its class; its name stays with the earlier part.
+    """
 
     track: int
     frame: int
@@ -77,7 +81,7 @@ class CutTrack(Action):
         state, lineage = session.state, lineage_of(session)
         frame, _ = _inner(session, self.track, self.frame, "be cut")
         label = state.next_id
-        session.write(_renamed(session, {self.track: label}, frame))
+        session.write(_renamed(session, {self.track: label}, frame), *_later(session, self.track, label))
         session.edit(replace(state, lineage=cut(lineage, self.track, label), next_id=label + 1))
         session.notice = Notice(f"Track {self.track} ends before frame {frame}; from there on it is track {label}.")
 
@@ -106,7 +110,8 @@ class EndTrack(Action):
 class JoinTracks(Action):
     """Make the later one of two tracks the later part of the other. They must not share a frame.
 
-    Other daughters of the earlier one have no mother then.
+    Other daughters of the earlier one have no mother then. Name and class are those of the earlier one, where it has
+    some, else those of the other.
     """
 
     first: int
@@ -127,7 +132,8 @@ class JoinTracks(Action):
             )
         gap = range(session.frames(first)[-1] + 1, session.frames(second)[0])
         after, told = joined(lineage, first, second)
-        session.write(session.labels.renumber(second, first))
+        known = _of_both(session, first, second)
+        session.write(session.labels.renumber(second, first), *known)
         session.edit(replace(session.state, lineage=after))
         missing = f" It is missing in {len(gap)} frame{'s' if len(gap) > 1 else ''} between." if gap else ""
         session.notice = Notice(f"Track {second} is now the later part of track {first}.{missing}{told}")
@@ -135,7 +141,10 @@ class JoinTracks(Action):
 
 @dataclass(frozen=True, slots=True)
 class SwapTracks(Action):
-    """Let two tracks exchange what they are from ``frame`` on, their daughters as well."""
+    """Let two tracks exchange what they are from ``frame`` on, their daughters as well.
+
+    Names and classes go with the numbers, as what is said of a track is said of where it begins.
+    """
 
     first: int
     second: int
@@ -214,6 +223,24 @@ def committed_to(state: State, labels: list[int]) -> State:
     return replace(state, lineage=lineage)
 
 
+def accepted_by(session: Session, labels: Sequence[int], *, single: bool) -> tuple[State, str]:
+    """Return the state in which candidates that were kept as tracks are daughters, and a sentence about that.
+
+    Only those that were chosen (``single``): who keeps all of a frame does not mean daughters. Nor are those that
+    begin while their mother is there.
+    """
+    state, mother = session.state, session.state.mother
+    if not mother or state.lineage is None or mother not in state.lineage:
+        return state, ""
+    if not single:
+        return state, f" No daughter of track {mother} is among them: choose those one by one."
+    end = session.frames(mother)[-1]
+    late = [one for one in labels if session.frames(one)[0] > end]
+    if not late:
+        return state, f" No daughter of track {mother}, which is there until frame {end}."
+    return committed_to(state, late), f" Daughter{'s' if len(late) > 1 else ''} of track {mother}."
+
+
 def _two(session: Session, first: int, second: int) -> tuple[int, int]:
     if first == second:
         raise LineageError("Two tracks are needed.", "Pick one, then Shift-click on the other.")
@@ -249,6 +276,25 @@ def _inner(session: Session, track: int, frame: int, what: str, *, beyond: bool 
     if frame > frames[-1] and not beyond:
         raise LineageError(f"Track {track} ends in frame {frames[-1]} already.", "Go to an earlier frame.")
     return frame, frames[-1]
+
+
+def _later(session: Session, track: int, label: int) -> list[Note]:
+    """Return what is said of the later part of a track, which is the new ``label`` now."""
+    info = session.infos.get(track)
+    return [] if info is None else [Note(label, None, replace(info, name="", checked=False))]
+
+
+def _of_both(session: Session, first: int, second: int) -> list[Note]:
+    """Return what is said of a track of which ``second`` is the later part now; a score was given to one of them."""
+    none = ObjectInfo()
+    known = session.infos.get(first)
+    one, other = known or none, session.infos.get(second, none)
+    chosen = one if one.category else other
+    after = replace(
+        one, score=None, name=one.name or other.name, category=chosen.category, probability=chosen.probability,
+        checked=one.checked and other.checked,
+    )  # fmt: skip
+    return [] if after == one else [Note(first, known, after)]
 
 
 def _renamed(session: Session, names: dict[int, int], frame: int) -> Delta:
