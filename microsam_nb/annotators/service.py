@@ -61,7 +61,7 @@ _MOST = 2 * 2**30
 Group = tuple[Prompt, ...]
 
 
-def _without_begin(prompts: Group) -> Group:
+def without_begin(prompts: Group) -> Group:
     """Return prompts without the mask that they correct.
 
     nano takes a mask prompt at its word: beside one, further clicks change little (mean IoU of half an object after
@@ -70,7 +70,7 @@ def _without_begin(prompts: Group) -> Group:
     return prompts[1:] if len(prompts) > 1 and isinstance(prompts[0], MaskPrompt) else prompts
 
 
-def _with_base(request: Predict) -> tuple[Group, ...]:
+def with_base(request: Predict) -> tuple[Group, ...]:
     """Return the prompts of every object, before them what it is already where they correct that."""
     if not request.base:
         return request.objects
@@ -156,7 +156,7 @@ class EngineService:
             nothing = Candidate(Mask((request.plane, 0, 0), np.zeros((1, 0, 0), bool)), 0.0, "blank")
             yield Predicted(request.ticket, (nothing,) * len(request.objects), model.spec.name)
             return
-        objects = _with_base(request)
+        objects = with_base(request)
         with self._lock:
             known = {one: self._answers[one] for one in objects if one in self._answers}
             missing = [one for one in objects if one not in known]
@@ -164,7 +164,7 @@ class EngineService:
             previous = [self._corrected(one) for one in missing]
         found = dict(known)
         if missing:
-            asked = [_without_begin(one) if model.is_nano else one for one in missing]
+            asked = [without_begin(one) if model.is_nano else one for one in missing]
             size = request.size or self._sizes.get(missing[0][0].plane)
             if len(objects) > 1:
                 answers = compute.call(
@@ -220,9 +220,8 @@ class EngineService:
                 yield Extended(request.ticket, tuple(waiting), False, model.spec.name)
                 waiting, work = [], Work(what, done, 0, unit)
             # The one who runs this may leave it here.
-            yield Working(work)
+            yield Working(work, request.ticket)
         yield Extended(request.ticket, tuple(waiting), True, model.spec.name)
-        yield Working(None)
 
     def _forget(self) -> None:
         """Let go of the oldest answers when they take too much memory."""

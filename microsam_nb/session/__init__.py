@@ -72,6 +72,7 @@ from .actions import (
     Smooth,
     Split,
     SplitAt,
+    StopCarrying,
     Suggest,
     Suggested,
     Surveyed,
@@ -86,7 +87,20 @@ from .grouping import group, place_of
 from .guesses import Guess, Guesses, class_names
 from .planes import fixed_planes, stop_planes
 from .project import Project
-from .requests import Embed, Extend, Fit, Link, LoadModel, Predict, Question, Request, SegmentAll, Setting, StopWork
+from .requests import (
+    Embed,
+    Extend,
+    Fit,
+    Link,
+    LoadModel,
+    Predict,
+    Question,
+    Request,
+    SegmentAll,
+    Setting,
+    StopQuestion,
+    StopWork,
+)
 from .runner import Runner
 from .session import Row, Session
 from .state import (
@@ -212,6 +226,8 @@ __all__ = [
     "SplitAt",
     "Spread",
     "State",
+    "StopCarrying",
+    "StopQuestion",
     "StopWork",
     "Suggest",
     "Suggested",

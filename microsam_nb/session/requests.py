@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Mask, Prompt
+from ..core import Lineage, Mask, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +103,36 @@ class Fit:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Around:
+    """The tracks of a movie: ``only`` some are linked anew, () for all, from frame ``first`` on. The rest is kept.
+
+    ``labels`` uint32 (t, y, x); new tracks are numbered from ``free``.
+    """
+
+    labels: NDArray[np.uint32]
+    lineage: Lineage
+    only: tuple[int, ...]
+    first: int
+    free: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Link:
-    """Link the objects of all frames of a movie to tracks: ``labels``, uint32 (t, y, x), None: find them first."""
+    """Link the objects of all frames of a movie to tracks: ``labels``, uint32 (t, y, x), None: find them first.
+
+    ``around``: the tracks that are there, where some of them are kept.
+    """
 
     ticket: int
     mode: str
     options: tuple[Setting, ...]
     labels: NDArray[np.uint32] | None
+    around: Around | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StopQuestion:
+    """Leave what is asked about the object in hand; what runs in the background goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +144,4 @@ class StopWork:
 Question = Predict | Extend
 #: What takes long.
 LongWork = Embed | LoadModel | SegmentAll | Fit | Link
-Request = Question | LongWork | StopWork
+Request = Question | LongWork | StopQuestion | StopWork

@@ -9,7 +9,19 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ..core import MicrosamError
 from .actions import Action, Failed, Working
-from .requests import Embed, Fit, Link, LoadModel, LongWork, Predict, Question, Request, SegmentAll, StopWork
+from .requests import (
+    Embed,
+    Fit,
+    Link,
+    LoadModel,
+    LongWork,
+    Predict,
+    Question,
+    Request,
+    SegmentAll,
+    StopQuestion,
+    StopWork,
+)
 from .session import Session
 
 _log = logging.getLogger("microsam_nb")
@@ -27,10 +39,11 @@ class Runner:
     """Works off the requests of a session on two threads.
 
     One answers prompts and carries objects through planes; of waiting questions only the newest is kept, and what was
-    asked before is left after the step in hand. The other does what takes long, loading models and preparing planes,
-    so that a click waits for a step of it at most: newer work of the same kind takes the place of older, ``StopWork``
-    ends it, and either happens after the action in hand. ``patience``: seconds that what the session wants already is
-    put off, unless ``start`` is called or a new prompt is asked about: a picture is shown first.
+    asked before, or is no longer awaited, is left after the step in hand. The other does what takes long, loading
+    models and preparing planes, so that a click waits for a step of it at most: newer work of the same kind takes the
+    place of older, ``StopWork`` ends it, and either happens after the action in hand. ``patience``: seconds that what
+    the session wants already is put off, unless ``start`` is called or a new prompt is asked about: a picture is
+    shown first.
     """
 
     def __init__(self, session: Session, service: Service, patience: float = 0.0) -> None:
@@ -89,6 +102,8 @@ class Runner:
                 # Two threads may hand in their requests in another order than they made them.
                 older = self._question
                 self._question = request if older is None or request.ticket > older.ticket else older
+            elif isinstance(request, StopQuestion):
+                self._question = None  # one that runs is no longer awaited, and left by that
             elif isinstance(request, StopWork):
                 self._work.clear()
                 self._question = None
@@ -186,6 +201,8 @@ class Runner:
                     "An answer could not be applied. Undo the last step; the log holds the details.", error=True
                 )
             if self._left(request):
+                if isinstance(action, Working):
+                    self._session.handle(Working(None))  # it was left while that was shown
                 return
 
     def _left(self, request: Request) -> bool:

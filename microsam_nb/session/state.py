@@ -172,13 +172,20 @@ class Extension:
     """The object in hand is carried through the planes of a volume, with settings other than the model's own.
 
     ``planes``: only their neighbourhood is to be computed again, () for all of it; ``done`` once that is so.
-    ``taken``: the object was there before any prompt, and stays when the last one is removed.
+    ``taken``: the object was there before any prompt, and stays when the last one is removed. ``stopped`` by the user
+    before it was done: it is what was found until then, and goes on when it is asked for, or prompts change.
     """
 
     options: tuple[Setting, ...] = ()
     planes: tuple[int, ...] = ()
     done: bool = False
     taken: bool = False
+    stopped: bool = False
+
+    @property
+    def waits(self) -> bool:
+        """Whether there are planes to be computed."""
+        return not (self.done or self.stopped)
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +245,7 @@ class State:
     @property
     def extending(self) -> bool:
         """Whether the prompts are answered, and planes of the object still to be computed."""
-        return self.extension is not None and not self.extension.done and not self.stale
+        return self.extension is not None and self.extension.waits and not self.stale
 
     def emptied(self, **changes: Any) -> State:
         """Return the state without the object in hand, and with other ``changes``."""

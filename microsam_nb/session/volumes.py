@@ -57,7 +57,7 @@ def ended(state: State) -> State:
         proposals=proposals,
         extension=extension,
         sections=sections if extension is not None and len(proposals) == len(state.proposals) else (),
-        answered=not state.stale and (extension is None or extension.done),
+        answered=not state.stale and (extension is None or not extension.waits),
     )
 
 
@@ -98,7 +98,7 @@ def painted(state: State, found: Sequence[Candidate], planes: Collection[int]) -
     extension, sections = state.extension, state.sections
     if extension is not None:
         new = (*extension.planes, *(plane for plane in sorted(planes) if plane not in extension.planes))
-        extension = replace(extension, planes=new, done=True)
+        extension = replace(extension, planes=new, done=True, stopped=False)
         alike = sections if len(found) == len(state.proposals) else ()
         sections = _agreeing(alike, found, planes, score=1.0)
     return ended(replace(state, proposals=tuple(found), prompts=prompts, extension=extension, sections=sections))
@@ -129,11 +129,18 @@ def extended(state: State, sections: Iterable[Section], *, final: bool) -> State
         proposals[number : number + 1] = [Candidate(mask, mean, EXTENDED)]
     extension = state.extension or Extension()
     if final:
-        extension = replace(extension, planes=(), done=True)
+        extension = replace(extension, planes=(), done=True, stopped=False)
     full = tuple(one for one in proposals if one.mask.area)
     # Without an object that is gone the others have other numbers.
     ordered = ordered if len(full) == len(proposals) else ()
     return ended(replace(state, proposals=full, extension=extension, sections=ordered))
+
+
+def stopped(state: State) -> State:
+    """Return the state in which the object is no longer carried on: what was found so far stays."""
+    if state.extension is None or state.extension.done:
+        return state
+    return ended(replace(state, extension=replace(state.extension, stopped=True)))
 
 
 def _answered(old: Candidate | None, new: Candidate, plane: int) -> Candidate | None:
@@ -203,9 +210,12 @@ def base(state: State, plane: int, count: int) -> tuple[Mask | None, ...]:
 def _mended(extension: Extension, planes: Iterable[int]) -> Extension:
     """Return an extension in which some planes were changed."""
     new = tuple(dict.fromkeys(planes))
-    if not new or not (extension.done or extension.planes):
-        return extension  # all of it is computed anyway
-    return replace(extension, planes=(*(one for one in extension.planes if one not in new), *new), done=False)
+    if not new:
+        return extension
+    if not (extension.done or extension.planes):
+        return replace(extension, stopped=False)  # all of it is computed anyway
+    planes = (*(one for one in extension.planes if one not in new), *new)
+    return replace(extension, planes=planes, done=False, stopped=False)
 
 
 def _without(found: Sequence[Candidate], planes: Collection[int]) -> tuple[Candidate, ...]:

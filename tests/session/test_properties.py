@@ -316,7 +316,7 @@ class Annotating(RuleBasedStateMachine):
         self.kind = type(request)
 
     def carrying(self, state):
-        return bool(state.extension) and not state.extension.done and not state.stale
+        return bool(state.extension) and state.extension.waits and not state.stale
 
     def is_what_is_open(self, request):
         """The question is about the prompts of the newest plane without answer; without such, about further planes."""
@@ -570,7 +570,14 @@ class Annotating(RuleBasedStateMachine):
 
     @rule()
     def cancel(self):
-        self.session.handle(Cancel())
+        extension = self.session.state.extension
+        carried = self.awaited is not None and extension is not None and extension.waits
+        assert not [r for r in self.session.handle(Cancel()).requests if isinstance(r, Predict | Extend)]
+        if carried:
+            # That it was stopped is in the journal.
+            assert self.session.state.extension.stopped
+            self.steps[self.now] = Moment.of(self.session)
+            self.open = None
         self.awaited = None
 
     # Objects.
@@ -852,7 +859,8 @@ class Annotating(RuleBasedStateMachine):
             return
         assert set(state.stale) <= set(known)
         assert len(set(state.stale)) == len(state.stale)
-        assert state.answered == (not state.stale and (extension is None or extension.done))
+        assert state.answered == (not state.stale and (extension is None or not extension.waits))
+        assert extension is None or not (extension.done and extension.stopped)
         dense = self.dense(state.proposals)
         assert all(one.any() for one in dense)
         if ends:

@@ -3,7 +3,6 @@
 from .answering import Embedded, Failed, Glimpsed, ModelLoaded, Predicted, Working
 from .base import Action, from_json, to_json
 from .browsing import (
-    Cancel,
     ColourByClass,
     Select,
     SetBatched,
@@ -45,6 +44,7 @@ from .prompting import (
 from .proofreading import DeleteInside, Relabel, SplitAt
 from .reshaping import FillHoles, Grow, KeepLargest, Smooth
 from .restoring import Restored
+from .stopping import Cancel, StopCarrying
 from .tracking import BeginDaughters, CutTrack, EndDaughters, EndTrack, JoinTracks, Orphan, Reparent, SwapTracks
 
 __all__ = [
@@ -122,6 +122,7 @@ __all__ = [
     "Smooth",
     "Split",
     "SplitAt",
+    "StopCarrying",
     "Suggest",
     "Suggested",
     "TakeCandidate",

@@ -125,7 +125,11 @@ class Embedded(Action):
         noun = session.noun.lower()
         back = f"{noun} from before is" if count == 1 else f"{noun}s from before are"
         kept = f" {count} {back} back." if count else ""
-        if session.state.prompts:
+        extension = session.state.extension
+        if extension is not None and extension.stopped:
+            goes_on = "C keeps it as it is, Shift-S goes on." if session.state.proposals else "S asks the model again."
+            what = f"An object that was stopped is not committed yet: {goes_on}"
+        elif session.state.prompts:
             what = "An object is not committed yet: C keeps it, Shift-C clears it."
         else:
             what = "Click on an object; right-click beside it to take parts away."
@@ -136,13 +140,20 @@ class Embedded(Action):
 
 @dataclass(frozen=True)
 class Working(Action):
-    """How far work in the background has come; ``work`` None: it has ended."""
+    """How far work in the background has come; ``work`` None: it has ended.
+
+    With ``ticket`` it is what was asked about the object in hand, and ignored when that is no longer awaited.
+    """
 
     work: Work | None
+    ticket: int | None = None
     journaled: ClassVar[bool] = False
 
-    def apply(self, session: Session) -> None:
+    def apply(self, session: Session) -> bool:
+        if self.ticket is not None and not session.awaits(self.ticket):
+            return False
         session.work = self.work
+        return True
 
 
 @dataclass(frozen=True)

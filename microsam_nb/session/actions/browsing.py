@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core import Overlap, SettingsError
 from ..planes import check_objects
-from ..requests import Embed, LoadModel, StopWork
+from ..requests import Embed, LoadModel
 from ..state import Channel, Layer, LayerName, Notice, Tool, View, Work
 from .base import Action
 
@@ -291,25 +291,6 @@ class UseModel(Action):
         session.leave_search()
         session.work = Work(f"Loading the model {self.name}")
         session.want(LoadModel(self.name))
-
-
-@dataclass(frozen=True)
-class Cancel(Action):
-    """Stop what runs in the background, and no longer wait for an answer."""
-
-    journaled: ClassVar[bool] = False
-
-    def apply(self, session: Session) -> None:
-        waited, extending = session.awaiting is not None, session.extending
-        if session.awaiting is not None:
-            session.settle(session.awaiting)
-        session.leave_search()
-        session.work = None
-        session.want(StopWork())
-        what = " S asks the model again." if waited else ""
-        if extending:
-            what = " The object ends where it was stopped; Shift-S goes on."
-        session.notice = Notice(f"Stopped.{what}")
 
 
 def _browse(session: Session, **changes: Any) -> None:

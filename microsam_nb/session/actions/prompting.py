@@ -132,8 +132,7 @@ class Segment(Action):
         if extension is None or not waiting:
             session.ask()
             return
-        if not state.stale:
-            session.amend(replace(state, extension=replace(extension, done=False), answered=False))
+        session.amend(replace(state, extension=replace(extension, done=False, stopped=False), answered=False))
         session.go_on()
 
 
