@@ -5,37 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-import tifffile
+from annotation import Annotation, annotate_cells
 
 from microsam_nb.__main__ import main
 from microsam_nb.annotators.rerun import rerun
-from microsam_nb.annotators.service import EngineService
 from microsam_nb.core import Image, ProjectError
 from microsam_nb.engine import load_model
 from microsam_nb.engine.training.embedded import save_embedded
-from microsam_nb.session import (
-    AcceptCandidates,
-    AddBox,
-    AddPoint,
-    Clear,
-    Commit,
-    Delete,
-    Describe,
-    Embed,
-    ExtendObject,
-    FindAll,
-    Improve,
-    Merge,
-    Paint,
-    Project,
-    Question,
-    Redo,
-    Relabel,
-    SegmentAll,
-    Session,
-    SetPlane,
-    Undo,
-)
+from microsam_nb.session import AddPoint, Commit, Delete, ExtendObject, Redo, SetPlane, Undo
 from microsam_nb.session.story import read_story, without_undone
 
 
@@ -44,49 +21,13 @@ def nano():
     return load_model("nano")
 
 
-class Annotation:
-    """A session with a project, answered at once."""
-
-    def __init__(self, folder, image, model):
-        self.folder, self.image, self.service = folder, image, EngineService(image, model)
-        self.session = Session(image.shape, Project.open(folder, image, model.spec.name), movie=image.axes[0] == "t")
-        for _ in range(2):  # the first one loads the model
-            for one in self.service(Embed(0)):
-                self.session.handle(one)
-
-    def do(self, *actions):
-        for action in actions:
-            requests = list(self.session.handle(action).requests)
-            while requests:
-                request = requests.pop(0)
-                if isinstance(request, Question | SegmentAll | Embed):
-                    for one in self.service(request):
-                        requests += self.session.handle(one).requests
-        return self
-
-    def close(self):
-        self.session.close()
-        return self.session.snapshot()
-
-
 def files(folder):
     return {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in folder.iterdir() if p.is_file()}
 
 
 @pytest.fixture
 def cells(tmp_path, drawn, nano):
-    """Two objects by clicks, one of them corrected and undone meanwhile; one by a box, painted; two found, merged."""
-    tifffile.imwrite(tmp_path / "cells.tif", drawn.pixels)
-    image = Image(drawn.pixels, name="cells")
-    middles = [np.argwhere(drawn.labels == n).mean(0) for n in (1, 2, 3, 4)]
-    one = Annotation(tmp_path / "cells.msam", image, nano)
-    one.do(AddPoint(*middles[0]), AddPoint(5.0, 90.0), Undo(), Commit())
-    one.do(AddPoint(*middles[1]), Commit(), Undo(), Undo(), Redo(), Redo(), Describe(2, name="second"))
-    y, x = middles[2]
-    one.do(AddBox(y - 14, x - 14, y + 14, x + 14), Paint(((y, x), (y, x + 5)), 4.0), Commit())
-    one.do(AddPoint(*middles[3]), Clear(), FindAll(), AcceptCandidates(), Merge((1, 2)), Improve(3))
-    one.do(AddPoint(y, x), Commit(), Relabel())
-    return one, one.close()
+    return annotate_cells(tmp_path, drawn, nano)
 
 
 def test_the_same_model_gives_the_same(cells, nano):
