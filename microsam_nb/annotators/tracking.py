@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Tracks
+from ..engine.link import Kept, LinkSettings, check_linker, images_for, link_stepwise
 from ..engine.link import Linked as LinkStep
-from ..engine.link import LinkSettings, check_linker, images_for, link_stepwise
 from ..engine.models import Model
 from ..engine.store import EmbeddingStore
 from ..session import Action, Link, Linked, Working
@@ -28,13 +28,20 @@ def link_all(automatic: AutomaticService, model: Model, store: EmbeddingStore, r
         yield from automatic.frames(model, store, request, found)
         (labels,) = found
     made: list[Tracks] = []
+    around = request.around
+    kept = None
+    if around is not None:
+        kept = Kept.of(Tracks(around.labels, around.lineage), around.only, around.first, around.free)
 
     def steps() -> Iterator[LinkStep]:
-        for step in link_stepwise(labels, settings, images_for(settings, store.image)):
+        for step in link_stepwise(labels, settings, images_for(settings, store.image), kept):
             if step.tracks is not None:
                 made.append(step.tracks)
             yield step
 
     yield from paced(compute.steps(steps()), "Linking")
     yield Working(None)
-    yield Linked.of(request.ticket, made[0], "" if made[0].present else "No object is found in any frame.")
+    stays = () if kept is None else tuple(kept.tracks.present)
+    about = "" if made[0].present else "No object is found in any frame."
+    about += f"{len(stays)} {'are' if len(stays) != 1 else 'is'} kept." if kept is not None else ""
+    yield Linked.of(request.ticket, made[0], about, stays)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..core import Image
 from ..core.tracks import Tracks
+from .linking.around import Kept
 from .linking.assign import Link, link_frames
 from .linking.learned import check_trackastra, links_by_trackastra
 from .linking.merged import through_merged
@@ -18,7 +19,7 @@ from .linking.objects import Objects, together
 from .linking.rest import Costs, costs_of_rest, link_rest
 from .linking.settings import Linker, LinkSettings
 
-__all__ = ["Linked", "Linker", "LinkSettings", "check_linker", "images_for", "link", "link_stepwise"]
+__all__ = ["Kept", "Linked", "Linker", "LinkSettings", "check_linker", "images_for", "link", "link_stepwise"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,22 @@ def link_stepwise(
     frames: Sequence[ArrayLike] | NDArray[np.integer],
     settings: LinkSettings = LinkSettings(),
     images: NDArray[Any] | None = None,
+    kept: Kept | None = None,
 ) -> Iterator[Linked]:
-    """Link as ``link`` does, frame by frame, twice; the last step has the tracks. Stop iterating to cancel."""
+    """Link as ``link`` does, frame by frame, twice; the last step has the tracks. Stop iterating to cancel.
+
+    ``kept``: tracks that stay as they are, with their numbers; only what they leave is linked.
+    """
     labels = together(frames)
+    if kept is not None:
+        seen = None if images is None else images[kept.start :]
+        # How long a track is shows once it is joined with what is kept of it.
+        for step in link_stepwise(kept.rest(labels), settings.changed({"min_length": 1}), seen):
+            tracks = step.tracks if step.tracks is None else kept.joined(step.tracks)
+            if tracks is not None:
+                tracks = tracks.without(_short(tracks, settings.min_length) - set(kept.tracks.present))
+            yield replace(step, tracks=tracks)
+        return
     total = len(labels)
     if settings.linker is Linker.TRACKASTRA:
         yield Linked(0, total)
@@ -93,10 +107,15 @@ def check_linker(settings: LinkSettings) -> None:
 
 def _long_enough(tracks: Tracks, least: int) -> Tracks:
     """Return the tracks of ``least`` frames from first to last or more, and those that have relatives."""
+    short = _short(tracks, least)
+    return tracks.without(short).numbered() if short else tracks
+
+
+def _short(tracks: Tracks, least: int) -> set[int]:
+    """Return the tracks of less than ``least`` frames that have no relatives."""
     mothers, spans = tracks.lineage.parents, tracks.spans
-    short = [
+    return {
         track
         for track, some in tracks.lineage.daughters.items()
         if not some and track not in mothers and spans[track][1] - spans[track][0] + 1 < least
-    ]
-    return tracks.without(short).numbered() if short else tracks
+    }

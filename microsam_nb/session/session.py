@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from .kinship import check_times, in_time, moved, with_tracks
 from .looks import Looks
 from .opening import replay
 from .project import Project
-from .requests import Embed, Fit, Link, Request, SegmentAll, Setting, StopWork
+from .requests import Around, Embed, Fit, Link, Request, SegmentAll, Setting, StopWork
 from .signal import Signal
 from .state import Change, Notice, Outcome, Spread, State, Work
 from .stored import Stamp, StoredLabels
@@ -293,10 +293,13 @@ class Session:
                 if label in self.infos and label not in self.labels:
                     self.write(Note(label, self.infos[label], None))
 
-    def exchange(self, other: Exchange) -> None:
-        """Take other labels in the place of all, which nothing is known about; part of the step that ``edit`` ends."""
-        steps = other.steps(self)
-        self.write(*(Note(label, info, None) for label, info in self.infos.items()))
+    def exchange(self, other: Exchange, kept: Collection[int] = ()) -> None:
+        """Take other labels in the place of all; part of the step that ``edit`` ends.
+
+        What is said of ``kept`` objects stays; any other number that is there again means another object.
+        """
+        steps, same = other.steps(self), set(kept)
+        self.write(*(Note(label, info, None) for label, info in tuple(self.infos.items()) if label not in same))
         self._relabelled.update(self.labels, other.labels)
         self.labels, self._frames = other.labels, dict(other.frames)
         self._written += steps
@@ -383,9 +386,15 @@ class Session:
         """Request the settings that give the committed objects of a plane best, and what they give."""
         self.want(Fit(self._search(), plane, mode, options, self.labels.volume[plane].copy()))
 
-    def link(self, mode: str, options: tuple[Setting, ...], *, segment: bool) -> None:
+    def link(
+        self, mode: str, options: tuple[Setting, ...], *, segment: bool, only: tuple[int, ...] = (), first: int = 0
+    ) -> None:
         """Request the tracks of a movie; what was requested before is no longer awaited."""
-        self.want(Link(self._search(), mode, options, None if segment else self.labels.volume.copy()))
+        labels, around = None, None
+        if only or first or not segment:
+            labels, lineage = self.family()
+            around = Around(labels, lineage, only, first, self.state.next_id) if only or first else None
+        self.want(Link(self._search(), mode, options, None if segment else labels, around))
 
     def _search(self) -> int:
         """Return a ticket for an automatic segmentation.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 import pytest
 import tifffile
 
 from microsam_nb import annotate_2d, annotate_3d, annotate_tracks
+from microsam_nb.annotators import automatic, tracking
 from microsam_nb.core import (
     FileError,
     ImageError,
@@ -116,14 +119,47 @@ def test_all_cells_are_found_and_linked_in_one_step(opened, truth):
     assert len(annotator.session.state.prompts) == 1
 
 
-def test_linking_can_be_left(opened):
-    annotator = opened()
+@pytest.mark.parametrize("segment", [True, False], ids=["while objects are found", "while they are linked"])
+def test_linking_can_be_left(opened, truth, monkeypatch, segment):
+    begun, gate, taken, ended = threading.Event(), threading.Event(), [], threading.Event()
+
+    def held(plain):
+        """Stop before the second step, until the gate is opened."""
+
+        def steps(*args, **more):
+            try:
+                for step in plain(*args, **more):
+                    taken.append(step)
+                    yield step
+                    begun.set()
+                    gate.wait(20)
+            finally:
+                ended.set()
+
+        return steps
+
+    of, name = (automatic, "segment_planes") if segment else (tracking, "link_stepwise")
+    monkeypatch.setattr(of, name, held(getattr(of, name)))
+    annotator = opened(tracks=truth)
     annotator.wait()
-    annotator.session.handle(LinkAll())
+    annotator.session.handle(LinkAll(segment=segment))
+    assert begun.wait(20)
     annotator.session.handle(Cancel())
-    annotator.wait()
-    assert annotator.session.labels.count() == 0
     assert annotator.session.work is None
+    gate.set()
+    annotator.wait()
+    # What was begun is given up where it was, not only unheard.
+    assert ended.wait(20)
+    assert len(taken) <= 2
+    assert annotator.session.work is None
+    assert np.array_equal(annotator.labels, truth.labels)
+    # Once more, and not left: then it is done, so that leaving it made the difference.
+    annotator.session.handle(LinkAll(segment=False))
+    annotator.wait(120)
+    assert annotator.session.can_undo
+    assert "Ctrl-Z" in annotator.session.notice.text
+    annotator.session.handle(Undo())
+    assert np.array_equal(annotator.labels, truth.labels)
 
 
 def test_a_setting_that_is_no_setting_is_said(opened):
@@ -153,6 +189,19 @@ def test_committed_objects_are_linked(opened, truth):
     assert as_given.tracks == by_labels.tracks
     as_given.session.handle(Undo())
     assert np.array_equal(as_given.labels, shuffled)
+
+
+def test_one_lineage_is_linked_around_the_others(opened, truth):
+    annotator = opened(tracks=truth)
+    session = annotator.session
+    first = min(truth.lineage)
+    others = [track for track in truth.present if track != first]
+    session.handle(LinkAll(segment=False, only=(first,)))
+    annotator.wait()
+    assert all(np.array_equal(annotator.tracks.labels == one, truth.labels == one) for one in others)
+    assert f"{len(others)} are kept." in session.notice.text
+    session.handle(Undo())
+    assert annotator.tracks == truth
 
 
 @pytest.mark.parametrize("name", ["cells_RES", "cells.zarr", "cells.xml"])

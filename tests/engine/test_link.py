@@ -9,8 +9,8 @@ import networkx as nx
 import numpy as np
 import pytest
 
-from microsam_nb.core import LabelError, ModelError, SettingsError
-from microsam_nb.engine.link import Linker, LinkSettings, link, link_stepwise
+from microsam_nb.core import LabelError, Lineage, ModelError, SettingsError, Tracks
+from microsam_nb.engine.link import Kept, Linker, LinkSettings, link, link_stepwise
 
 SIZE = 80
 
@@ -321,3 +321,54 @@ def test_objects_at_random_are_linked_whatever_the_settings(seed):
         division=bool(chance.integers(0, 2)), division_cost=float(chance.choice([0, 0.5, 1, 2])),
     )  # fmt: skip
     assert np.array_equal(link(frames, settings).labels > 0, frames > 0)
+
+
+def around(tracks, only=(), first=0, free=None):
+    """What is linked anew of these tracks, whose objects are found as they are."""
+    kept = Kept.of(tracks, only, first, tracks.lineage.free_id if free is None else free)
+    *_, last = link_stepwise(tracks.labels, LinkSettings(), kept=kept)
+    return last.tracks
+
+
+@pytest.fixture
+def two_cells():
+    """Two cells that stay where they are for eight frames; from frame 4 on a false track goes from one to the other."""
+    frames = np.stack([frame((20, 20), (20, 60))] * 8)
+    left, right = frames[0, 20, 20], frames[0, 20, 60]
+    labels = np.zeros_like(frames)
+    labels[:4][frames[:4] == left], labels[:4][frames[:4] == right] = 1, 2
+    labels[4:][frames[4:] == left], labels[4:][frames[4:] == right] = 2, 3
+    return labels
+
+
+def test_from_a_frame_on_what_was_before_stays_and_goes_on(two_cells):
+    tracks = around(Tracks(two_cells, Lineage({1: (3,)})), first=4)
+    assert np.array_equal(tracks.labels[:4], two_cells[:4])
+    assert (at(tracks, 7, 20, 20), at(tracks, 7, 20, 60)) == (1, 2)
+    assert dict(tracks.lineage.daughters) == {1: (), 2: ()}
+
+
+def test_only_one_lineage_is_linked_and_others_are_in_its_way(two_cells):
+    labels = two_cells.copy()
+    labels[:, 60, 40] = 9
+    # Track 2 is right, whoever made it so; 3 is to be linked anew, and gets a number of its own.
+    tracks = around(Tracks(labels), only=(1, 3))
+    assert np.array_equal(tracks.labels == 2, labels == 2)
+    assert np.array_equal(tracks.labels == 9, labels == 9)
+    assert set(tracks.present) == {2, 9, 10, 11}
+    assert tracks.spans[10] == (0, 3)
+
+
+def test_a_kept_track_that_divides_later_is_a_mother():
+    frames = [frame((40, 40))] * 4 + [frame((40, 34 - t), (40, 46 + t), seed=9 + t) for t in range(3)]
+    first = link(frames, LinkSettings(division=False))
+    tracks = around(first, first=4)
+    (mother,) = tracks.lineage.roots
+    assert (mother, len(tracks.lineage.children(mother))) == (at(first, 0, 40, 40), 2)
+
+
+def test_objects_that_kept_tracks_have_already_are_left_out(two_cells):
+    kept = Kept.of(Tracks(two_cells), (3,), 0, 10)
+    *_, last = link_stepwise([frame((20, 21), (20, 59), (60, 60), seed=t) for t in range(8)], kept=kept)
+    made = last.tracks
+    assert made.spans == {1: (0, 3), 2: (0, 7), 10: (0, 7), 11: (4, 7)}, "3 anew, and a cell that nobody had"

@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from loose import NEVER, Loose, answer, kill, square
+from loose import NEVER, Loose, answer, found, kill, square
 
 from microsam_nb.core import (
+    Delta,
     Image,
     LabelError,
     Lineage,
@@ -22,7 +23,9 @@ from microsam_nb.core import (
     Tracks,
 )
 from microsam_nb.session import (
+    AcceptCandidates,
     AddPoint,
+    Automatic,
     BeginDaughters,
     Cancel,
     Clear,
@@ -30,8 +33,10 @@ from microsam_nb.session import (
     CutTrack,
     Delete,
     DeleteIn,
+    Describe,
     EndDaughters,
     EndTrack,
+    Erase,
     Extend,
     Extended,
     ExtendObject,
@@ -54,6 +59,7 @@ from microsam_nb.session import (
     Session,
     Setting,
     Split,
+    Suggested,
     SwapTracks,
     Undo,
 )
@@ -653,3 +659,164 @@ def test_random_scripts(seed, reopen):
     again.handle(restored)
     assert again.state.lineage == state.lineage
     check(again)
+
+
+def exchanged(session):
+    """Tracks that take the place of others while these are being changed, and what is there before and after."""
+    session.handle(LoadTracks.of(tracks()))
+    before = session.snapshot(), family(session)
+    after = np.zeros(SHAPE, np.uint32)
+    after[1:4, 2:6, 2:6], after[4:, 2:6, 2:6] = 1, 2
+    return before, Tracks(after, Lineage({1: (2,)}))
+
+
+def test_what_arrives_is_compared_with_the_labels_before_the_session_is_locked(session, monkeypatch):
+    _, new = exchanged(session)
+    made = LoadTracks.of(new).prepared(session)
+    compared = []
+    monkeypatch.setattr(Delta, "between", lambda *some: compared.append(some))
+    monkeypatch.setattr("microsam_nb.session.actions.linking.unpack", lambda *some: compared.append(some))
+    with session._lock:
+        made.apply(session)
+    assert compared == []
+    assert family(session) == {1: (2,), 2: ()}
+
+
+def test_what_is_committed_while_others_arrive_is_brought_back_by_undo(session):
+    _, new = exchanged(session)
+    made = LoadTracks.of(new).prepared(session)
+    number = track(session, [6], y=20, x=20)
+    before = session.snapshot(), family(session)
+    session.handle(made)
+    assert np.array_equal(session.snapshot(), new.labels)
+    check(session)
+    session.handle(Undo())
+    assert number in session.labels
+    assert (np.array_equal(session.snapshot(), before[0]), family(session)) == (True, before[1])
+    check(session)
+    session.handle(Redo())
+    assert np.array_equal(session.snapshot(), new.labels)
+    check(session)
+
+
+def test_tracks_that_do_not_agree_leave_everything_as_it_was(session):
+    before, new = exchanged(session)
+    wrong = replace(LoadTracks.of(new), lineage=Lineage({2: (1,)}))
+    assert "End track 2" in refused(session, wrong, LineageError)
+    assert np.array_equal(session.snapshot(), before[0])
+
+
+def test_only_what_was_written_is_checked(session, monkeypatch):
+    exchanged(session)
+    asked = []
+    frames = session.frames
+    monkeypatch.setattr(session, "frames", lambda one: asked.append(one) or frames(one))
+    number = track(session, [6, 7], y=20, x=20)
+    assert set(asked) <= {number}
+
+
+def said(session, label):
+    """Name and class of a track, as the table shows them."""
+    row = next(one for one in session.rows() if one.label == label)
+    return row.info.name, row.info.category
+
+
+def test_both_parts_of_a_track_keep_the_class_and_the_first_its_name(session):
+    one = track(session, range(8))
+    session.handle(Describe(one, name="Ada", category="big"))
+    session.handle(CutTrack(one, 5))
+    assert (said(session, one), said(session, 2)) == (("Ada", "big"), ("", "big"))
+    session.handle(BeginDaughters(one, 3))
+    assert (said(session, one), said(session, 3)) == (("Ada", "big"), ("", "big"))
+    session.handle(Undo())
+    session.handle(Undo())
+    assert (said(session, one), sorted(session.infos)) == (("Ada", "big"), [one])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "after"),
+    [
+        (("Ada", ""), ("Bob", "big"), ("Ada", "big")),
+        (("", "small"), ("Bob", "big"), ("Bob", "small")),
+        (("", ""), ("", ""), ("", "")),
+    ],
+)
+def test_joined_tracks_have_the_name_of_the_earlier_one_else_of_the_other(session, first, second, after):
+    one, two = track(session, [0, 1]), track(session, [4, 5])
+    for label, (name, category) in ((one, first), (two, second)):
+        session.handle(Describe(label, name=name, category=category))
+    # Whichever is picked first.
+    session.handle(JoinTracks(two, one))
+    assert said(session, one) == after
+    assert two not in session.infos
+    session.handle(Undo())
+    assert (said(session, one), said(session, two)) == (first, second)
+
+
+def test_names_stay_with_the_numbers_of_swapped_tracks(session):
+    one, two = track(session, range(6)), track(session, range(6), y=20)
+    session.handle(Describe(one, name="Ada", category="big"))
+    session.handle(SwapTracks(one, two, 3))
+    assert (said(session, one), said(session, two)) == (("Ada", "big"), ("", ""))
+    assert session.middle(one, 5) == (22, 7)
+
+
+def candidates(session, *masks):
+    session.handle(FindAll())
+    session.handle(Suggested(session._seeking, found(*masks), Automatic("ais")))
+
+
+def test_candidates_that_are_chosen_while_daughters_are_marked_become_daughters(session):
+    mother = track(session, range(4))
+    session.handle(BeginDaughters(mother, 4))
+    candidates(session, square(2, 2, 3, 4), square(9, 9, 3, 4), square(20, 20, 3, 4))
+    session.handle(AcceptCandidates((0, 1)))
+    assert family(session) == {1: (2, 3), 2: (), 3: ()}
+    assert session.notice.text.startswith("2 cells are accepted. Daughters of track 1.")
+    session.handle(AcceptCandidates())
+    assert family(session) == {1: (2, 3), 2: (), 3: (), 4: ()}, "who keeps all that is left means no daughters"
+    assert "choose those one by one" in session.notice.text
+    check(session)
+
+
+def test_a_candidate_that_begins_while_the_mother_is_there_is_no_daughter(session):
+    mother = track(session, range(4))
+    session.handle(BeginDaughters(mother, 4))
+    candidates(session, square(20, 20, 3, 2))
+    session.handle(AcceptCandidates((0,)))
+    assert (family(session), session.state.mother) == ({1: (), 2: ()}, 1)
+    assert "No daughter of track 1, which is there until frame 3." in session.notice.text
+    assert session.notice.text.startswith("Track 2 is accepted.")
+
+
+def test_what_is_said_in_a_movie_is_about_cells_tracks_and_frames(session):
+    track(session, range(3))
+    session.handle(Select((1,)))
+    session.handle(Paint(((10.0, 10.0),), 3.0, 1))
+    assert session.notice.text.startswith("Track 1 has ")
+    session.handle(Select(()))
+    session.handle(Erase(((7.0, 7.0),), 2.0, 1))
+    assert session.notice.text == "Erased from track 1."
+    session.say("Saved in /data/object 1/plane-2.tif; an object of 2 planes.")
+    assert session.notice.text == "Saved in /data/object 1/plane-2.tif; a cell of 2 frames."
+    image = Session((1, 8, 8))
+    image.say("An object.")
+    assert image.notice.text == "An object."
+
+
+def test_linking_from_a_frame_on_or_of_one_lineage_says_what_stays(session):
+    track(session, range(8)), track(session, range(8), y=20)
+    session.handle(Describe(1, name="Ada"))
+    (request,) = session.handle(LinkAll(segment=False, only=(2,), first=4)).requests
+    around = request.around
+    assert (around.only, around.first, around.free) == ((2,), 4, 3)
+    assert np.array_equal(around.labels, session.snapshot())
+    assert "from frame 4 on" in session.notice.text
+    assert "All other tracks stay." in session.notice.text
+    made = Tracks(np.where(around.labels == 2, 3, around.labels).astype(np.uint32))
+    session.handle(Linked.of(request.ticket, made, "1 is kept.", (1,)))
+    assert (said(session, 1), said(session, 3)) == (("Ada", ""), ("", ""))
+    session.handle(Undo())
+    assert family(session) == {1: (), 2: ()}
+    assert "There is no track 7" in refused(session, LinkAll(only=(7,)), LineageError)
+    assert "Choose one from 0 to 7" in refused(session, LinkAll(first=8), LineageError)

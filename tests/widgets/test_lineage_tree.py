@@ -281,3 +281,21 @@ def test_objects_are_found_as_those_of_one_frame_were(linking):
     session.handle(Suggested(session._searches, (), Automatic("ais", (Setting("min_score", 0.4),), session.model)))
     linking.linking.link.click()
     assert linking.desk.done[-1] == LinkAll((Setting("min_score", 0.4),), True, "ais")
+
+
+def test_what_is_linked_can_be_chosen_and_what_is_kept_is_said(panel):
+    one = panel(movie(), LinkSettings.describe)
+    form, session, done = one.linking, one.desk.session, one.desk.done
+    assert form.kept.value == "Nothing of the present tracks is kept."
+    form.scope.value = "from this frame on"
+    session.handle(SetPlane(3))
+    assert form.kept.value.startswith("Kept: all before frame 3, 2 tracks. Linked anew from there on: 2 tracks")
+    form.link.click()
+    assert done[-1] == LinkAll((), True, first=3)
+    form.scope.value = "only the chosen lineage"
+    assert (form.kept.value, form.link.disabled) == ("Pick a track of the lineage first.", True)
+    session.handle(Select((3,)))
+    assert (form.kept.value, form.link.disabled) == ("Linked anew: tracks 1, 2, 3. Kept: 1 track.", False)
+    form.segment.value = False
+    form.link.click()
+    assert done[-1] == LinkAll((), False, only=(1, 2, 3))

@@ -14,6 +14,7 @@ from ..requests import Setting
 from ..state import Automatic, Notice, Spread, State, Tool
 from .base import Action
 from .prompting import inside
+from .tracking import accepted_by
 
 if TYPE_CHECKING:
     from ..session import Session
@@ -148,7 +149,8 @@ class AcceptCandidates(Action):
     """Keep candidates as objects: by their ``places`` in the list, those ``inside`` a closed line, or else all.
 
     Committed objects are never changed, and of candidates that overlap the first one gets the pixels. A candidate
-    that is mostly covered by others stays one. Raises PromptError when none can be kept.
+    that is mostly covered by others stays one. Of a movie, those that are chosen one by one while the daughters of a
+    track are being marked become such. Raises PromptError when none can be kept.
     """
 
     places: tuple[int, ...] = ()
@@ -179,11 +181,13 @@ class AcceptCandidates(Action):
             )
         session.write(session.labels.change(where, after), *notes)
         rest = tuple(one for i, one in enumerate(state.candidates) if i not in kept)
-        session.edit(replace(state, candidates=rest, next_id=label))
+        single = bool(self.places or self.inside)
+        related, told = accepted_by(session, range(state.next_id, label), single=single)
+        session.edit(replace(related, candidates=rest, next_id=label))
         left = len(chosen) - len(kept)
         what = f"{len(kept)} objects are" if len(kept) > 1 else f"Object {label - 1} is"
         covered = f" {left} that others cover stay{'s' if left == 1 else ''} a candidate." if left else ""
-        session.notice = Notice(f"{what} accepted.{covered} Ctrl-Z takes it back.")
+        session.notice = Notice(f"{what} accepted.{told}{covered} Ctrl-Z takes it back.")
 
 
 @dataclass(frozen=True, slots=True)

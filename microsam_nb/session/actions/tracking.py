@@ -153,7 +153,7 @@ class SwapTracks(Action):
 
     def apply(self, session: Session) -> None:
         first, second = _two(session, self.first, self.second)
-        lineage, frame = lineage_of(session), _frame(session, self.frame)
+        lineage, frame = lineage_of(session), frame_of(session, self.frame)
         begins = {one: session.frames(one)[0] for one in (first, second)}
         if frame > max(session.frames(first)[-1], session.frames(second)[-1]):
             raise LineageError(f"Neither track is there from frame {frame} on.", "Choose an earlier frame.")
@@ -257,7 +257,8 @@ def _check_free(session: Session, *tracks: int) -> None:
         raise PromptError(what, "Commit it with C, or clear it with Shift-C.")
 
 
-def _frame(session: Session, frame: int) -> int:
+def frame_of(session: Session, frame: int) -> int:
+    """Return a frame as a number. Raises LineageError for one that is not there."""
     count = session.shape[0]
     if not 0 <= int(frame) < count:
         raise LineageError(f"There is no frame {frame}.", f"Choose one from 0 to {count - 1}.")
@@ -267,7 +268,7 @@ def _frame(session: Session, frame: int) -> int:
 def _inner(session: Session, track: int, frame: int, what: str, *, beyond: bool = False) -> tuple[int, int]:
     """Return the frame, which lies after the first one of a track, and its last one; ``beyond``: it may lie later."""
     _check_free(session, track)
-    frames, frame = session.frames(track), _frame(session, frame)
+    frames, frame = session.frames(track), frame_of(session, frame)
     if frame <= frames[0]:
         raise LineageError(
             f"Track {track} begins in frame {frames[0]}: it cannot {what} in frame {frame}.",
