@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 from annotator_page import Screen, labels
+from scipy import ndimage
 
 pytestmark = pytest.mark.browser
 
@@ -119,6 +120,124 @@ def test_two_prompts_become_an_object_that_is_corrected_committed_and_saved(open
     book.run()
     screen.wait()
     assert np.array_equal(labels(book), volume)
+
+
+def drawn() -> tuple[np.ndarray, np.ndarray]:
+    """A volume, uint8 (20, 128, 160), and the truth of one nucleus in planes 3 to 16.
+
+    From plane 10 on it lies further to the right, and another nucleus lies where it was.
+    """
+    random = np.random.default_rng(4)
+    shape = (20, 128, 160)
+    rows, columns = np.mgrid[:128, :160] + 0.5
+    bright, truth = np.zeros(shape), np.zeros(shape, bool)
+    for plane in range(3, 17):
+        radius = 16 * np.sqrt(1 - ((plane - 9.5) / 8) ** 2)
+        truth[plane] = ((rows - 60) / radius) ** 2 + ((columns - middle(plane)) / (0.9 * radius)) ** 2 < 1
+        bright[plane][truth[plane]] = 0.8
+        if plane >= 10:
+            wide = 14 * np.sqrt(1 - ((plane - 13) / 6) ** 2)
+            bright[plane][((rows - 62) ** 2 + (columns - 52) ** 2 < wide**2) & ~truth[plane]] = 0.8
+    for z, y, x, radius in ((6, 25, 130, 14), (12, 108, 130, 13), (10, 108, 25, 12)):
+        for plane in range(shape[0]):
+            bright[plane][(rows - y) ** 2 + (columns - x) ** 2 < radius**2 - (2 * (plane - z)) ** 2] = 0.9
+    texture = ndimage.gaussian_filter(random.normal(size=shape), (0.5, 2, 2))
+    blurred = ndimage.gaussian_filter(bright * (1 + 0.15 * texture / texture.std()), (0.3, 1, 1))
+    return (25 + 170 * blurred + random.normal(0, 5, shape)).clip(0, 255).astype(np.uint8), truth
+
+
+def middle(plane: int) -> float:
+    """Where the drawn nucleus is, along x."""
+    return 55 + 26 * (plane >= 10) + 0.5 * plane
+
+
+def overlap(one: np.ndarray, other: np.ndarray) -> float:
+    return float((one & other).sum() / (one | other).sum())
+
+
+def object_in_hand(screen: Screen) -> np.ndarray:
+    """The object in hand, bool (planes, h, w)."""
+    return np.array(
+        screen.book.kernel("annotator.session.state.proposals[0].mask.dense(annotator.session.shape).tolist()")
+    )
+
+
+def yellow(screen: Screen, y: float, x: float) -> bool:
+    """Whether the object in hand is drawn at a place: more red than blue over a grey image."""
+    red, _, blue, _ = screen.pixel(y, x)
+    return red > blue + 15
+
+
+def until_yellow(screen: Screen, y: float, x: float, wanted: bool = True) -> None:
+    for _ in range(100):
+        if yellow(screen, y, x) is wanted:
+            return
+        screen.page.wait_for_timeout(50)
+    raise AssertionError(f"at {y}, {x} the object in hand is {'not ' if wanted else ''}drawn")
+
+
+def test_planes_that_are_wrong_are_corrected_by_a_click_and_only_they_change(open_notebook, lab):
+    volume, truth = drawn()
+    tifffile.imwrite(lab.work / "two_nuclei.tif", volume)
+    cell = "from microsam_nb import annotate_3d\n"
+    cell += "annotator = annotate_3d('two_nuclei.tif', axes='zyx', project='two_nuclei.msam')\nannotator"
+    book = open_notebook("wrong_planes.ipynb", cell)
+    book.run()
+    screen = Screen(book)
+    screen.drawn()
+    screen.wait()
+    screen.says("Ready")
+    screen.canvas.focus()
+    for plane in (5, 8):
+        screen.go_to(plane)
+        screen.click(60, middle(plane))
+    screen.press("Shift+S")
+    book.until("annotator.session.state.answered and not annotator.session.state.stale", 60)
+    first = object_in_hand(screen)
+    wrong = [plane for plane in range(3, 17) if overlap(first[plane], truth[plane]) < 0.5]
+    assert set(range(10, 17)) <= set(wrong), "nothing is wrong: this would be no test"
+    assert overlap(first, truth) < 0.6
+    screen.go_to(12)
+    where, beside = (60.5, middle(12) + 6), (60.5, middle(13) + 6)
+    until_yellow(screen, *where, wanted=False)
+    screen.shot("volume-wrong")
+
+    # One click in one of the wrong planes: that one is right, and so are its neighbours, without being asked for.
+    screen.click(60.5, middle(12))
+    book.until("annotator.session.state.answered and not annotator.session.state.stale", 60)
+    screen.wait()
+    until_yellow(screen, *where)
+    screen.shot("volume-corrected")
+    screen.go_to(13)
+    until_yellow(screen, *beside)
+    screen.shot("volume-corrected-beside")
+    second = object_in_hand(screen)
+    for plane in range(11, 16):
+        assert overlap(second[plane], truth[plane]) > 0.85, plane
+    for plane in set(range(20)) - set(wrong):
+        assert np.array_equal(second[plane], first[plane]), f"plane {plane} was right, and is another one now"
+    assert overlap(second, truth) > 0.8
+    screen.press("Control+z")
+    assert np.array_equal(object_in_hand(screen), first)
+    screen.press("Control+Shift+z")
+    screen.wait()
+    assert np.array_equal(object_in_hand(screen), second)
+
+    screen.press("c")
+    committed = labels(book)
+    assert np.array_equal(committed > 0, second)
+    screen.shot("volume-corrected-committed")
+    screen.press("Control+z")
+    assert not labels(book).any()
+    screen.press("Control+Shift+z")
+    assert np.array_equal(labels(book), committed)
+    screen.press("Control+s")
+    screen.says("saved")
+    screen.wait()
+    (path,) = Path(lab.work).glob("two_nuclei*_labels.tif")
+    saved = tifffile.imread(path)
+    assert np.array_equal(saved, committed)
+    assert overlap(saved == 1, truth) > 0.8
 
 
 def test_keys_wheel_slider_and_buttons_go_through_the_planes(open_notebook):
