@@ -105,7 +105,7 @@ class _Opener:
         if self._ndim == 2 and stacked:
             raise ImageError(f"It has {image.shape[0]} planes.", "Leave ndim=2 out, or name its axes.")
         if self._ndim == 3 and not stacked:
-            if len(image.pixels.shape) == 3 and not self._axes:
+            if len(image.pixels.shape) == 3 and image.guessed:
                 return read_input(image, "zyx")
             raise ImageError("It is a single plane.", "Leave ndim=3 out.")
         return image

@@ -48,11 +48,15 @@ def find_series(images: Any, output: Path | None = None) -> Found:
         )
     found: dict[str, Path] = {}
     left_out: list[str] = []
+    inside = 0
     for name in names:
         some, others = _meant(os.path.expanduser(os.fspath(name)))
         some = sorted(some, key=lambda path: natural(path.as_posix()))
+        inside += sum(_within(one, output) for one in some)
         found.update({os.path.abspath(one): Path(os.path.abspath(one)) for one in some if not _within(one, output)})
         left_out += [one.name for one in others if not _within(one, output)]
+    if not found and inside:
+        raise FileError(f"The images lie in the output {output}.", "Name another folder as output.")
     if not found:
         what = "The list of images is empty." if not names else f"There is no image in {_said(names)}."
         raise FileError(what, f"Known are {_KNOWN}; images in folders below are found by '{_deeper(names)}'.")
@@ -63,10 +67,11 @@ def find_series(images: Any, output: Path | None = None) -> Found:
     return Found(root, _named(root, found.values()), tuple(sorted(left_out, key=natural)))
 
 
-def natural(name: str) -> tuple[tuple[int, int, str], ...]:
-    """Return what sorts names as people do: cell2 before cell10, capitals as small letters."""
-    parts = re.split(r"(\d+)", name.casefold())
-    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part)
+def natural(name: str) -> tuple[tuple[tuple[int, int, str], ...], ...]:
+    """Return what sorts paths as people do: cell before cell2 before cell10, capitals as small letters."""
+    *folders, file = name.casefold().split("/")
+    pieces = [*folders, PurePosixPath(file).stem, PurePosixPath(file).suffix]
+    return tuple(_numbers(piece) for piece in pieces)
 
 
 def match_labels(labels: str | os.PathLike[str], found: Found) -> dict[str, Path]:
@@ -120,6 +125,11 @@ def _meant(name: str) -> tuple[list[Path], list[Path]]:
     if path.exists():
         return [path], []
     return [one for one in map(Path, glob.glob(name, recursive=True)) if is_image(one)], []
+
+
+def _numbers(text: str) -> tuple[tuple[int, int, str], ...]:
+    parts = re.split(r"(\d+)", text)
+    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in parts if part)
 
 
 def _named(root: Path, paths: Iterable[Path]) -> dict[str, Path]:

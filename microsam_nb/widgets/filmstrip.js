@@ -9,7 +9,9 @@ const KINDS = {
   s: ["skipped", "fa-step-forward", "skipped"], l: ["locked: somebody else is at work", "fa-lock", "closed"],
   m: ["missing", "fa-question", "closed"], x: ["cannot be read", "fa-exclamation", "closed"],
 };
+// The picture is lower than elsewhere, so that strip, tools and image are in sight together.
 const STYLE = `
+.msam-series .msam-canvas { max-height: max(320px, 50vh) !important; }
 .msam-filmstrip { width: 100%; min-width: 0; color: var(--msam-text, #222); margin: 0 0 4px; display: block;
   font-size: var(--jp-ui-font-size1, 13px); }
 .msam-filmstrip .head { display: flex; flex-flow: row wrap; gap: 2px 10px; align-items: center; min-height: 30px; }
@@ -19,10 +21,10 @@ const STYLE = `
   background: var(--msam-raised, #eee); border: 1px solid var(--msam-line, #ccc); }
 .msam-filmstrip .track .done { background: #2e9e4f; }
 .msam-filmstrip .track .skipped { background: #8a8a8a; }
-.msam-filmstrip .about { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-width: 0; font-weight: 600; }
-.msam-filmstrip .notice { flex: 1 1 160px; min-width: 0; overflow-wrap: anywhere; color: var(--msam-faint, #666); }
+.msam-filmstrip .about { flex: 1 1 120px; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; min-width: 0; font-weight: 600; }
+.msam-filmstrip .notice { min-height: 1.4em; line-height: 1.4; overflow-wrap: anywhere; color: var(--msam-faint, #666); }
 .msam-filmstrip .notice.error { color: var(--msam-error, #c62828); }
-.msam-filmstrip .strip { position: relative; height: ${HEIGHT + 14}px; overflow: auto hidden; outline-offset: -2px; }
+.msam-filmstrip .strip { position: relative; height: ${HEIGHT + 8}px; overflow: auto hidden; scrollbar-width: thin; outline-offset: -2px; }
 .msam-filmstrip .strip:focus-visible { outline: 2px solid var(--msam-brand, #1976d2); }
 .msam-filmstrip .cell { position: absolute; top: 0; width: ${WIDTH - 6}px; height: ${HEIGHT - 4}px; cursor: pointer;
   border: 2px solid transparent; border-radius: 4px; overflow: hidden; background: var(--msam-raised, #eee); }
@@ -72,7 +74,8 @@ function render({ model, el }) {
   const track = make("div", "track", head);
   const bars = ["done", "skipped"].map((name) => make("div", name, track));
   const about = make("span", "about", head);
-  const notice = make("span", "notice", head);
+  // A line of its own: a sentence that comes or goes must not move the image.
+  const notice = make("div", "notice", el);
   notice.setAttribute("role", "status");
   const strip = make("div", "strip", el);
   const id = `msam-strip-${++strips}`;

@@ -29,7 +29,8 @@ class Filmstrip(anywidget.AnyWidget):
     opened. ``about``: of the open image; ``notice``: a sentence, and whether it is an error.
     """
 
-    _esm = Path(__file__).with_name("filmstrip.js")
+    # The text, not the path: anywidget would keep every widget that was ever made, to tell it of changes of the file.
+    _esm = Path(__file__).with_name("filmstrip.js").read_text(encoding="utf-8")
     names = traitlets.List().tag(sync=True)
     buttons = traitlets.List().tag(sync=True)
     marks = traitlets.Unicode("").tag(sync=True)

@@ -30,7 +30,8 @@ from ..view import (
 class Interaction(anywidget.AnyWidget):
     """A hidden widget whose JavaScript sits on a MultiCanvas; see interaction.js for its messages."""
 
-    _esm = Path(__file__).with_name("interaction.js")
+    # The text, not the path: anywidget would keep every widget that was ever made, to tell it of changes of the file.
+    _esm = Path(__file__).with_name("interaction.js").read_text(encoding="utf-8")
     target = traitlets.Instance(widgets.DOMWidget).tag(sync=True, **widgets.widget_serialization)
     tool = traitlets.Unicode("point").tag(sync=True)
     positive = traitlets.Bool(True).tag(sync=True)

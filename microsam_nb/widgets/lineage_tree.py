@@ -49,7 +49,8 @@ _TWO = (
 class TreeLayer(anywidget.AnyWidget):
     """The browser's half: where the tree is pressed; see tree.js for its message and traits."""
 
-    _esm = Path(__file__).with_name("tree.js")
+    # The text, not the path: anywidget would keep every widget that was ever made, to tell it of changes of the file.
+    _esm = Path(__file__).with_name("tree.js").read_text(encoding="utf-8")
     span = traitlets.List([0.0, 1.0, 0.0, 1.0]).tag(sync=True)
     rows = traitlets.Int(0).tag(sync=True)
     bars = traitlets.List().tag(sync=True)

@@ -16,7 +16,8 @@ class Table(anywidget.AnyWidget):
     one before.
     """
 
-    _esm = Path(__file__).with_name("table.js")
+    # The text, not the path: anywidget would keep every widget that was ever made, to tell it of changes of the file.
+    _esm = Path(__file__).with_name("table.js").read_text(encoding="utf-8")
     columns = traitlets.List().tag(sync=True)
     rows = traitlets.List().tag(sync=True)
     first = traitlets.Int(0).tag(sync=True)
