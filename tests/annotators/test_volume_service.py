@@ -225,6 +225,21 @@ def test_a_plane_that_is_left_in_the_middle_is_gone_on_with(ball, by_blocks, mon
     assert store.has(5)
 
 
+def test_a_projection_is_left_between_the_blocks_of_a_plane(ball, by_blocks):
+    image, truth = ball
+    service = EngineService(image, by_blocks)
+    list(service(Embed(8)))  # the model is announced
+    seed = Mask.crop(truth[8][None], (8, 0, 0))
+    taken = by_blocks.sam.image_encoder.steps_taken
+    taken.clear()
+    steps = service(Extend(3, ((seed,),), (seed,)))
+    assert [next(steps).ticket for _ in range(2)] == [3, 3]
+    assert taken == [0, 1]
+    steps.close()
+    module.compute.call(lambda: None)  # what was left is closed there
+    assert not any(service._ready()[1].has(plane) for plane in (7, 9))
+
+
 def test_ready_is_said_once_not_in_every_plane(ball, random_nano):
     service = EngineService(ball[0], random_nano)
     said = [one for plane in (5, 5, 6, 7) for one in service(Embed(plane)) if isinstance(one, Embedded)]
