@@ -91,6 +91,7 @@ class ProofreadPanel:
         self.reason = widgets.HTML("")
         self.reason.add_class("msam-note")
         self.category = widgets.Combobox(placeholder="Class", ensure_option=False, layout={"width": "130px"})
+        self.category.add_class("msam-class-field")
         self.assign = plain_button(
             "msam-set-class",
             "tag",
@@ -110,7 +111,7 @@ class ProofreadPanel:
                 group("msam-sizes", [self.grow, self.shrink, self.pixels, self.here]),
                 group("msam-joints", [self.alone, self.parts, self.merge, self.improve]),
                 group("msam-many", [self.lasso, self.renumber]),
-                group("msam-classes", [self.category, self.assign, self.by_class]),
+                group("msam-classing", [self.category, self.assign, self.by_class]),
                 self.classes, self.differences.box,
             ]
         )  # fmt: skip

@@ -116,7 +116,7 @@ _CSS = """
 .msam-daughters .widget-html { margin: 0 4px; }
 .msam-proofread > .msam-group { margin: 2px 0; }
 .msam-proofread .msam-pixels { flex: 0 0 52px; margin: 0 6px 0 0; }
-.msam-proofread .widget-combobox { margin: 0; flex: 1 1 90px; }
+.msam-proofread .msam-class-field { margin: 0; flex: 1 1 90px; }
 .msam-suspect-place { font-weight: 600; margin: 0 0 0 6px; }
 .msam-suspect-reasons { min-height: 2.9em; }
 .msam-legend span { white-space: nowrap; margin-right: 10px; }

@@ -69,7 +69,7 @@ class SuspiciousSection:
             now = self._review.now
             meant = self._session.selected or ((now.label,) if now is not None else ())
             self._hands.handle(Check(tuple(meant)))
-            if now is None or now.label not in meant:
+            if not meant:
                 return
         self._next()
 

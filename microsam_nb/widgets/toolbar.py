@@ -7,6 +7,7 @@ import ipywidgets as widgets
 from ..core import Overlap
 from ..session import Session, SetBrush, SetOverlap, Tool
 from ..view import TOOLS, VOLUME, Command, worded
+from ..view.gestures import CLICKED
 from .buttons import command_button, group, mark, visible
 from .hands import Bound, Hands
 
@@ -139,7 +140,7 @@ class Toolbar:
             Command.SEGMENT: bool(state.prompts),
             Command.REMOVE: bool(state.prompts),
             Command.CLEAR: working or bool(state.target),
-            Command.ESCAPE: busy or bool(picked) or session.work is not None or browsing.tool is Tool.POLYGON,
+            Command.ESCAPE: busy or bool(picked) or session.work is not None or browsing.tool in CLICKED,
             Command.UNDO: session.can_undo,
             Command.REDO: session.can_redo,
             Command.NEXT: session.labels.count() > 0,

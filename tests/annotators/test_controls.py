@@ -9,8 +9,21 @@ import pytest
 
 from microsam_nb.annotators import controls
 from microsam_nb.annotators.base import Annotator
-from microsam_nb.core import BoxPrompt, Candidate, Mask, Point, Polygon, Scribble
-from microsam_nb.session import LayerName, LoadLabels, SetBrush, SetLayer, SetTool, SetView, Suggest, Tool
+from microsam_nb.annotators.earlier import Earlier
+from microsam_nb.core import Box, BoxPrompt, Candidate, Mask, Point, Polygon, Scribble
+from microsam_nb.session import (
+    Delete,
+    LayerName,
+    LoadLabels,
+    Session,
+    SetBrush,
+    SetLayer,
+    SetTool,
+    SetView,
+    Suggest,
+    Tool,
+    Undo,
+)
 from microsam_nb.view import Command
 
 
@@ -384,6 +397,66 @@ def test_two_strokes_that_arrive_in_a_burst_stay_two(annotator, raw):
     assert mask.holds(0, 20, 30)
     assert mask.holds(0, 70, 30)
     assert not mask.holds(0, 45, 30), "no line between the two"
+
+
+def test_parts_and_the_delete_lasso_by_plain_events(annotator, raw, squares):
+    raw.key("U", shift=True)
+    raw.draw((15, 12))
+    raw.draw((15, 18))
+    assert "Part 2. Enter takes the object apart" in status(annotator)
+    raw.key("Enter")
+    assert annotator.labels[15, 12] != annotator.labels[15, 18]
+    raw.draw((15, 12))
+    raw.draw((15, 28))
+    raw.key("Enter")
+    assert "same object" in status(annotator)
+    raw.key("T", shift=True)
+    raw.draw((5, 19.5), (5, 35), (35, 35), (35, 19.5))
+    assert not annotator.labels[10:20, 20:30].any()
+    assert annotator.labels[10:20, 10:20].all()
+
+
+def test_proofreading_by_keys_opens_its_panel(annotator, page, squares):
+    page.key("v")
+    page.send("click", y=15, x=15)
+    page.key("G", shift=True)
+    panel = annotator._panels.made["Proofread"]
+    assert annotator._panels.is_open("Proofread")
+    assert annotator.labels[9, 15] == 1
+    panel.pixels.value = 2
+    page.key("I", shift=True)
+    assert annotator.labels[10, 15] == 0
+    page.key("H", shift=True)
+    assert "no hole" in status(annotator)
+    page.key("V", shift=True)
+    assert annotator.session.infos[1].checked
+    page.key("/")
+    while (thread := panel._background._thread) is not None:
+        thread.join(20)
+    annotator.wait()
+    assert "None of them is suspicious" in status(annotator)
+
+
+def test_a_close_up_fills_a_third_of_the_screen(annotator, squares):
+    annotator._close_up(Box((0, 10, 10), (1, 20, 30)))
+    annotator.wait()
+    view = annotator._screen.viewport
+    assert view.to_image(view.height / 2, view.width / 2) == pytest.approx((15, 20))
+    assert min(view.height / view.zoom / 10, view.width / view.zoom / 20) == pytest.approx(3)
+
+
+def test_what_was_there_when_it_was_opened_is_known(drawn_image):
+    session = Session(drawn_image.shape)
+    assert not Earlier(session)().any()
+    session.handle(LoadLabels.of(np.eye(96, dtype=np.uint32)))
+    loaded = session.snapshot()
+    session.handle(Delete((1,)))
+    assert np.array_equal(Earlier(session)(), loaded), "what was loaded before it was opened"
+    session.loaded = ""
+    opened = session.snapshot()
+    earlier = Earlier(session)
+    session.handle(Undo())
+    assert np.array_equal(earlier(), opened)
 
 
 def test_the_button_leaves_a_polygon_too(annotator, raw):

@@ -41,8 +41,10 @@ PLACE = ".msam-suspect-place"
 
 
 @pytest.fixture
-def screen(open_notebook: Any) -> Screen:
-    book = open_notebook("proofreading.ipynb", CELL, "1 + 1")
+def screen(open_notebook: Any, request: pytest.FixtureRequest) -> Screen:
+    # Another test would open the project of the one before.
+    name = request.node.name
+    book = open_notebook(f"{name}.ipynb", CELL.replace("proof.msam", f"{name}.msam"), "1 + 1")
     book.run(0)
     one = Screen(book)
     one.wait()
@@ -162,8 +164,8 @@ def test_planted_errors_are_found_corrected_undone_and_saved(screen: Screen) -> 
     screen.press("f")
     screen.click(*middle(screen, 26))
     book.until("annotator.session.selected == (26,)")
-    page.locator(".msam-proofread .widget-combobox input").fill("odd")
-    page.locator(".msam-proofread .widget-combobox input").press("Enter")
+    page.locator(".msam-class-field input").fill("odd")
+    page.locator(".msam-class-field input").press("Enter")
     push(screen, "set-class")
     book.until("annotator.session.infos[26].category == 'odd'")
     push(screen, "by-class")

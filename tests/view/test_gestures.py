@@ -11,6 +11,7 @@ from microsam_nb.session import (
     AddPrompt,
     Browsing,
     Delete,
+    DeleteInside,
     Erase,
     Fill,
     Layer,
@@ -22,6 +23,7 @@ from microsam_nb.session import (
     ReplacePrompt,
     Select,
     Split,
+    SplitAt,
     State,
     TakeCandidate,
     Tool,
@@ -33,6 +35,7 @@ from microsam_nb.view import (
     Handle,
     Outline,
     Pan,
+    Parts,
     Press,
     Removal,
     Shift,
@@ -73,6 +76,9 @@ def square(size, y=30, x=30):
         (Drag(1, 2, 3, 4, button=1), {"tool": Tool.BOX}, None),
         (Drag(1, 2, 3, 4, button=2, shift=True), {"tool": Tool.BOX}, None),
         (Outline(RING), {"tool": Tool.LASSO, "plane": 2}, AddPrompt(Polygon(2, RING))),
+        (Outline(RING), {"tool": Tool.DELETE_INSIDE}, DeleteInside(RING)),
+        (Click(3, 4), {"tool": Tool.DELETE_INSIDE}, None),
+        (Click(3, 4), {"tool": Tool.PARTS}, None),
         (Outline(RING), {"tool": Tool.POLYGON}, AddPrompt(Polygon(0, RING))),
         (Stroke(LINE), {"tool": Tool.SCRIBBLE}, AddPrompt(Scribble(0, LINE))),
         (Stroke(LINE, button=2), {"tool": Tool.SCRIBBLE}, AddPrompt(Scribble(0, LINE, positive=False))),
@@ -189,6 +195,14 @@ def test_a_lasso_without_area_says_what_to_do():
         action_for(Outline(LINE), State(), label_at)
 
 
+def test_points_of_parts_must_be_on_one_object():
+    state = State(browsing=Browsing(tool=Tool.PARTS))
+    assert action_for(Parts(((2, 2), (3, 9))), state, label_at) == SplitAt(4, ((2, 2), (3, 9)), 0)
+    for points in (((2, 2), (12, 2)), ((2, 2), (50, 2)), ((50, 2), (60, 2))):
+        with pytest.raises(PromptError, match="same object"):
+            action_for(Parts(points), state, label_at)
+
+
 # Without the interaction layer.
 
 
@@ -247,6 +261,18 @@ def test_an_open_polygon_can_be_changed_and_left():
     assert run(Tool.POLYGON, *clicks(*CORNERS), ("Escape",), ("Enter",))[-1] == Corners(0)
     # Two corners are not enough.
     assert run(Tool.POLYGON, *clicks(*CORNERS[:2]), ("Enter",))[-1] == Corners(2)
+
+
+def test_parts_are_clicked_until_enter():
+    points = Parts(((5, 5), (5, 45)))
+    assert run(Tool.PARTS, *clicks(*CORNERS[:2]), ("Enter",)) == [Corners(1), Corners(2), points]
+    # One part is none, and a click in the same place is no end.
+    assert run(Tool.PARTS, *clicks(CORNERS[0]), ("Enter",)) == [Corners(1), Corners(1)]
+    made = run(Tool.PARTS, *clicks(*CORNERS), ("Backspace",), ("Enter",))
+    assert made[-2:] == [Corners(2), points]
+    assert run(Tool.DELETE_INSIDE, ("down", 4, 4), ("move", 40, 4), ("up", 40, 40)) == [
+        Outline(((2, 2), (20, 2), (20, 20)))
+    ]
 
 
 def test_another_tool_leaves_the_polygon():

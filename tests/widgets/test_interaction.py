@@ -11,6 +11,7 @@ from microsam_nb.view import (
     Drag,
     Handle,
     Outline,
+    Parts,
     Removal,
     Shift,
     Stroke,
@@ -47,6 +48,7 @@ def sent(interaction, monkeypatch):
         ({"kind": "drag", "y0": 1, "x0": 2, "y1": 3, "x1": 4, "button": 0, "shift": False}, Drag(1, 2, 3, 4)),
         ({"kind": "stroke", "points": [1, 2, 3, 4], "width": 6, "button": 2}, Stroke(((1, 2), (3, 4)), 6, 2)),
         ({"kind": "outline", "points": [1, 2, 3, 4, 5, 6]}, Outline(((1, 2), (3, 4), (5, 6)))),
+        ({"kind": "parts", "points": [1, 2, 3, 4]}, Parts(((1, 2), (3, 4)))),
         (
             {"kind": "shift", "prompt": [3, "point", False, 1, 2], "part": -1, "dy": 1, "dx": 2},
             Shift(Handle(3, "point", False, (1, 2)), -1, 1, 2),
