@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..core import ClassifierError, FileError, Image, ImageError, LabelError
-from ..engine.classifying import Classifier, from_bytes, join, to_bytes, train
+from ..engine.classifying import Classifier, Training, from_bytes, join, to_bytes, train
 from ..engine.load import load_model
 from ..engine.models import Model
 from ..engine.plan import choose_tiling
@@ -71,7 +71,8 @@ def train_classifier(
     only what the "model" sees, or "shape" and brightness. Raises ClassifierError when they hold fewer than two classes,
     or their features differ.
     """
-    parts, loaded = [], None
+    parts: list[Training] = []
+    loaded = None
     for one in sources:
         if isinstance(one, Annotator) and one.engine is not None:
             table, session = Table(one.image, one.session, one.engine), one.session

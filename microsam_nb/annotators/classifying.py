@@ -5,15 +5,17 @@ from __future__ import annotations
 import atexit
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import Image, MicrosamError
+from ..core import Box, Image, MicrosamError
 from ..core.measuring import Subject
 from ..session import Change, Classified, Guess, Guesses, Row, Session, SetClasses, class_names
 from ..session.actions.classifying import by_hand
@@ -28,8 +30,19 @@ _log = logging.getLogger("microsam_nb")
 
 #: Objects whose features are computed before those known are looked at again, and clicks since.
 _TOGETHER = 200
+#: Seconds between two tellings of what is known so far.
+_PAUSE = 1.5
 #: Objects of one line of such squares are computed together: they share windows.
 _BLOCK = 512
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """The features of an object, as it was with this box and this hash of its pixels."""
+
+    box: Box
+    print: int
+    features: NDArray[np.float32]
 
 
 class Table:
@@ -37,7 +50,7 @@ class Table:
 
     def __init__(self, image: Image, session: Session, engine: Callable[[], tuple[Model, EmbeddingStore]]) -> None:
         self._image, self._session, self._engine = image, session, engine
-        self._known: dict[int, tuple[int, NDArray[np.float32]]] = {}
+        self._known: dict[int, _Known] = {}
         self._describer: Describer | None = None
         self._model: Model | None = None
         self._kind, self._side = "", 0
@@ -68,35 +81,43 @@ class Table:
 
         model, store = self._engine()
         if self._describer is None or model is not self._model:
-            self._model, self._describer = (
-                model,
-                Describer(self._image, model, store, Features(self._kind or "both"), self._side),
-            )
+            self._model = model
+            self._describer = Describer(self._image, model, store, Features(self._kind or "both"), self._side)
             self._known.clear()
         return self._describer
 
-    def missing(self, rows: Sequence[Row]) -> list[Row]:
-        """Return the objects whose features are not known, those that lie near each other together."""
+    def missing(self, rows: Sequence[Row], written: Box | None) -> list[Row]:
+        """Return the objects whose features are not known, those that lie near each other together.
+
+        Those known may look different only in the box that was ``written`` since.
+        """
+        _ = self.describer  # forgets what another model has seen
         there = {row.label for row in rows}
         for label in [n for n in self._known if n not in there]:
             del self._known[label]
-        stale = [row for row in rows if self._known.get(row.label, (None,))[0] != self._print(row)]
+        stale = [row for row in rows if self._stale(row, written)]
         return sorted(stale, key=lambda r: (r.box.start[0], r.box.start[1] // _BLOCK, r.box.start[2]))
+
+    def _stale(self, row: Row, written: Box | None) -> bool:
+        known = self._known.get(row.label)
+        if known is None or known.box != row.box:
+            return True
+        return written is not None and _meet(row.box, written) and known.print != self._print(row)
 
     def row(self, label: int) -> NDArray[np.float32] | None:
         """Return the features of an object, as far as they are known."""
         found = self._known.get(label)
-        return None if found is None else found[1]
+        return None if found is None else found.features
 
     def compute(self, rows: Sequence[Row]) -> Iterator[None]:
         """Compute the features of objects; may be left between the steps."""
         describer = self.describer
         describer.settle([row.box for row in self._session.rows()])
-        prints = {row.label: self._print(row) for row in rows}
+        looks = {row.label: (row.box, self._print(row)) for row in rows}
         subjects = [Subject(row.label, row.box, row.info) for row in rows]
         for found in compute.steps(describer.steps(subjects, self._session.crop)):
             if found is not None:
-                self._known[found[0]] = prints[found[0]], found[1]
+                self._known[found[0]] = _Known(*looks[found[0]], found[1])
             yield
 
     def training(self, rows: Sequence[Row]) -> Training:
@@ -106,7 +127,7 @@ class Table:
         describer, model = self.describer, self._model
         assert model is not None
         told = [row for row in rows if by_hand(row.info) and row.label in self._known]
-        features = [self._known[row.label][1] for row in told]
+        features = [self._known[row.label].features for row in told]
         stacked = np.stack(features) if features else np.zeros((0, len(describer.names)), np.float32)
         about = (model.spec.hash, model.spec.label) if describer.kind != "shape" else ("", "")
         classes = tuple(row.info.category for row in told)
@@ -133,6 +154,8 @@ class Classifying:
         self._tasks: deque[Callable[[], None]] = deque()
         self._dirty = self._busy = self._closed = False
         self._heard = ""
+        #: Where pixels of objects were written since they were last looked at.
+        self._written: Box | None = None
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         session.changed.connect(self._changed)
@@ -199,10 +222,14 @@ class Classifying:
             self._wake.notify_all()
 
     def _changed(self, change: Change) -> None:
+        if self._thread is not None and threading.get_ident() == self._thread.ident:
+            return  # what it has said itself
         # Another model sees other things.
         if change.objects or change.labels is not None or self._session.model != self._heard:
             self._heard = self._session.model
             with self._wake:
+                if change.labels is not None:
+                    self._written = change.labels if self._written is None else self._written.union(change.labels)
                 self._dirty = True
                 self._wake.notify_all()
 
@@ -237,19 +264,24 @@ class Classifying:
 
     def _update(self) -> None:
         """Compute what is missing: annotated objects first, then train, then the others bit by bit."""
+        with self._wake:
+            written, self._written = self._written, None
         rows = self._session.rows()
-        missing = self._table.missing(rows)
+        missing = self._table.missing(rows, written)
         told = [row for row in missing if by_hand(row.info)]
         rest = [row for row in missing if not by_hand(row.info)]
         if told and not self._compute(told):
             return
         trained = self._train(rows)
         self._say(rows, len(rest), anew=trained or bool(missing))
+        said = time.monotonic()
         while rest:
             some, rest = rest[:_TOGETHER], rest[_TOGETHER:]
             if not self._compute(some):
                 return
-            self._say(rows, len(rest), anew=True)
+            if not rest or self._dirty or time.monotonic() - said > _PAUSE:
+                self._say(rows, len(rest), anew=True)
+                said = time.monotonic()
             if self._dirty:
                 return  # it is begun anew with what has changed
 
@@ -297,6 +329,10 @@ class Classifying:
             return
         save_classifier(self.classifier, path)
         self._session.say(f"The classifier is saved in {path.absolute()}.")
+
+
+def _meet(one: Box, other: Box) -> bool:
+    return all(a < d and c < b for a, b, c, d in zip(one.start, one.stop, other.start, other.stop, strict=True))
 
 
 def guesses_of(classifier: Classifier, features: dict[int, NDArray[np.float32]]) -> dict[int, Guess]:

@@ -116,11 +116,11 @@ def test_it_follows_what_happens_to_objects(opened):
     assert "Trained on 6 objects" in session.guesses.said
     # Only the object that looks different is described anew.
     table = annotator.classifying._table
-    before = {label: found[0] for label, found in table._known.items()}
+    before = {label: found.print for label, found in table._known.items()}
     session.handle(Select((4,)))
     session.handle(Paint(((40.0, 148.0),), 8.0))
     settled(annotator)
-    changed = {label for label, found in table._known.items() if found[0] != before[label]}
+    changed = {label for label, found in table._known.items() if found.print != before[label]}
     assert changed == {4}
 
 

@@ -1,6 +1,6 @@
 """How well the classes of objects are known after a few clicks, and how long it takes for 10,000 objects.
 
-usage: python tests/benchmarks/classify.py PACK [--model nano] [--images 3] [--seeds 2]
+usage: python tests/benchmarks/classify.py PACK [--model nano] [--images 3] [--seeds 2] [--task size]
        python tests/benchmarks/classify.py --large 10000
 
 PACK is a data pack with manifest.csv. It has no classes, so that they are made from what can be known:
@@ -30,7 +30,9 @@ from microsam_nb.engine.classifying import Describer, Training, train
 from microsam_nb.engine.store import open_store
 from microsam_nb.session import SetClass
 
-CLICKS = (2, 3, 5, 10, 20)
+CLICKS = (2, 5, 10)
+#: Objects of a class that an image must have.
+LEAST = 14
 KINDS = ("model", "shape", "both")
 TASKS = {
     "size": ("fluorescence nuclei (16 bit)",),
@@ -45,6 +47,7 @@ def main() -> None:
     parser.add_argument("--model", default="nano")
     parser.add_argument("--images", type=int, default=3)
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--task", choices=TASKS, help="all by default")
     parser.add_argument("--large", type=int)
     options = parser.parse_args()
     model = load_model(options.model)
@@ -52,14 +55,22 @@ def main() -> None:
         large(options.large, model)
         return
     for task, modalities in TASKS.items():
+        if options.task not in (None, task):
+            continue
         for modality in modalities:
             compare(task, modality, options, model)
 
 
 def compare(task: str, modality: str, options, model) -> None:
-    images = [case(task, path, label, model) for path, label in paths(options.pack, modality)]
-    images = [one for one in images if one is not None and min(map(list(one.classes).count, set(one.classes))) > 24]
-    images = images[: options.images + 1]
+    images = []
+    for path, label in paths(options.pack, modality):
+        one = case(task, path, label, model)
+        if one is not None and min(map(list(one.classes).count, set(one.classes))) > LEAST:
+            images.append(one)
+        if len(images) > options.images:
+            break
+    if not images:
+        return
     print(f"\n{task}: {modality}, {len(images)} images, {sum(len(one.classes) for one in images)} objects")
     print(
         "features   " + "".join(f"{count:>14}" for count in CLICKS) + "\n           " + "    here there" * len(CLICKS)
@@ -80,7 +91,7 @@ def compare(task: str, modality: str, options, model) -> None:
 def paths(pack: Path, modality: str):
     with (pack / "manifest.csv").open() as file:
         for row in csv.DictReader(file):
-            if row["modality"] == modality and row["split"] == "train" and int(row["n_objects"]) >= 50:
+            if row["modality"] == modality and row["split"] == "train" and int(row["n_objects"]) >= 2 * LEAST + 4:
                 yield pack / row["path_image"], pack / row["path_label"]
 
 

