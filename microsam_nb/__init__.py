@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .annotators.annotate_3d import annotate_3d
     from .annotators.annotate_series import annotate_series
     from .annotators.annotate_tracks import annotate_tracks
+    from .annotators.classify import apply_classifier, classify, load_classifier, save_classifier, train_classifier
     from .annotators.segment_files import segment
     from .annotators.track_files import track
     from .engine.automatic.tuning import tune
@@ -27,6 +28,11 @@ _DOORS = {
     "annotate_3d": ".annotators.annotate_3d",
     "annotate_series": ".annotators.annotate_series",
     "annotate_tracks": ".annotators.annotate_tracks",
+    "apply_classifier": ".annotators.classify",
+    "classify": ".annotators.classify",
+    "load_classifier": ".annotators.classify",
+    "save_classifier": ".annotators.classify",
+    "train_classifier": ".annotators.classify",
     "load_model": ".engine.load",
     "segment": ".annotators.segment_files",
     "track": ".annotators.track_files",
@@ -39,9 +45,14 @@ __all__ = [
     "annotate_3d",
     "annotate_series",
     "annotate_tracks",
+    "apply_classifier",
+    "classify",
+    "load_classifier",
     "load_model",
+    "save_classifier",
     "segment",
     "track",
+    "train_classifier",
     "tune",
 ]
 
