@@ -29,8 +29,8 @@ class Review:
         self._session = session
         self._ranked: tuple[Suspect, ...] = ()
         self._trail: list[Suspect] = []
-        #: Where objects lay when they were looked at: after a renumbering their numbers mean others.
-        self._seen: dict[int, Box] = {}
+        #: Where objects lay when they were looked at, after a renumbering their numbers mean others; and their pixels.
+        self._seen: dict[int, tuple[Box, int]] = {}
         self._at = -1
 
     @property
@@ -61,9 +61,15 @@ class Review:
         if not rest:
             return None
         self._trail.append(rest[0])
-        self._seen[rest[0].label] = self._session.box(rest[0].label)
+        label = rest[0].label
+        self._seen[label] = self._session.box(label), self._session.labels.area(label)
         self._at = len(self._trail) - 1
         return rest[0]
+
+    def changed(self, label: int) -> bool:
+        """Whether an object that is still there has changed since it was looked at."""
+        box, area = self._seen.get(label, (None, 0))
+        return box is not None and (self._session.box(label), self._session.labels.area(label)) != (box, area)
 
     def previous(self) -> Suspect | None:
         """Go back to the object before, of those that are still there; None: there is none."""
@@ -80,7 +86,7 @@ class Review:
         if info is not None and info.checked:
             return False
         seen = self._seen.get(label)
-        return seen is None or _apart(self._session.box(label), seen)
+        return seen is None or _apart(self._session.box(label), seen[0])
 
 
 def place_of(session: Session, label: int, plane: int) -> Box:

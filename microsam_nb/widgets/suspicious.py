@@ -151,4 +151,6 @@ class SuspiciousSection:
         right = " ✓ looks right" if info is not None and info.checked else ""
         where = f" ({self._session.word} {suspect.plane})" if self._session.shape[0] > 1 else ""
         why = html.escape("; ".join(suspect.reasons) or "several small signs together")
-        return f"<b>{name}</b>{where}{right}: {why}."
+        # What is said of it is what it was.
+        since = " has changed since it was judged" if self._review.changed(suspect.label) else ""
+        return f"<b>{name}</b>{where}{right}{since}: {why}."

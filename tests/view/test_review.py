@@ -39,7 +39,9 @@ def test_the_worst_comes_first_and_what_looks_usual_never(review):
 
 def test_what_was_looked_at_stays_so_when_objects_are_judged_anew(review, session):
     goes(review, 1)
+    assert not review.changed(4)
     session.handle(Merge((4, 2)))
+    assert review.changed(4)
     review.take([Suspect(6, 0.95, ()), Suspect(4, 0.9, ()), Suspect(8, 0.8, ())])
     assert goes(review, 3) == [6, 8, None]
     assert review.place == (3, 3)

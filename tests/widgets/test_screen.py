@@ -25,19 +25,23 @@ from microsam_nb.core import (
     Scribble,
     Stop,
 )
+from microsam_nb.core.comparing import Kind
 from microsam_nb.session import (
     AddPoint,
     Change,
     Channel,
+    ColourByClass,
     Commit,
     Delete,
     DeleteIn,
+    Describe,
     LayerName,
     LoadLabels,
     Predicted,
     Select,
     Session,
     SetChannels,
+    SetClass,
     SetContours,
     SetLayer,
     SetPlane,
@@ -47,6 +51,7 @@ from microsam_nb.session import (
 )
 from microsam_nb.view import colour_of
 from microsam_nb.view import raster as rasters
+from microsam_nb.view.differences import KIND_COLOURS, Comparison
 from microsam_nb.view.overlays import (
     AFTER,
     BEFORE,
@@ -192,6 +197,37 @@ def test_contours_leave_the_inside_clear_and_have_a_dark_rim(rig):
     assert (out[32, 15, :3] == 0).all()
     assert 100 < out[32, 15, 3] < 200
     assert not out[32, 10].any()
+
+
+def test_objects_have_the_colours_of_their_classes(rig):
+    one = rig()
+    for number, place in enumerate((1, 4), start=1):
+        commit(one.session, square(place, place, 2))
+        one.session.handle(Describe(number, category="ab"[2 - number]))
+    one.do(ColourByClass(True), SetLayer(LayerName.OBJECTS, opacity=1.0))
+    first, second = one.layer(OBJECTS)[12, 12], one.layer(OBJECTS)[36, 36]
+    assert [first.tolist()[:3], second.tolist()[:3]] == [list(colour_of(2)), list(colour_of(1))]
+    one.do(SetClass((1,), "a"))
+    assert one.layer(OBJECTS)[12, 12].tolist()[:3] == list(colour_of(1))
+    one.do(ColourByClass(False))
+    assert one.layer(OBJECTS)[36, 36].tolist()[:3] == list(colour_of(2))
+
+
+def test_what_has_changed_is_filled_and_objects_are_outlines(rig):
+    one = rig()
+    commit(one.session, square(1, 1, 3))
+    commit(one.session, square(5, 5, 3))
+    before = one.session.snapshot()
+    one.session.handle(Delete((1,)))
+    one.screen.compare(Comparison.of(before, one.session.snapshot()))
+    one.do(SetLayer(LayerName.OBJECTS, opacity=1.0))
+    gone = one.layer(OBJECTS)
+    assert gone[20, 20].tolist()[:3] == list(KIND_COLOURS[Kind.GONE])
+    assert not gone[52, 52].any(), "what has not changed is an outline"
+    one.screen.compare(None)
+    one.do(SetLayer(LayerName.OBJECTS, opacity=0.99))
+    assert not one.layer(OBJECTS)[20, 20].any()
+    assert one.layer(OBJECTS)[52, 52].any()
 
 
 def test_a_picked_object_is_marked_white(rig):
