@@ -20,6 +20,7 @@ from microsam_nb.core import (
     SettingsError,
     Tracks,
 )
+from microsam_nb.engine.automatic import Progress
 from microsam_nb.files.samples import dividing, dividing_tracks
 from microsam_nb.files.tracks import read_tracks
 from microsam_nb.session import (
@@ -138,8 +139,12 @@ def test_linking_can_be_left(opened, truth, monkeypatch, segment):
 
         return steps
 
-    of, name = (automatic, "segment_planes") if segment else (tracking, "link_stepwise")
-    monkeypatch.setattr(of, name, held(getattr(of, name)))
+    def frames(segmenter, settings, out):
+        yield from (Progress(frame, len(out), "planes") for frame in range(len(out)))
+
+    monkeypatch.setattr(automatic, "segment_planes", held(frames))
+    if not segment:
+        monkeypatch.setattr(tracking, "link_stepwise", held(tracking.link_stepwise))
     annotator = opened(tracks=truth)
     annotator.wait()
     annotator.session.handle(LinkAll(segment=segment))
@@ -147,7 +152,7 @@ def test_linking_can_be_left(opened, truth, monkeypatch, segment):
     annotator.session.handle(Cancel())
     assert annotator.session.work is None
     gate.set()
-    annotator.wait()
+    annotator.wait(300)
     # What was begun is given up where it was, not only unheard.
     assert ended.wait(20)
     assert len(taken) <= 2
@@ -155,7 +160,7 @@ def test_linking_can_be_left(opened, truth, monkeypatch, segment):
     assert np.array_equal(annotator.labels, truth.labels)
     # Once more, and not left: then it is done, so that leaving it made the difference.
     annotator.session.handle(LinkAll(segment=False))
-    annotator.wait(120)
+    annotator.wait(300)
     assert annotator.session.can_undo
     assert "Ctrl-Z" in annotator.session.notice.text
     annotator.session.handle(Undo())
