@@ -47,7 +47,8 @@ def measure_objects(
 
     Sizes and places in pixels, bounding boxes half-open, the centroid (y, x) in image coordinates, where pixel i
     covers [i, i + 1). Brightness is that of the image's own intensities, per channel where it has several; without
-    ``image`` there is none. Where a classifier gave classes their ``probability`` is there too. Where the size of a pixel is known there are further columns in its unit.
+    ``image`` there is none. Where a classifier gave classes, their ``probability`` is there too. Where the size of a
+    pixel is known there are further columns in its unit.
     """
     import pandas
 
