@@ -161,7 +161,8 @@ def first_mask() -> None:
         start = time.perf_counter()
         annotator = annotate_3d(Image(volume, "zyx"), model=model, project=False)
         session = annotator.session
-        session.handle(AddPoint(256.0, 256.0))
+        # In the plane on screen, which is prepared first.
+        session.handle(AddPoint(256.0, 256.0, plane=session.state.browsing.plane))
         while not session.state.answered:
             time.sleep(0.002)
         masks.append(time.perf_counter() - start)
