@@ -25,8 +25,8 @@ from ..session import (
     SplitAt,
 )
 from ..view import TOOLS, Command
-from ..view.classes import Classes
 from ..view.differences import Comparison
+from ..view.predicted import Predicted
 from .background import Background
 from .buttons import command_button, group, mark, plain_button, visible
 from .differences import DifferencesSection
@@ -106,11 +106,12 @@ class ProofreadPanel:
         self.classes.add_class("msam-legend")
         self.box = widgets.VBox(
             [
-                self.suspicious.box, self.reason,
+                self.suspicious.box,
                 group("msam-shapes", [self.fill, self.smooth, self.radius, self.largest]),
                 group("msam-sizes", [self.grow, self.shrink, self.pixels, self.here]),
                 group("msam-joints", [self.alone, self.parts, self.merge, self.improve]),
                 group("msam-many", [self.lasso, self.renumber]),
+                self.reason,
                 group("msam-classing", [self.category, self.assign, self.by_class]),
                 self.classes, self.differences.box,
             ]
@@ -167,7 +168,7 @@ class ProofreadPanel:
             mark(button, browsing.tool is TOOLS[command])
 
     def _show_classes(self) -> None:
-        found = Classes.of(self._session.infos)
+        found = Predicted.shown(self._session)
         self.category.options = found.names
         on = self._session.state.browsing.layers.by_class
         mark(self.by_class, on)
