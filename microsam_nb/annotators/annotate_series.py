@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from filelock import FileLock, Timeout
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from ..engine import Model
 
 #: Series that are open in this process; opening one again takes its place.
-_open: dict[Path, SeriesAnnotator] = {}
+_open: WeakValueDictionary[Path, SeriesAnnotator] = WeakValueDictionary()
 #: Seconds to wait for another process that looks for new images.
 _PATIENCE = 20.0
 
@@ -66,12 +67,12 @@ def annotate_series(
     if where == found.root:
         raise FileError(f"The images lie in {where}.", "Name another folder as output, so that nothing is overwritten.")
     given = {} if labels is None else match_labels(labels, found)
-    # Only what opens it again may close it.
     if where in _open:
         _open.pop(where).close()
     catalogue = _catalogue(where, found)
-    entries = [_entry(name, found, where, catalogue, results) for name in _names(found, catalogue)]
-    check_objects_path(entries[0].result) if entries[0].result.parent.exists() else None
+    ending = results if results.startswith(".") else f".{results}"
+    check_objects_path(where / f"results{ending}")
+    entries = [_entry(name, found, where, catalogue, ending) for name in _names(found, catalogue)]
     note = _note(found, given, labels is not None)
     opener = _Opener(axes, ndim, model, device, given, options)
     made = SeriesAnnotator(SeriesSession(entries), opener, where, mode=mode, note=note)
@@ -169,9 +170,8 @@ def _names(found: Found, catalogue: Catalogue) -> list[str]:
     return [*names, *gone]
 
 
-def _entry(name: str, found: Found, output: Path, catalogue: Catalogue, results: str) -> Entry:
+def _entry(name: str, found: Found, output: Path, catalogue: Catalogue, ending: str) -> Entry:
     place = catalogue.places[name]
-    ending = results if results.startswith(".") else f".{results}"
     path = found.paths.get(name, found.root / name)
     return Entry(name, path, output / f"{place}.msam", output / f"{place}{ending}").refreshed()
 

@@ -20,6 +20,7 @@ from ipywidgets.widgets.widget import _instances
 
 from microsam_nb import annotate_series
 from microsam_nb.annotators import ahead, series
+from microsam_nb.annotators.late import LateService
 from microsam_nb.core import Candidate, FileError, Mask, SettingsError
 from microsam_nb.session import (
     AddPoint,
@@ -36,13 +37,14 @@ from microsam_nb.session import (
 from microsam_nb.session.series import Finish, Jump, Status, Turn
 
 
-class FakeService:
+class FakeService(LateService):
     """Answers at once with disks; counts what was prepared ahead."""
 
     prepared: ClassVar[list[str]] = []
 
     def __init__(self, image, model, device="auto", folder=None):
-        self.image, self.source = image, model
+        super().__init__(image, model, device, folder)
+        self.image = image
         self.told = False
 
     def __call__(self, request):
