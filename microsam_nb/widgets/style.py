@@ -23,6 +23,7 @@ _CSS = """
 .msam-group .widget-dropdown, .msam-group .widget-slider { margin: 0; }
 .msam-stage { display: flex; flex-flow: row wrap; gap: 8px; align-items: flex-start; overflow: hidden; width: 100%;
   container-type: inline-size; position: relative; }
+.msam-canvas { background: var(--msam-raised); border-radius: 3px; }
 .msam-side { flex: 1 1 300px; max-width: 460px; min-width: 0; max-height: 70vh; overflow: auto; margin: 0; }
 .msam-side:has(> .msam-objects) { flex-basis: 330px; }
 .msam-panel { border: 1px solid var(--msam-line); border-radius: 3px; padding: 4px 6px 6px; margin: 0 0 6px;
