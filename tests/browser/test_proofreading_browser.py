@@ -64,6 +64,26 @@ def text(screen: Screen, selector: str, words: str) -> None:
     screen.page.locator(f".msam-proofread {selector}", has_text=words).first.wait_for()
 
 
+def fit(screen: Screen) -> None:
+    """Show all of the image, and wait until the page does: a click is read in the view that the page shows."""
+    screen.press("f")
+    screen.page.wait_for_function(
+        """([y, x, zoom]) => {
+            const v = document.querySelector('.msam-overlay').dataset.view.split(' ').map(Number);
+            return v[0] === y && v[1] === x && Math.abs(v[2] - zoom) < 1e-9; }""",
+        arg=screen.book.kernel("v = annotator._screen.viewport\n[v.y, v.x, v.zoom]"),
+    )
+
+
+def inked(screen: Screen) -> None:
+    """Wait until something is drawn before the kernel knows of it."""
+    for _ in range(100):
+        if screen.ink():
+            return
+        screen.page.wait_for_timeout(50)
+    raise AssertionError("nothing is drawn")
+
+
 def next_one(screen: Screen) -> int:
     """Go to the next suspicious object by its key; return its number."""
     before = screen.page.locator(PLACE).inner_text()
@@ -94,8 +114,7 @@ def test_planted_errors_are_found_corrected_undone_and_saved(screen: Screen) -> 
     text(screen, ".msam-suspect-place", "5 of")
     # The one that is looked at is in the middle, a third of the screen large.
     v = book.kernel(
-        "v = annotator._screen.viewport\n"
-        "[*v.to_image(v.height / 2, v.width / 2), v.height / v.zoom, v.width / v.zoom]"
+        "v = annotator._screen.viewport\n[*v.to_image(v.height / 2, v.width / 2), v.height / v.zoom, v.width / v.zoom]"
     )
     box = book.kernel(f"b = annotator.session.box({found[-1]})\n[*b.start[1:], *b.stop[1:]]")
     assert [(box[0] + box[2]) / 2, (box[1] + box[3]) / 2] == pytest.approx(v[:2], abs=2)
@@ -104,13 +123,13 @@ def test_planted_errors_are_found_corrected_undone_and_saved(screen: Screen) -> 
     text(screen, ".msam-suspect-place", "4 of")
 
     # Each is corrected on screen.
-    screen.press("f")
+    fit(screen)
     push(screen, "parts")
     screen.page.wait_for_function("() => document.querySelector('.msam-overlay').dataset.tool === 'parts'")
     for label in (11, 12):
         y, x = middle(screen, label)
         screen.canvas.click(position=screen.place(y, x))
-    assert screen.ink() > 0
+    inked(screen)
     screen.press("Enter", "parts")
     parts = "min((now[truth == n] == now[75, x]).mean() for n, x in ((11, 136), (12, 160)))"
     labels_are(screen, f"now[75, 136] != now[75, 160] and {parts} > 0.9")
@@ -161,7 +180,7 @@ def test_planted_errors_are_found_corrected_undone_and_saved(screen: Screen) -> 
     assert np.array_equal(np.array(book.kernel("annotator.labels.tolist()")), after)
 
     # A class, colours, and the mark of what looks right; all of it is there in the file.
-    screen.press("f")
+    fit(screen)
     screen.click(*middle(screen, 26))
     book.until("annotator.session.selected == (26,)")
     page.locator(".msam-class-field input").fill("odd")
@@ -186,7 +205,7 @@ def test_planted_errors_are_found_corrected_undone_and_saved(screen: Screen) -> 
 
 def test_objects_inside_a_lasso_are_deleted_and_a_bad_one_becomes_a_prompt(screen: Screen) -> None:
     book = screen.book
-    screen.press("f")
+    fit(screen)
     screen.press("Shift+T")
     screen.page.wait_for_function("() => document.querySelector('.msam-overlay').dataset.tool === 'delete-inside'")
     screen.drag("outline", (3, 3), (3, 97), (47, 97), (47, 3), (3, 3))
