@@ -21,7 +21,7 @@ from microsam_nb.annotators.opening import _MODES, _options, model_choices
 from microsam_nb.annotators.settings import AnnotatorSettings
 from microsam_nb.core import FileError, Image, ImageError, LabelError, ModelError, Overlap, ProjectError, SettingsError
 from microsam_nb.session import AddPoint, Commit, Delete, Describe, LayerName, LoadModel, Predict, Select, SetLive, Tool
-from microsam_nb.view import MOVIE, SERIES, VOLUME, Command
+from microsam_nb.view import MOVIE, PROOFREADING, SERIES, VOLUME, Command
 
 
 @pytest.fixture
@@ -111,6 +111,11 @@ def press(annotator, command):
         panel = annotator._panels.made["Automatic"]
         (panel.accept if command is Command.ACCEPT_ALL else panel.reject).click()
         return
+    if command in PROOFREADING or command in (Command.PARTS, Command.DELETE_INSIDE):
+        annotator._panels.switches["Proofread"].click()
+        annotator.wait()
+        _button(annotator._panels.made["Proofread"].box, f"msam-{command.value}").click()
+        return
     if not annotator._panels.is_open("Layers"):
         annotator._panels.switches["Layers"].click()
         annotator.wait()
@@ -122,7 +127,19 @@ def press(annotator, command):
         check.value = not check.value
 
 
-@pytest.mark.parametrize("command", [one for one in Command if one not in VOLUME | MOVIE | SERIES])
+def _button(widget, name):
+    """Return the button of a class within a widget."""
+    if name in widget._dom_classes:
+        return widget
+    inner = (_button(one, name) for one in getattr(widget, "children", ()))
+    return next((one for one in inner if one is not None), None)
+
+
+#: What there is only where a model can be asked what it sees.
+MODEL = {Command.CLASSIFY}
+
+
+@pytest.mark.parametrize("command", [one for one in Command if one not in VOLUME | MOVIE | SERIES | MODEL])
 def test_every_command_has_a_control_and_does_something_or_says_why(annotator, folder, command):
     if command in (Command.POINT, Command.FIT):  # as it is at the beginning
         press(annotator, Command.BOX)
@@ -355,7 +372,7 @@ def test_closing_leaves_no_widget_behind(drawn_image, disks):
     for switch in one._panels.switches.values():
         switch.click()
     one.wait()
-    assert set(one._panels.made) == {"Layers", "Contrast", "Objects", "Models"}
+    assert set(one._panels.made) == {"Layers", "Contrast", "Objects", "Proofread", "Models"}
     one.close()
     assert set(_instances) <= before
 
