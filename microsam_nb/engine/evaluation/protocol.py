@@ -11,6 +11,7 @@ from scipy import ndimage
 from skimage.measure import label as connected
 
 from ...core import Box, BoxPrompt, Image, LabelledImage, Mask, Point
+from ...core.sections import overlap
 from ..encode import encode
 from ..models import Model
 from ..predict import predict_many
@@ -92,13 +93,6 @@ def deepest_point(mask: Mask) -> Point:
     y, x = np.unravel_index(int(np.argmax(depth)), depth.shape)
     plane, top, left = mask.start
     return Point(plane, top + float(y) + 0.5, left + float(x) + 0.5)
-
-
-def overlap(truth: Mask, found: Mask) -> float:
-    """Return the intersection over union of two masks."""
-    _, both = _together(truth, found)
-    joint, either = (int(np.count_nonzero(one)) for one in (both[0] & both[1], both[0] | both[1]))
-    return joint / max(1, either)
 
 
 def _together(*masks: Mask) -> tuple[Box, list[NDArray[np.bool_]]]:
