@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import Image, MicrosamError
-from ..session.series import Entry
+from ..session.records import Entry
 from ..view.series import small_picture
 from .base import Annotator
 from .late import LateService

@@ -16,7 +16,8 @@ from ..files.catalogue import Catalogue, places
 from ..files.export import check_objects_path
 from ..files.series import Found, find_series, match_labels, natural
 from ..session import LoadLabels
-from ..session.series import Entry, SeriesSession
+from ..session.records import Entry
+from ..session.series import SeriesSession
 from ..view import Command
 from .base import Annotator
 from .inputs import read_input, read_labels

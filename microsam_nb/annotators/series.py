@@ -17,20 +17,8 @@ from ..core import FileError, Image, MicrosamError, ProjectError, ProjectInUseEr
 from ..files.replacing import replacing
 from ..session import Change, FindAll, Session
 from ..session.later import Later
-from ..session.series import (
-    Begin,
-    Entry,
-    Finish,
-    Jump,
-    Noted,
-    Open,
-    Opened,
-    Refused,
-    SeriesAction,
-    SeriesSession,
-    Status,
-    Turn,
-)
+from ..session.records import Entry, Status
+from ..session.series import Begin, Finish, Jump, Noted, Open, Opened, Refused, SeriesAction, SeriesSession, Turn
 from ..view import Command
 from ..view.snapshot import compact
 from ..widgets import Loop, Still, close_tree, style_sheet

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from PIL import Image as Picture
 
 from ..core import Image
-from ..session.series import Status
+from ..session.records import Status
 
 #: Width and height of a small picture, in pixels.
 SIZE = (144, 108)

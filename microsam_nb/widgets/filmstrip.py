@@ -8,7 +8,8 @@ from pathlib import Path
 import anywidget
 import traitlets
 
-from ..session.series import SeriesSession, Status
+from ..session.records import Status
+from ..session.series import SeriesSession
 from ..view import Command, key_of
 from ..view.series import clock, letters
 

@@ -34,7 +34,8 @@ from microsam_nb.session import (
     Suggested,
     Undo,
 )
-from microsam_nb.session.series import Finish, Jump, Status, Turn
+from microsam_nb.session.records import Status
+from microsam_nb.session.series import Finish, Jump, Turn
 
 
 class FakeService(LateService):

@@ -98,6 +98,8 @@ def keep(picture: Picture, count: int, *places: tuple[float, float]) -> None:
         picture.book.until(f"series.session.labels.count() == {count} and not series.session.state.prompts")
 
 
+# Twelve images and two kernels: on a machine with much else to do this takes long.
+@pytest.mark.timeout(1800)
 def test_a_folder_is_annotated_to_the_end_with_the_kernel_killed_in_the_middle(lab: Any, open_notebook: Any) -> None:
     output, images = lab.work / "results", make_images(lab.work / "my images")
     names = list(images)

@@ -8,22 +8,8 @@ import pytest
 from filelock import FileLock
 
 from microsam_nb.session import AddPoint, Paint, Session
-from microsam_nb.session.series import (
-    Begin,
-    Entry,
-    Finish,
-    Jump,
-    Noted,
-    Open,
-    Opened,
-    Record,
-    Refused,
-    SeriesSession,
-    Status,
-    Turn,
-    read_record,
-    write_record,
-)
+from microsam_nb.session.records import Entry, Record, Status, read_record, write_record
+from microsam_nb.session.series import Begin, Finish, Jump, Noted, Open, Opened, Refused, SeriesSession, Turn
 
 
 class Clock:

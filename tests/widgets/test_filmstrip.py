@@ -8,7 +8,8 @@ from ipywidgets.widgets.widget import _instances
 
 from microsam_nb.core import Image
 from microsam_nb.session import Session
-from microsam_nb.session.series import Entry, Noted, Opened, Record, SeriesSession, Status
+from microsam_nb.session.records import Entry, Record, Status
+from microsam_nb.session.series import Noted, Opened, SeriesSession
 from microsam_nb.view import Command, key_of
 from microsam_nb.view.series import SIZE, clock, letters, small_picture
 from microsam_nb.widgets import close_tree
