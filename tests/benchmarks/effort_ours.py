@@ -1,4 +1,4 @@
-"""Our side of effort.py: the engine, prompted by the simulated annotator as annotators/service.py asks it."""
+"""Our side of effort.py: a session with its engine and its threads, prompted by the simulated annotator."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ import numpy as np
 import torch
 from effort_oracle import Prompts, annotate
 
-from microsam_nb.core import Image, Mask, Point
-from microsam_nb.core.sections import replaced, section_at
+from microsam_nb.annotators.service import EngineService
+from microsam_nb.core import Image, Mask, Stop
 from microsam_nb.engine import (
     Embedding,
     EmbeddingStore,
-    Known,
     Model,
     ProjectSettings,
     Reprompt,
     load_model,
     open_store,
-    predict_many,
     project,
-    project_many,
 )
 from microsam_nb.engine.automatic import measure_diameter
-from microsam_nb.engine.reprompt import project_settings_for
 from microsam_nb.engine.store import Item
 from microsam_nb.engine.store import source as encoding
+from microsam_nb.session import AddPoint, AddPrompt, Clear, ExtendObject, Runner, Session, SetPlane
+
+#: Seconds that an answer may take.
+_PATIENCE = 600
 
 
 def sizes(model: Model, store: EmbeddingStore) -> list[float | None]:
-    """Return how large objects are in each plane: the service finds out while nobody clicks."""
+    """Return how large objects are in each plane, as the service finds out while nobody clicks: for the peer."""
     middle = store.shape[1] / 2, store.shape[2] / 2
     # The last of each is what is known in the end.
     looks = (measure_diameter(model, store.pixels_only(plane).pixels, middle) for plane in range(store.shape[0]))
@@ -45,52 +45,42 @@ def sizes(model: Model, store: EmbeddingStore) -> list[float | None]:
 
 
 class Ours:
+    """An annotator's session, its engine and its threads: what a user works with."""
+
     def __init__(self, volume: np.ndarray, *, movie: bool = False) -> None:
         axes = "tyx" if movie else "zyx"
-        self.image = Image(volume, f"{axes}c" if volume.ndim == 4 else axes)
-        self.model = load_model("nano", device="cpu")
-        self.store = open_store(None, self.model, self.image)
-        self.sizes = sizes(self.model, self.store)
-        self.settings = project_settings_for("nano", "nano", motion=movie)
+        image = Image(volume, f"{axes}c" if volume.ndim == 4 else axes)
+        self.session = Session(image.shape, movie=movie)
+        self.runner = Runner(self.session, EngineService(image, load_model("nano", device="cpu")))
+        # Who looks at the planes before clicking gives the service time to see how large objects are in them.
+        for plane in range(image.shape[0]):
+            self.session.handle(SetPlane(plane))
+            self.runner.wait(_PATIENCE)
+
+    def close(self) -> None:
+        self.runner.close()
 
     def begin(self) -> None:
-        self.seeds: dict[int, Mask] = {}
-        self.current: Mask | None = None
+        self.session.handle(Clear())
 
     def segment(self, prompts: Prompts) -> np.ndarray:
-        plane = prompts.newest
-        if plane in prompts.clicks:
-            clicks = [Point(plane, y, x, positive) for y, x, positive in prompts.clicks[plane]]
-            base = self.seeds.get(plane)
-            if base is None and self.current is not None:
-                base = section_at(self.current, plane)
-            before = base if base is not None and base.area else None
-            (found,) = predict_many(self.model, self.store, [clicks], previous=[before], size=self.sizes[plane])
-            self.seeds[plane] = found.mask
-        first = self.current is None
-        stops = tuple(prompts.stops)
-        if plane in prompts.clicks and len(self.image.pixels) > 1 and any(one.area for one in self.seeds.values()):
-            known = Known(self.seeds, None if first else self.current, () if first else (plane,))
-            parts = dict(self.seeds)
-            for sections in project_many(self.model, self.store, [known], self.settings, stops=stops):
-                parts.update({one.plane: one.mask for one in sections if one.plane not in self.seeds})
-            self.current = replaced(self.current, list(parts), list(parts.values()))
-        elif len(self.image.pixels) > 1 and self.current is not None and stops:
-            # The stop of the newest prompt: what is beyond goes, and the other end may follow.
-            known = Known(self.seeds, self.current, (plane,))
-            for sections in project_many(self.model, self.store, [known], self.settings, stops=stops):
-                for one in sections:
-                    self.current = replaced(self.current, [one.plane], [one.mask])
-        elif plane in prompts.clicks:
-            self.current = replaced(None, [], list(self.seeds.values()))
-        out = self.current.dense(self.image.shape)
-        for stop in stops:
-            if stop < min(self.seeds):
-                out[: stop + 1] = False
-            else:
-                out[stop:] = False
-        self.current = Mask.crop(out)
-        return out
+        """Give the newest prompt; once there is something to carry, carry it through the planes."""
+        session, plane = self.session, prompts.newest
+        session.handle(SetPlane(plane))
+        if plane in prompts.stops:
+            session.handle(AddPrompt(Stop(plane)))
+        else:
+            y, x, positive = prompts.clicks[plane][-1]
+            session.handle(AddPoint(y, x, positive, plane))
+        self.runner.wait(_PATIENCE)
+        state = session.state
+        if session.shape[0] > 1 and state.extension is None and state.proposals:
+            session.handle(ExtendObject())
+            self.runner.wait(_PATIENCE)
+        if session.notice.error and not session.state.answered:
+            raise SystemExit(session.notice.text)
+        proposal = session.state.proposal
+        return np.zeros(session.shape, bool) if proposal is None else proposal.mask.dense(session.shape)
 
 
 def carried(task) -> dict[str, float]:
@@ -120,6 +110,7 @@ def main() -> None:
         movie = task["kind"] == "2dt"
         ours = Ours(data["volume"], movie=movie)
         efforts = [asdict(annotate(ours, data["labels"] == number, movie=movie)) for number in task["objects"]]
+        ours.close()
         print("answer", json.dumps({"efforts": efforts}), flush=True)
 
 
