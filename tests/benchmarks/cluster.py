@@ -66,9 +66,10 @@ def noise(folder, planes, side):
 def kill(cluster, killed):
     for _ in range(3):
         time.sleep(random.uniform(0.5, 3))
-        pid = random.choice(list(cluster.client.run(os.getpid).values()))
-        os.kill(pid, signal.SIGKILL)
-        killed.append(pid)
+        alive = [pid for pid in cluster.client.run(os.getpid, on_error="return").values() if isinstance(pid, int)]
+        if alive:
+            killed.append(random.choice(alive))
+            os.kill(killed[-1], signal.SIGKILL)
 
 
 def main():
@@ -89,7 +90,7 @@ def main():
         for _ in embed(model, image, store):
             pass
         serial = time.perf_counter() - start
-        job = Job(model, tiling=None, options={"diameter": 24.0})
+        job = Job(model, tiling=None, options={"diameter": 64.0})
         start = time.perf_counter()
         segment_file(path, folder / "serial.tif", job)
         planes = time.perf_counter() - start

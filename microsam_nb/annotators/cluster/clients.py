@@ -6,7 +6,7 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from typing import Any
@@ -21,10 +21,14 @@ _PATIENCE = 15
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A client of dask.distributed, and the threads with which each worker computes (None: as many as it has)."""
+    """A client of dask.distributed, and the threads with which each worker computes (None: as many as it has).
+
+    ``revive`` starts workers again that are gone for good.
+    """
 
     client: Any
     threads: int | None
+    revive: Callable[[], object] = bool
 
 
 @contextlib.contextmanager
@@ -46,6 +50,8 @@ def connect(scheduler: str | None = None, workers: int | None = None, threads: i
         raise ModelError(
             f"A cluster needs dask, and it is not installed ({error}).", "pip install 'microsam-nb[cluster]'"
         ) from error
+    # Whoever dies is started again, or missed, and dask says so in a page of its own words.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     if scheduler is not None:
         try:
             client = distributed.Client(scheduler, timeout=_PATIENCE, set_as_default=False)
@@ -58,8 +64,6 @@ def connect(scheduler: str | None = None, workers: int | None = None, threads: i
             yield Cluster(client, threads)
         return
     assert workers is not None
-    # A worker that dies is started again, and says so in a page of its own words.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
     with contextlib.ExitStack() as stack:
         with _without_interrupts():
             stack.enter_context(dask.config.set({"distributed.scheduler.allowed-failures": _DEATHS}))
@@ -70,7 +74,8 @@ def connect(scheduler: str | None = None, workers: int | None = None, threads: i
             )  # fmt: skip
             stack.enter_context(local)
         client = stack.enter_context(distributed.Client(local, set_as_default=False))
-        yield Cluster(client, threads or max(1, (os.cpu_count() or 1) // workers))
+        # One that dies while it starts is given up after a time, and not missed by itself.
+        yield Cluster(client, threads or max(1, (os.cpu_count() or 1) // workers), lambda: local.scale(workers))
 
 
 @contextlib.contextmanager

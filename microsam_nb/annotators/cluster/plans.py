@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Any, Generic, TypeVar
 
 import xxhash
 
-from ...core import MicrosamError, ModelError
+from ...core import MicrosamError, ModelError, SettingsError
 from .clients import Cluster
 from .workers import in_turn
 
@@ -76,6 +78,10 @@ def run_plans(
     driver = _Driver(cluster, iter(plans), told)
     try:
         yield from driver.run()
+    except (OSError, CancelledError) as error:
+        raise SettingsError(
+            f"The scheduler is gone ({error}).", "Start it again, then run the same command: what is done is kept."
+        ) from error
     finally:
         driver.cancel()
 
@@ -84,10 +90,8 @@ class _Driver(Generic[T]):
     def __init__(
         self, cluster: Cluster, plans: Iterator[tuple[T, Plan[Any]]], told: Callable[[int, int, int], object]
     ) -> None:
-        from distributed import as_completed
-
         self._cluster, self._plans, self._told = cluster, plans, told
-        self._answers = as_completed(loop=cluster.client.loop)
+        self._answers: SimpleQueue[Any] = SimpleQueue()
         self._sent: dict[Any, tuple[_Running[T], Call, int]] = {}
         self._running: list[_Running[T]] = []
         self._over: deque[tuple[T, Any]] = deque()
@@ -104,12 +108,13 @@ class _Driver(Generic[T]):
             while self._over:
                 yield self._over.popleft()
             if self._sent:
-                self._answer(next(self._answers))
+                with suppress(Empty):  # meanwhile workers may come and go
+                    self._answer(self._answers.get(timeout=_ROUND))
             elif not self._more and not any(one.waiting for one in self._running):
                 return
 
     def cancel(self) -> None:
-        with contextlib.suppress(Exception):  # the scheduler may be gone
+        with suppress(Exception):  # the scheduler may be gone
             self._cluster.client.cancel(list(self._sent), force=True)
         for one in self._running:
             one.plan.close()
@@ -118,6 +123,7 @@ class _Driver(Generic[T]):
         now = time.monotonic()
         if now > self._asked + _ROUND:
             self._asked, threads = now, self._cluster.client.nthreads()
+            self._cluster.revive()
             self._known = len(threads), max(_LEAST, _AHEAD * sum(threads.values()))
         return self._known
 
@@ -149,13 +155,15 @@ class _Driver(Generic[T]):
         )
         running.open += 1
         self._sent[future] = running, call, attempt
-        self._answers.add(future)
+        future.add_done_callback(self._answers.put)
 
     def _answer(self, future: Any) -> None:
         running, call, attempt = self._sent.pop(future)
         running.open -= 1
         if running.given_up:
             return
+        if future.status in ("cancelled", "lost"):
+            raise ConnectionError(f"a task is {future.status}")
         if future.status != "finished":
             self._failed(running, call, attempt, _error_of(future))
             return
@@ -197,10 +205,7 @@ class _Driver(Generic[T]):
 
 
 def _error_of(future: Any) -> Exception:
-    try:
-        found = future.exception()
-    except Exception as error:  # noqa: BLE001 - of a task that was cancelled
-        found = error
+    found = future.exception()
     return found if isinstance(found, Exception) else RuntimeError(f"the task was {future.status}")
 
 
