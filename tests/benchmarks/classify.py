@@ -180,7 +180,10 @@ def large(count: int, model) -> None:
         time.sleep(0.05)
         if first is None and session.guesses.known:
             first = time.perf_counter() - start
-    print(f"{count} objects: first predictions after {first:.1f} s, all after {time.perf_counter() - start:.1f} s")
+    print(
+        f"{count} objects: first predictions after {first:.1f} s, all after {time.perf_counter() - start:.1f} s",
+        flush=True,
+    )
     truth = {row.label: "large" if row.area > 200 else "small" for row in rows}
     right = np.mean([truth[n] == one.category for n, one in session.guesses.known.items()])
     print(f"right: {right:.3f}")
