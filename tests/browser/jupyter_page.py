@@ -28,10 +28,13 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-#: Notebook 7.6 throws these while it opens any notebook, with a widget or without: parts of it start before others.
 FOREIGN = (
+    # Notebook 7.6 throws these while it opens any notebook, with a widget or without: parts of it start before others.
     "Cannot read properties of undefined (reading 'schema')",
     "Command 'filebrowser:open-path' not registered.",
+    # JupyterLab asks for a subshell for every kernel that has widgets, and waits for nobody: it throws this where the
+    # kernel or the connection ends before the answer.
+    "Canceled future for create_subshell_request message before replies were done",
 )
 
 
@@ -186,6 +189,9 @@ class Notebook:
     def _until_open(self, page: Any) -> None:
         page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=90_000)
         self.lab.idle(self.name)
+        if "/lab/" in self.address:
+            # The page hears of the kernel later than the server: a cell that is run before is not.
+            page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=90_000)
 
     def run(self, cell: int = 0) -> None:
         """Click into a code cell and press Ctrl-Enter."""
