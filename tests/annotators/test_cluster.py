@@ -7,6 +7,7 @@ import hashlib
 import os
 import signal
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -260,3 +261,25 @@ def test_a_cluster_is_one_or_the_other():
     with pytest.raises(SettingsError, match="--scheduler ADDRESS or --workers N"), connect():
         pytest.fail("connected")
     assert Cluster(None, 2).threads == 2
+
+
+def test_a_scheduler_that_goes_away(tmp_path, volume, weights, monkeypatch, capsys):
+    with distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0", protocol="tcp"
+    ) as cluster:
+        address = cluster.scheduler_address
+
+        def put(shelf, item, made):
+            # From another thread: the worker that runs this is closed with it.
+            threading.Thread(target=cluster.close, daemon=True).start()
+            closed.wait(2)
+
+        closed = threading.Event()
+        monkeypatch.setattr("microsam_nb.annotators.cluster.clients._PATIENCE", 2)
+        monkeypatch.setattr(ZarrShelf, "put", put)
+        words = ["embed", str(volume), "-m", weights, "-o", str(tmp_path / "a.zarr"), "--scheduler", address]
+        assert main(words) == 2
+        closed.set()
+    said = capsys.readouterr().err
+    assert "Start it again" in said.splitlines()[-1]
+    assert "Traceback" not in said

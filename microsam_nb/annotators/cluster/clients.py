@@ -51,7 +51,8 @@ def connect(scheduler: str | None = None, workers: int | None = None, threads: i
             f"A cluster needs dask, and it is not installed ({error}).", "pip install 'microsam-nb[cluster]'"
         ) from error
     # Whoever dies is started again, or missed, and dask says so in a page of its own words.
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    for name in ("distributed", "distributed.client"):  # the second has a level of its own
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     if scheduler is not None:
         try:
             client = distributed.Client(scheduler, timeout=_PATIENCE, set_as_default=False)
