@@ -67,9 +67,9 @@ def annotate_tracks(
     ``movie``: the path of a file or zarr folder, an array (t, y, x) or (t, y, x, channel) of any real dtype, or an
     ``Image``; a first axis of any name is time. To begin with something, give either ``tracks``, a ``Tracks``, an array
     (t, y, x) whose numbers are tracks, or a TIFF or .npy of such labels, or the path of what
-    ``files.tracks.read_tracks`` reads; or ``labels`` (t, y, x),
-    an array, a file or a folder with one file per frame, whose objects have other numbers in every frame: they are
-    linked. In a project that holds work already neither is used, and that is said. The other arguments are those of ``annotate_2d``.
+    ``files.tracks.read_tracks`` reads; or ``labels`` (t, y, x), an array, a file or a folder with one file per frame,
+    whose objects have other numbers in every frame: they are linked. In a project that holds work already neither is
+    used, and that is said. The other arguments are those of ``annotate_2d``.
     Raises ImageError, FileError, LabelError, LineageError, ModelError, SettingsError or ProjectError with the remedy.
     """
     shown = read_input(movie, axes, name)

@@ -54,6 +54,7 @@ class AutomaticPanel:
         self._spread: Spread | None = None
         self._closed = False
         self._forms: dict[str, SettingsForm] = {}
+
         def said(text: str) -> str:
             return worded(text, movie=session.movie)
 

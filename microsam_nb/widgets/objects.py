@@ -38,6 +38,7 @@ class ObjectsPanel:
         self._picked: tuple[int, ...] = ()
         self.table = Table(columns=_track_columns() if self._movie else _columns(unit, self._physical, self._volume))
         self.table.on_msg(lambda _, message, __: hands.post(lambda: self._receive(message)))
+
         def said(text: str) -> str:
             return worded(text, movie=session.movie)
 
