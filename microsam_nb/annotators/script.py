@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -18,13 +18,13 @@ import numpy as np
 from .. import __version__
 from ..core import Box, Image, Labels, Mask, MaskPrompt, Overlap, Prompt, PromptError
 from ..engine.automatic import measure_diameter
+from ..engine.correct import corrects
 from ..engine.models import Model
 from ..engine.plan import choose_tiling
-from ..engine.predict import predict_many
 from ..engine.store import open_store
 from ..session import Action, Commit, Linked, LoadTracks, Predict, Predicted, Session, Suggested
 from ..session.story import Story, retell, without_undone
-from .service import with_base, without_begin
+from .service import answers_to, with_base, without_begin
 
 Group = tuple[Prompt, ...]
 #: What a script may need of the core beside what all do.
@@ -136,7 +136,8 @@ class _Writer:
             notes.append("The script makes the labels of the tracks; which descends from which is not in it.")
         body = "\n".join(self.lines)
         core = ["Image", "Labels", "Overlap", *(one for one in _NAMES if f"{one}(" in body or f"{one}." in body)]
-        engine = [*(["Tiling"] if self._store.tiling is not None else []), "load_model", "open_store", "predict_many"]
+        engine = [*(["Tiling"] if self._store.tiling is not None else []), "load_model", "open_store"]
+        engine += [one for one in ("correct_many", "predict_many") if f"{one}(" in body]
         head = _HEAD.format(
             core=", ".join(sorted(core)), engine=", ".join(engine),
             folder=self.story.folder.name, version=__version__, asked=self.asked, held=self.held, image=image,
@@ -158,31 +159,42 @@ class _Writer:
         if len(objects) == len(found):
             self._answers += 1
             before = [self._corrected(one) for one in objects]
-            asked = [without_begin(one) if self.model.is_nano else one for one in objects]
             name, same = f"answer_{self._answers}", False
             for size in self._possible(request):
-                made = self._predicted(asked, before, size)
+                made = self._predicted(objects, before, size)
                 same = made == found
                 if same:
                     break
             if same:
                 needs: list[_Answer] = []
-                words = ", ".join("[" + ", ".join(self._prompt(p, needs) for p in one) + "]" for one in asked)
-                masks = ", ".join("None" if one is None else self._literal(one, needs) for one in before)
-                more = f", previous=[{masks}]" if any(one is not None for one in before) else ""
-                more += f", size={size!r}" if size is not None else ""
-                answer = _Answer(name, f"{name} = predict_many(model, store, [{words}]{more})", needs)
+                answer = _Answer(name, f"{name} = {self._call(objects, before, size, needs)}", needs)
                 self._pieces = self._pieces[-200:]
                 self._pieces += [_Piece(m, f"{name}[{i}].mask", answer) for i, m in enumerate(found) if m.area]
             else:
                 self._differ += 1
             self._known.update(zip(objects, found, strict=True))
 
-    def _predicted(self, asked: list[Group], before: list[Mask | None], size: float | None) -> list[Mask]:
+    def _predicted(self, objects: Sequence[Group], before: list[Mask | None], size: float | None) -> list[Mask]:
+        if len({corrects(self.model, one) for one in objects}) > 1:
+            return []  # no single call makes both kinds
         try:
-            return [one.mask for one in predict_many(self.model, self._store, asked, previous=before, size=size)]
+            return [one.mask for one in answers_to(self.model, self._store, objects, before, size)]
         except PromptError:
             return []
+
+    def _call(
+        self, objects: Sequence[Group], before: list[Mask | None], size: float | None, needs: list[_Answer]
+    ) -> str:
+        """Return the call that answers prompts, as ``answers_to`` asks the model."""
+        mending = corrects(self.model, objects[0])
+        asked = [one[1:] if mending else without_begin(one) if self.model.is_nano else one for one in objects]
+        words = ", ".join("[" + ", ".join(self._prompt(p, needs) for p in one) + "]" for one in asked)
+        masks = ", ".join("None" if one is None else self._literal(one, needs) for one in before)
+        more = f", size={size!r}" if size is not None else ""
+        if mending:
+            return f"correct_many(model, store, [{words}], [{masks}]{more})"
+        more = (f", previous=[{masks}]" if any(one is not None for one in before) else "") + more
+        return f"predict_many(model, store, [{words}]{more})"
 
     def _possible(self, request: Predict) -> Iterator[float | None]:
         """Yield the sizes of objects that the model may have known."""

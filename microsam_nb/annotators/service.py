@@ -7,13 +7,14 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..core import BoxPrompt, Candidate, Image, Mask, MaskPrompt, Point, Prompt, Section, StoreError
 from ..engine.automatic import measure_diameter
+from ..engine.correct import correct_many, corrects
 from ..engine.download import cached_files, download
 from ..engine.embed import embed_stepwise
 from ..engine.finding import find_weights, is_name
@@ -62,11 +63,7 @@ Group = tuple[Prompt, ...]
 
 
 def without_begin(prompts: Group) -> Group:
-    """Return prompts without the mask that they correct.
-
-    nano takes a mask prompt at its word: beside one, further clicks change little (mean IoU of half an object after
-    one click .44, with the mask as what is corrected .78).
-    """
+    """Return prompts without the mask that they correct: nano takes a mask prompt at its word."""
     return prompts[1:] if len(prompts) > 1 and isinstance(prompts[0], MaskPrompt) else prompts
 
 
@@ -76,6 +73,29 @@ def with_base(request: Predict) -> tuple[Group, ...]:
         return request.objects
     pairs = zip(request.objects, request.base, strict=True)
     return tuple(own if mask is None else (MaskPrompt(mask), *own) for own, mask in pairs)
+
+
+def answers_to(
+    model: Model,
+    store: EmbeddingStore,
+    objects: Sequence[Group],
+    previous: Sequence[Mask | None],
+    size: float | None = None,
+) -> list[Candidate]:
+    """Return what a model makes of prompts, each beginning with the mask that they correct if there is one.
+
+    ``previous``: what each object is now, as far as that is known; ``size`` as for ``predict_many``.
+    """
+    pairs = list(zip(objects, previous, strict=True))
+    mending = [i for i, (own, mask) in enumerate(pairs) if corrects(model, own) and mask is not None]
+    others = [i for i in range(len(pairs)) if i not in mending]
+    asked = [without_begin(objects[i]) if model.is_nano else objects[i] for i in others]
+    found = dict(
+        zip(others, predict_many(model, store, asked, previous=[previous[i] for i in others], size=size), strict=True)
+    )
+    masks = [mask for i in mending if (mask := previous[i]) is not None]
+    found |= zip(mending, correct_many(model, store, [objects[i][1:] for i in mending], masks, size=size), strict=True)
+    return [found[i] for i in range(len(pairs))]
 
 
 class EngineService:
@@ -164,15 +184,13 @@ class EngineService:
             previous = [self._corrected(one) for one in missing]
         found = dict(known)
         if missing:
-            asked = [without_begin(one) if model.is_nano else one for one in missing]
             size = request.size or self._sizes.get(missing[0][0].plane)
-            if len(objects) > 1:
-                answers = compute.call(
-                    lambda: predict_many(model, store, asked, previous=previous, size=size), urgent=True
-                )
+            if len(objects) > 1 or corrects(model, missing[0]):
+                answers = compute.call(lambda: answers_to(model, store, missing, previous, size), urgent=True)
                 found.update(zip(missing, answers, strict=True))
             else:
-                steps = predict_stepwise(model, store, asked[0], previous=previous[0], size=size)
+                asked = without_begin(missing[0]) if model.is_nano else missing[0]
+                steps = predict_stepwise(model, store, asked, previous=previous[0], size=size)
                 for one, final in compute.steps(steps, urgent=True):
                     found[missing[0]] = one
                     if final:

@@ -11,6 +11,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .correct import correct_many
     from .embed import Encoded, embed
     from .embedding import Embedding
     from .encode import encode, encode_many
@@ -41,6 +42,7 @@ _HOMES = {
     "Reprompt": "reprompt",
     "Tiling": "tiling",
     "choose_tiling": "plan",
+    "correct_many": "correct",
     "embed": "embed",
     "encode": "encode",
     "encode_many": "encode",
@@ -72,6 +74,7 @@ __all__ = [
     "Reprompt",
     "Tiling",
     "choose_tiling",
+    "correct_many",
     "embed",
     "encode",
     "encode_many",

@@ -110,13 +110,13 @@ def test_what_is_found_comes_bit_by_bit_and_can_be_left(ball, random_nano, monke
 def test_a_correction_is_read_together_with_what_the_object_is_in_that_plane(ball, random_nano, monkeypatch):
     image, truth = ball
     seen = []
-    real = module.predict_stepwise
+    real = module.correct_many
 
-    def spy(model, source, prompts, **more):
-        seen.append((tuple(prompts), more.get("previous")))
-        return real(model, source, prompts, **more)
+    def spy(model, source, objects, masks, **more):
+        seen.extend(zip(objects, masks, strict=True))
+        return real(model, source, objects, masks, **more)
 
-    monkeypatch.setattr(module, "predict_stepwise", spy)
+    monkeypatch.setattr(module, "correct_many", spy)
     service = EngineService(image, random_nano)
     base, click = Mask.crop(truth[9][None], (9, 0, 0)), Point(9, 48.0, 44.0)
     list(service(Predict(1, ((click,),), None, 9, (base,))))

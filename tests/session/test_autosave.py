@@ -76,8 +76,8 @@ def test_others_read_the_labels(folder, start):
         "objects": 2,
         "pixels": 1900,
         "infos": {
-            "1": {"score": 0.75, "name": "", "category": ""},
-            "2": {"score": 0.75, "name": "mine", "category": "B"},
+            "1": {"score": 0.75, "name": "", "category": "", "checked": False, "probability": None},
+            "2": {"score": 0.75, "name": "mine", "category": "B", "checked": False, "probability": None},
         },
     }
 
