@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import numpy as np
-from scipy import ndimage
 
 from ..core import Candidate, Mask, MaskPrompt, Point, Prompt, PromptError, Scribble
+from ..core.raster import union
 from .models import Model
 from .predict import predict_many
 from .prompting import PointsOf, points_of
@@ -19,9 +18,6 @@ from .store import EmbeddingStore
 _STANDING, _APART = 3, 3.0
 #: An object of which a negative click leaves no larger share is lost.
 _LOST = 0.3
-#: How far around a click its answer counts: so many times as far as it is from the border of what is wrong, and at
-#: least this share of the mask's side.
-_WIDTHS, _LEAST = 2.0, 0.6
 
 
 def corrects(model: Model, prompts: Sequence[Prompt]) -> bool:
@@ -49,8 +45,8 @@ def correct_many(
 
     The newest is a point or a scribble. Where it is positive the object keeps what it has, and is asked for together
     with a few points of its inside; where it is negative nothing is added, and where the object would be lost the
-    mask itself, with its box, is the prompt. Only what lies around the newest prompt changes. So no click makes
-    another object of one that was carried to a plane.
+    mask itself, with its box, is the prompt. So no click makes another object
+    of one that was carried to a plane.
     ``size``: as for ``predict_many``, which also says what is raised. Measured with simulated clicks, see
     tests/benchmarks/mending.py.
     """
@@ -64,8 +60,11 @@ def correct_many(
     answers = predict_many(model, store, asked, previous=[masks[place] for place in places], size=size)
     found: list[list[Candidate]] = [[] for _ in objects]
     for place, one in zip(places, answers, strict=True):
-        found[place].append(_limited(one, masks[place], objects[place][-1]))
-    return [_better(some, mask) for some, mask in zip(found, masks, strict=True)]
+        found[place].append(one)
+    return [
+        _limited(_better(some, mask), mask, prompts[-1])
+        for some, mask, prompts in zip(found, masks, objects, strict=True)
+    ]
 
 
 def _ways(prompts: Sequence[Prompt], mask: Mask, image: tuple[int, int]) -> list[list[Prompt]]:
@@ -81,34 +80,18 @@ def _ways(prompts: Sequence[Prompt], mask: Mask, image: tuple[int, int]) -> list
 
 
 def _limited(answer: Candidate, mask: Mask, newest: Prompt) -> Candidate:
-    """Return what an answer changes of a mask around the newest prompt, in its direction only.
-
-    How far around: a click in the middle of what is wrong is as far from its border as that is wide.
-    """
+    """Return an answer that has all of a mask where the newest prompt adds to it, and no more where it takes away."""
     if not mask.area:
         return answer
-    around = mask.box.union(answer.mask.box) if answer.mask.area else mask.box
-    old, new = mask.dense_in(around)[0], answer.mask.dense_in(around)[0]
-    changed = new & ~old if _adds(newest) else old & ~new
-    _, top, left = around.start
-    rows, columns = np.indices(old.shape)
-    far, deep = np.full(old.shape, np.inf), 0.0
-    # Beyond the box there is no object.
-    border = ndimage.distance_transform_edt(~old if _adds(newest) else np.pad(old, 1))
-    border = border if _adds(newest) else border[1:-1, 1:-1]
-    for y, x in _points(newest):
-        far = np.minimum(far, np.hypot(rows + 0.5 + top - y, columns + 0.5 + left - x))
-        row, column = math.floor(y) - top, math.floor(x) - left
-        if 0 <= row < old.shape[0] and 0 <= column < old.shape[1]:
-            deep = max(deep, float(border[row, column]))
-    changed &= far <= max(_WIDTHS * deep, _LEAST * math.sqrt(mask.area))
-    both = old | changed if _adds(newest) else old & ~changed
-    return Candidate(Mask.crop(both[None], around.start), answer.score, answer.origin)
+    inside = Mask.crop(answer.mask.dense_in(mask.box) & mask.bitmap, mask.start)
+    return Candidate(union([mask, answer.mask]) if _adds(newest) else inside, answer.score, answer.origin)
 
 
 def _better(answers: Sequence[Candidate], mask: Mask) -> Candidate:
     first = answers[0]
-    return first if len(answers) == 1 or first.mask.area > _LOST * mask.area else answers[1]
+    if len(answers) == 1 or np.count_nonzero(first.mask.dense_in(mask.box) & mask.bitmap) > _LOST * mask.area:
+        return first
+    return answers[1]
 
 
 def _adds(prompt: Prompt) -> bool:
@@ -116,13 +99,6 @@ def _adds(prompt: Prompt) -> bool:
 
 
 def _points(prompt: Prompt) -> list[tuple[float, float]]:
-    """Return where a point or a scribble is, (y, x), a pixel apart at most."""
     if isinstance(prompt, Point):
         return [(prompt.y, prompt.x)]
-    if not isinstance(prompt, Scribble):
-        return []
-    found = [prompt.points[0]]
-    for (y0, x0), (y1, x1) in pairwise(prompt.points):
-        steps = max(1, math.ceil(math.hypot(y1 - y0, x1 - x0)))
-        found += [(y0 + (y1 - y0) * i / steps, x0 + (x1 - x0) * i / steps) for i in range(1, steps + 1)]
-    return found
+    return list(prompt.points) if isinstance(prompt, Scribble) else []
