@@ -96,6 +96,9 @@ class Table:
         for label in [n for n in self._known if n not in there]:
             del self._known[label]
         stale = [row for row in rows if self._stale(row, written)]
+        for row in stale:
+            # What it was is true no longer, also when nobody gets as far as to look again.
+            self._known.pop(row.label, None)
         return sorted(stale, key=lambda r: (r.box.start[0], r.box.start[1] // _BLOCK, r.box.start[2]))
 
     def _stale(self, row: Row, written: Box | None) -> bool:

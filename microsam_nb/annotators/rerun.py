@@ -14,6 +14,7 @@ from ..core import Box, Candidate, Image, MicrosamError
 from ..engine.models import Model
 from ..session import (
     AcceptCandidates,
+    AcceptGuesses,
     Action,
     AddBox,
     AddPoint,
@@ -36,7 +37,9 @@ from ..session import (
     ReplacePrompt,
     Restored,
     SegmentAll,
+    Select,
     Session,
+    SetPlane,
     Suggested,
     TakeCandidate,
 )
@@ -108,8 +111,9 @@ def rerun(
     service = EngineService(image, model, device, embeddings=embeddings)
     name = service.model.spec.name
     kept = None if output is None else Project.open(Path(output).expanduser(), image, name)
-    replay = _Replay(story, image, service, Session(image.shape, kept, movie=image.axes.startswith("t")))
+    new = Session(image.shape, kept, movie=image.axes.startswith("t"))
     try:
+        replay = _Replay(story, image, service, new)
         actions = without_undone(story.actions)
         for number, action in enumerate(actions):
             told(number, len(actions))
@@ -117,7 +121,7 @@ def rerun(
         replay.settle()
         told(len(actions), len(actions))
     finally:
-        replay.new.close()
+        new.close()
     before = story.told(image)
     return Rerun(replay.new, tuple(_compared(before, replay.new, replay.numbers)), tuple(replay.notes))
 
@@ -199,6 +203,9 @@ class _Replay:
         same = action.automatic.model == self.service.model.spec.label
         options = action.automatic.options if same else ()
         for mode in (action.automatic.mode, "auto"):
+            if action.candidates and not action.automatic.volume:
+                # In the plane they were found in; somebody may have gone on before they were there.
+                self._handle(SetPlane(action.candidates[0].mask.start[0]))
             outcome = self.new.handle(FindAll(mode, options, volume=action.automatic.volume))
             try:
                 for request in outcome.requests:
@@ -223,13 +230,21 @@ class _Replay:
         if isinstance(action, TakeCandidate):
             index = self._place(action.index)
             return self._left_out(action) if index is None else replace(action, index=index)
+        if isinstance(action, AcceptGuesses):
+            known = tuple(
+                replace(one, label=self.numbers[one.label])
+                for one in action.guesses
+                if self.numbers.get(one.label) in self.new.labels
+            )
+            return replace(action, guesses=known) if known else self._left_out(action)
         changes: dict[str, Any] = {}
         for name in (one.name for one in fields(action) if one.name in _NUMBERS):  # type: ignore[arg-type]
             value = getattr(action, name)
             if isinstance(value, tuple):
                 found = tuple(self.numbers[one] for one in value if self.numbers.get(one) in self.new.labels)
                 if value and not found:
-                    return self._left_out(action)
+                    # What was picked before must not stay picked in its place.
+                    return Select() if isinstance(action, Select) and not action.more else self._left_out(action)
                 changes[name] = found
             elif isinstance(value, int) and value:
                 if self.numbers.get(value) not in self.new.labels:

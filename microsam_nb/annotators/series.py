@@ -271,11 +271,21 @@ class SeriesAnnotator:
             old.close()
             if self._unsaved is old and before is not None:
                 # Changed between the last saving and now: the journal has it, and so must the results.
-                old.write(before.result)
+                self._write_late(old, before)
         self._unsaved = None
         self.filmstrip.opened()
         self._begin(entry, new)
         return None
+
+    def _write_late(self, annotator: Annotator, entry: Entry) -> None:
+        try:
+            annotator.write(entry.result)
+        except (OSError, MicrosamError) as error:
+            self.series.say(
+                f"The results of {entry.name} cannot be written ({error}). Its objects are safe in "
+                f"{entry.folder.name}: go back to it when there is room, and they are written.",
+                error=True,
+            )
 
     def _make(self, entry: Entry) -> tuple[Annotator, LateService]:
         found = self._ahead.take(entry)
@@ -300,8 +310,9 @@ class SeriesAnnotator:
             empty = not (session.labels.count() or session.state.candidates or session.can_undo or session.can_redo)
             if empty:
                 session.handle(FindAll(mode=self._mode, volume=session.shape[0] > 1))
-        if session.labels.count() and _older(entry.result, entry.folder / "journal.jsonl"):
-            # The kernel was stopped before they were written.
+        there = session.labels.count() or entry.result.exists()
+        if there and _older(entry.result, entry.folder / "journal.jsonl"):
+            # The kernel was stopped before they were written; the last object may be gone since.
             self._unsaved = annotator
             self._later.touch()
         assert self._service is not None
@@ -341,7 +352,7 @@ class SeriesAnnotator:
         try:
             annotator.write(entry.result)
             self.series.keep()
-        except (OSError, MicrosamError):
+        except BaseException:
             self._unsaved = annotator
             raise
 

@@ -18,6 +18,8 @@ from .store import EmbeddingStore
 _STANDING, _APART = 3, 3.0
 #: An object of which a negative click leaves no larger share is lost.
 _LOST = 0.3
+#: What shares less with a mask than this share of the smaller one is another object.
+_ELSEWHERE = 0.1
 
 
 def corrects(model: Model, prompts: Sequence[Prompt]) -> bool:
@@ -45,53 +47,60 @@ def correct_many(
 
     The newest is a point or a scribble. Where it is positive the object keeps what it has, and is asked for together
     with a few points of its inside; where it is negative nothing is added, and where the object would be lost the
-    mask itself, with its box, is the prompt. So no click makes another object
-    of one that was carried to a plane.
+    mask itself, with its box, is the prompt. So no click makes another object of one that was carried to a plane;
+    but where a positive one, asked by itself, finds something elsewhere, that is the object.
     ``size``: as for ``predict_many``, which also says what is raised. Measured with simulated clicks, see
     tests/benchmarks/mending.py.
     """
     if len(masks) != len(objects):
         raise PromptError(f"There are {len(masks)} masks for {len(objects)} objects.", "Give one for each object.")
-    asked, places = [], []
+    asked: list[list[Prompt]] = []
+    before: list[Mask | None] = []
+    places = []
     for place, (prompts, mask) in enumerate(zip(objects, masks, strict=True)):
-        ways = _ways(prompts, mask, store.shape[1:])
-        asked += ways
-        places += [place] * len(ways)
-    answers = predict_many(model, store, asked, previous=[masks[place] for place in places], size=size)
+        for way, previous in _ways(prompts, mask, store.shape[1:]):
+            asked.append(way)
+            before.append(previous)
+            places.append(place)
+    answers = predict_many(model, store, asked, previous=before, size=size)
     found: list[list[Candidate]] = [[] for _ in objects]
     for place, one in zip(places, answers, strict=True):
         found[place].append(one)
-    return [
-        _limited(_better(some, mask), mask, prompts[-1])
-        for some, mask, prompts in zip(found, masks, objects, strict=True)
-    ]
+    return [_chosen(some, mask, prompts[-1]) for some, mask, prompts in zip(found, masks, objects, strict=True)]
 
 
-def _ways(prompts: Sequence[Prompt], mask: Mask, image: tuple[int, int]) -> list[list[Prompt]]:
-    """Return what to ask: one question, or two of which the second is for where the first one loses the object."""
+def _ways(prompts: Sequence[Prompt], mask: Mask, image: tuple[int, int]) -> list[tuple[list[Prompt], Mask | None]]:
+    """Return what to ask, with what mask before: one question, or two of which ``_chosen`` takes one."""
     if not mask.area:
-        return [list(prompts)]
+        return [(list(prompts), None)]
     if not _adds(prompts[-1]):
-        return [list(prompts), [MaskPrompt(mask), *prompts]]
+        return [(list(prompts), mask), ([MaskPrompt(mask), *prompts], mask)]
     clicks = [p for one in prompts for p in _points(one)]
     inside = (p for p in points_of(mask, image, PointsOf.SEVERAL) if p.positive)
     apart = [p for p in inside if all(math.dist((p.y, p.x), one) > _APART for one in clicks)]
-    return [[*apart[:_STANDING], *prompts]]
+    return [([*apart[:_STANDING], *prompts], mask), (list(prompts), None)]
 
 
-def _limited(answer: Candidate, mask: Mask, newest: Prompt) -> Candidate:
-    """Return an answer that has all of a mask where the newest prompt adds to it, and no more where it takes away."""
-    if not mask.area:
-        return answer
-    inside = Mask.crop(answer.mask.dense_in(mask.box) & mask.bitmap, mask.start)
-    return Candidate(union([mask, answer.mask]) if _adds(newest) else inside, answer.score, answer.origin)
-
-
-def _better(answers: Sequence[Candidate], mask: Mask) -> Candidate:
+def _chosen(answers: Sequence[Candidate], mask: Mask, newest: Prompt) -> Candidate:
+    """Return what becomes of a mask: all of it and more where the newest prompt adds, else a part of it."""
     first = answers[0]
-    if len(answers) == 1 or np.count_nonzero(first.mask.dense_in(mask.box) & mask.bitmap) > _LOST * mask.area:
+    if not mask.area:
         return first
-    return answers[1]
+    if _adds(newest):
+        alone = answers[1]
+        if alone.mask.area and _shared(alone.mask, mask) < _ELSEWHERE:
+            return alone
+        return Candidate(union([mask, first.mask]), first.score, first.origin)
+    left = Mask.crop(first.mask.dense_in(mask.box) & mask.bitmap, mask.start)
+    if left.area > _LOST * mask.area:
+        return Candidate(left, first.score, first.origin)
+    other = answers[1]
+    return Candidate(Mask.crop(other.mask.dense_in(mask.box) & mask.bitmap, mask.start), other.score, other.origin)
+
+
+def _shared(one: Mask, other: Mask) -> float:
+    """Return which share of the smaller of two masks of one plane is in both."""
+    return np.count_nonzero(one.dense_in(other.box) & other.bitmap) / min(one.area, other.area)
 
 
 def _adds(prompt: Prompt) -> bool:

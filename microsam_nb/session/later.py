@@ -65,6 +65,13 @@ class Later:
                 self._failed = True
                 self._tell(str(error))
                 return False
+            except BaseException:
+                # Whatever it was: it is not done.
+                with self._wake:
+                    self._first = first if first is not None else time.monotonic()
+                    self._not_before = time.monotonic() + self._pace.retry
+                self._failed = True
+                raise
             if self._failed:
                 self._failed = False
                 self._tell("")

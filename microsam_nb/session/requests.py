@@ -132,7 +132,12 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class StopQuestion:
-    """Leave what is asked about the object in hand; what runs in the background goes on."""
+    """Leave what is asked about the object in hand; what runs in the background goes on.
+
+    ``ticket``: of the newest question that is meant; what was asked since stays. None for any.
+    """
+
+    ticket: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

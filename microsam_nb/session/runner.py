@@ -103,7 +103,10 @@ class Runner:
                 older = self._question
                 self._question = request if older is None or request.ticket > older.ticket else older
             elif isinstance(request, StopQuestion):
-                self._question = None  # one that runs is no longer awaited, and left by that
+                # One that runs is no longer awaited, and left by that.
+                waits, meant = self._question, request.ticket
+                if waits is not None and (meant is None or waits.ticket <= meant):
+                    self._question = None
             elif isinstance(request, StopWork):
                 self._work.clear()
                 self._question = None

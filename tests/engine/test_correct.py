@@ -67,6 +67,16 @@ def test_a_click_on_what_is_right_leaves_it_there(nano, pair):
     assert iou(found, left) > 0.85
 
 
+def test_a_positive_click_on_another_object_says_where_it_is(nano):
+    ys, xs = np.mgrid[:96, :96] + 0.5
+    here, there = ((ys - y) ** 2 + (xs - y) ** 2 < 13**2 for y in (28, 68))
+    pixels = np.clip(40 + 120.0 * (here | there) + np.random.default_rng(0).normal(0, 6, (96, 96)), 0, 255)
+    apart = open_store(None, nano, Image(pixels.astype(np.uint8), "yx")), here, there
+    found = fixed(nano, apart, there, Point(0, 28.5, 28.5))
+    assert not (found & there).any()
+    assert iou(found, here) > 0.85
+
+
 def test_the_newest_prompt_says_what_is_wrong_now(nano, pair):
     _, left, right = pair
     away, back = Point(0, 48.5, 63.5, positive=False), Scribble(0, ((48.5, 26.5), (48.5, 40.5)))

@@ -83,7 +83,8 @@ def questions(outcome):
 
 def test_what_is_asked_is_stopped_first_then_the_background(session):
     begun(session)
-    assert session.handle(Cancel()).requests == (StopQuestion(),)
+    ticket = session.awaiting
+    assert session.handle(Cancel()).requests == (StopQuestion(ticket),)
     assert session.notice.text == "Stopped. The object ends where it was stopped; Shift-S goes on."
     assert session.handle(Cancel()).requests == (StopWork(),)
     assert session.notice.text == "Stopped."
@@ -93,7 +94,8 @@ def test_what_is_asked_is_stopped_first_then_the_background(session):
 
 def test_a_click_that_is_stopped_is_asked_again_by_s(session):
     session.handle(AddPoint(5.5, 6.5, plane=3))
-    assert session.handle(Cancel()).requests == (StopQuestion(),)
+    ticket = session.awaiting
+    assert session.handle(Cancel()).requests == (StopQuestion(ticket),)
     assert session.notice.text == "Stopped. S asks the model again."
     assert isinstance(*questions(session.handle(Segment())), Predict)
 

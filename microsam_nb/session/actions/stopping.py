@@ -58,9 +58,10 @@ def _carried(session: Session) -> bool:
 
 
 def _stop_question(session: Session) -> None:
-    if session.awaiting is not None:
-        session.settle(session.awaiting)
-    session.want(StopQuestion())
+    ticket = session.awaiting
+    if ticket is not None:
+        session.settle(ticket)
+    session.want(StopQuestion(ticket))
     session.work = None
     before = session.state
     session.amend(after := stopped(before))
