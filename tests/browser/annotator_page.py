@@ -170,7 +170,11 @@ class Screen:
 
     def says(self, text: str) -> None:
         """Wait until the status line says something."""
-        self.page.locator(".msam-status", has_text=text).first.wait_for(timeout=10_000)
+        try:
+            self.page.locator(".msam-status", has_text=text).first.wait_for(timeout=30_000)
+        except Exception as error:
+            now = self.page.locator(".msam-status").all_inner_texts(), self.page.locator(".msam-work").all_inner_texts()
+            raise AssertionError(f"{text!r} is not said, but {now}") from error
 
     def status(self) -> str:
         return self.page.locator(".msam-status").first.inner_text()
