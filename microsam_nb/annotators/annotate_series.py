@@ -68,11 +68,11 @@ def annotate_series(
     if where == found.root:
         raise FileError(f"The images lie in {where}.", "Name another folder as output, so that nothing is overwritten.")
     given = {} if labels is None else match_labels(labels, found)
-    ending = results if results.startswith(".") else f".{results}"
-    check_objects_path(where / f"results{ending}")
     if where in _open:
         _open.pop(where).close()
     catalogue = _catalogue(where, found)
+    ending = results if results.startswith(".") else f".{results}"
+    check_objects_path(where / f"results{ending}")
     entries = [_entry(name, found, where, catalogue, ending) for name in _names(found, catalogue)]
     note = _note(found, given, labels is not None)
     opener = _Opener(axes, ndim, model, device, given, options)
