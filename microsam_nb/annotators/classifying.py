@@ -105,7 +105,7 @@ class Table:
         known = self._known.get(row.label)
         if known is None or known.box != row.box:
             return True
-        return written is not None and _meet(row.box, written) and known.print != self._print(row)
+        return written is not None and row.box.meets(written) and known.print != self._print(row)
 
     def row(self, label: int) -> NDArray[np.float32] | None:
         """Return the features of an object, as far as they are known."""
@@ -332,10 +332,6 @@ class Classifying:
             return
         save_classifier(self.classifier, path)
         self._session.say(f"The classifier is saved in {path.absolute()}.")
-
-
-def _meet(one: Box, other: Box) -> bool:
-    return all(a < d and c < b for a, b, c, d in zip(one.start, one.stop, other.start, other.stop, strict=True))
 
 
 def guesses_of(classifier: Classifier, features: dict[int, NDArray[np.float32]]) -> dict[int, Guess]:

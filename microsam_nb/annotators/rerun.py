@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..core import Box, Candidate, Image, MicrosamError
+from ..core import Box, Image, MicrosamError
 from ..engine.models import Model
 from ..session import (
     AcceptCandidates,
@@ -261,8 +261,8 @@ class _Replay:
         old, new = self.old.state.candidates, self.new.state.candidates
         if not 0 <= index < len(old):
             return None
-        best = max(range(len(new)), key=lambda i: _iou(old[index], new[i]), default=None)
-        return best if best is not None and _iou(old[index], new[best]) >= _SAME else None
+        best = max(range(len(new)), key=lambda i: old[index].mask.iou(new[i].mask), default=None)
+        return best if best is not None and old[index].mask.iou(new[best].mask) >= _SAME else None
 
     def _pair(self, before: set[int], after: set[int], action: Action, where: dict[int, tuple[int, ...]]) -> None:
         """Note which new objects are the same."""
@@ -295,14 +295,6 @@ def _places(session: Session) -> dict[int, tuple[int, ...]]:
         first = np.argwhere(session.labels.volume[box.slices] == label)[0]
         out[label] = tuple(int(a) + b for a, b in zip(first, box.start, strict=True))
     return out
-
-
-def _iou(one: Candidate, other: Candidate) -> float:
-    a, b = one.mask, other.mask
-    if any(p >= s or q >= r for p, r, q, s in zip(a.box.start, a.box.stop, b.box.start, b.box.stop, strict=True)):
-        return 0.0
-    shared = int(np.count_nonzero(b.dense_in(a.box) & a.bitmap))
-    return shared / (a.area + b.area - shared)
 
 
 def _overlap(one: Session, a: int, other: Session, b: int) -> float:

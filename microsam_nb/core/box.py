@@ -51,6 +51,11 @@ class Box:
         """Return the smallest box around several, one at least."""
         return reduce(cls.union, boxes)
 
+    def meets(self, other: Box) -> bool:
+        """Whether both have pixels in common."""
+        ends = zip(self.start, self.stop, other.start, other.stop, strict=True)
+        return all(a < d and c < b for a, b, c, d in ends)
+
     def within(self, where: Box) -> tuple[slice, slice, slice]:
         """Return the index of this box in an array that holds the box ``where``, of which it is a part."""
         p, y, x = where.start

@@ -78,6 +78,23 @@ class Mask:
         out[tuple(theirs)] = self.bitmap[tuple(ours)]
         return out
 
+    def shared(self, other: Mask) -> int:
+        """Return how many pixels both masks have."""
+        ours, theirs = [], []
+        sides = zip(self.start, self.bitmap.shape, other.start, other.bitmap.shape, strict=True)
+        for own, count, start, length in sides:
+            low, high = max(own, start), min(own + count, start + length)
+            if high <= low:
+                return 0
+            ours.append(slice(low - own, high - own))
+            theirs.append(slice(low - start, high - start))
+        return int(np.count_nonzero(self.bitmap[tuple(ours)] & other.bitmap[tuple(theirs)]))
+
+    def iou(self, other: Mask) -> float:
+        """Return the intersection over union with another mask, 0 where both are empty."""
+        both = self.shared(other)
+        return both / (self.area + other.area - both) if both else 0.0
+
     def holds(self, plane: int, y: float, x: float) -> bool:
         """Whether the pixel at a position is one of the mask."""
         place = tuple(math.floor(v) - a for v, a in zip((plane, y, x), self.start, strict=True))

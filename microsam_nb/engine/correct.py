@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import numpy as np
-
 from ..core import Candidate, Mask, MaskPrompt, Point, Prompt, PromptError, Scribble
 from ..core.raster import union
 from .models import Model
@@ -88,7 +86,7 @@ def _chosen(answers: Sequence[Candidate], mask: Mask, newest: Prompt) -> Candida
         return first
     if _adds(newest):
         alone = answers[1]
-        if alone.mask.area and _shared(alone.mask, mask) < _ELSEWHERE:
+        if alone.mask.area and alone.mask.shared(mask) < _ELSEWHERE * min(alone.mask.area, mask.area):
             return alone
         return Candidate(union([mask, first.mask]), first.score, first.origin)
     left = Mask.crop(first.mask.dense_in(mask.box) & mask.bitmap, mask.start)
@@ -96,11 +94,6 @@ def _chosen(answers: Sequence[Candidate], mask: Mask, newest: Prompt) -> Candida
         return Candidate(left, first.score, first.origin)
     other = answers[1]
     return Candidate(Mask.crop(other.mask.dense_in(mask.box) & mask.bitmap, mask.start), other.score, other.origin)
-
-
-def _shared(one: Mask, other: Mask) -> float:
-    """Return which share of the smaller of two masks of one plane is in both."""
-    return np.count_nonzero(one.dense_in(other.box) & other.bitmap) / min(one.area, other.area)
 
 
 def _adds(prompt: Prompt) -> bool:

@@ -58,20 +58,16 @@ class Later:
                 first, self._first = self._first, None
             try:
                 self._work()
-            except (OSError, MicrosamError) as error:
-                with self._wake:
-                    self._first = first if first is not None else time.monotonic()
-                    self._not_before = time.monotonic() + self._pace.retry
-                self._failed = True
-                self._tell(str(error))
-                return False
-            except BaseException:
+            except BaseException as error:
                 # Whatever it was: it is not done.
                 with self._wake:
                     self._first = first if first is not None else time.monotonic()
                     self._not_before = time.monotonic() + self._pace.retry
                 self._failed = True
-                raise
+                if not isinstance(error, OSError | MicrosamError):
+                    raise
+                self._tell(str(error))
+                return False
             if self._failed:
                 self._failed = False
                 self._tell("")

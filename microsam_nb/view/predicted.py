@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from ..session import Session, class_names
 from .classes import Classes
-from .overlays import Style
 from .palette import palette
 
 #: Palette entries from here on are paler; the colours of so many classes come again.
@@ -35,10 +34,6 @@ class Predicted(Classes):
         plain = [class_colour(place) for place in range(min(len(self.names), _PALE))]
         plain += [grey] * (_PALE - len(plain))
         return (*plain, *(pale(one) for one in plain), grey)
-
-    def style(self, style: Style) -> Style:
-        """Return the style of objects with the colours of their classes."""
-        return replace(style, colours=self.colours)
 
 
 def class_colour(place: int) -> tuple[int, int, int]:

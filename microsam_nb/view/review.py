@@ -86,18 +86,13 @@ class Review:
         if info is not None and info.checked:
             return False
         seen = self._seen.get(label)
-        return seen is None or _apart(self._session.box(label), seen[0])
+        return seen is None or not self._session.box(label).meets(seen[0])
 
 
 def place_of(session: Session, label: int, plane: int) -> Box:
     """Return the box of what an object has in a plane, or, where that is nothing, in the middle one of its planes."""
     planes = session.frames(label)
     return own_mask(session, label, plane if plane in planes else planes[len(planes) // 2]).box
-
-
-def _apart(one: Box, other: Box) -> bool:
-    pairs = zip(one.start, one.stop, other.start, other.stop, strict=True)
-    return any(a1 <= b0 or b1 <= a0 for a0, a1, b0, b1 in pairs)
 
 
 def intensities(image: Image) -> NDArray[np.generic] | None:

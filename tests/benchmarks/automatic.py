@@ -55,7 +55,7 @@ from microsam_nb.engine.automatic import DistanceSettings, GridSettings, PromptO
 from microsam_nb.engine.automatic.kept import Kept, PlaneMaps
 from microsam_nb.engine.automatic.maps import look_at
 from microsam_nb.engine.automatic.proposals import Proposals
-from microsam_nb.engine.automatic.select import common, painted, suppress_masks
+from microsam_nb.engine.automatic.select import painted, suppress_masks
 from microsam_nb.engine.backbones.decoder import UnetrDistances
 from microsam_nb.engine.evaluation import mean_segmentation_accuracy
 from microsam_nb.engine.precision import fast_dtype
@@ -441,7 +441,7 @@ def agree_amg(folder) -> str:
     iou = np.zeros((len(theirs), len(ours)))
     for i, a in enumerate(theirs):
         for j, b in enumerate(ours):
-            shared = common(a, b)
+            shared = a.shared(b)
             iou[i, j] = shared / (a.area + b.area - shared)
     if not iou.size:
         return f"{len(theirs)} / {len(ours)} masks"

@@ -8,7 +8,7 @@ import torch
 from torchvision.ops import nms
 
 from microsam_nb.core import Mask
-from microsam_nb.engine.automatic.select import common, painted, suppress_boxes, suppress_masks
+from microsam_nb.engine.automatic.select import painted, suppress_boxes, suppress_masks
 
 SIZE = (40, 50)
 
@@ -125,7 +125,7 @@ def test_common_pixels_are_counted_in_the_overlap_of_the_boxes():
     for _ in range(200):
         one, other = blob(random), blob(random)
         whole = np.count_nonzero(one.dense((1, *SIZE)) & other.dense((1, *SIZE)))
-        assert common(one, other) == whole
+        assert one.shared(other) == whole
 
 
 def test_a_shared_pixel_goes_to_the_largest_or_to_the_smallest():

@@ -26,7 +26,7 @@ from .answers import Answers, Asked, Found, proposals_of
 from .batches import Batches
 from .distances import Smooth, flooded, within_limits
 from .proposals import Proposals
-from .select import common, suppress_masks
+from .select import suppress_masks
 from .settings import PromptOf, PromptSettings
 from .views import View, views
 
@@ -174,16 +174,10 @@ def proposals(
             continue
         _, rows, columns = one.region.box.slices
         sure = float(foreground[rows, columns][one.region.bitmap[0]].mean(dtype=np.float64))
-        trusted = answered.score >= settings.trust and _alike(answered.mask, one.region)
+        trusted = answered.score >= settings.trust and answered.mask.iou(one.region) > 0.5
         mask = answered.mask if trusted else one.region
         found.append(replace(answered, mask=mask, score=answered.score * sure))
     return proposals_of(found, size, plane)
-
-
-def _alike(one: Mask, other: Mask) -> bool:
-    """Whether two masks have an IoU above one half."""
-    shared = common(one, other)
-    return 2 * shared > one.area + other.area - shared
 
 
 def choose_masks(found: Proposals, settings: PromptSettings) -> Proposals:

@@ -58,25 +58,10 @@ def suppress_masks(
         most = np.minimum(np.maximum(high, 0) * np.maximum(wide, 0), np.minimum(size[i], size[rest]))
         whole = np.minimum(size[i], size[rest]) if over_smaller else size[i] + size[rest] - most
         for j in rest[(most > 0) & (most > threshold * whole)]:
-            shared = common(masks[order[i]], masks[order[j]])
+            shared = masks[order[i]].shared(masks[order[j]])
             union = min(size[i], size[j]) if over_smaller else size[i] + size[j] - shared
             alive[j] = not shared > threshold * union
     return order[alive]
-
-
-def common(one: Mask, other: Mask) -> int:
-    """Return how many pixels two masks of one plane share."""
-    top, left = max(one.start[1], other.start[1]), max(one.start[2], other.start[2])
-    parts = []
-    for mask in (one, other):
-        _, y, x = mask.start
-        _, height, width = mask.bitmap.shape
-        parts.append((mask, y, x, y + height, x + width))
-    bottom, right = min(parts[0][3], parts[1][3]), min(parts[0][4], parts[1][4])
-    if bottom <= top or right <= left:
-        return 0
-    first, second = (m.bitmap[0, top - y : bottom - y, left - x : right - x] for m, y, x, _, _ in parts)
-    return int(np.count_nonzero(first & second))
 
 
 def painted(masks: Sequence[Mask], shape: tuple[int, int], *, larger_first: bool = True) -> NDArray[np.uint32]:

@@ -257,14 +257,9 @@ def _not_rejected(found: tuple[Candidate, ...], rejected: tuple[Mask, ...]) -> t
     for one in found:
         start, stop = np.array(one.mask.box.start), np.array(one.mask.box.stop)
         near = ((boxes[:, :3] < stop) & (boxes[:, 3:] > start)).all(1)
-        if not any(_alike(one.mask, rejected[i]) for i in np.flatnonzero(near)):
+        if not any(one.mask.iou(rejected[i]) > 0.5 for i in np.flatnonzero(near)):
             out.append(one)
     return tuple(out)
-
-
-def _alike(one: Mask, other: Mask) -> bool:
-    shared = int(np.count_nonzero(other.dense_in(one.box) & one.bitmap))
-    return 2 * shared > one.area + other.area - shared
 
 
 def _told(found: tuple[Candidate, ...], covered: int, rejected: int, about: str, *, choosing: bool) -> str:
