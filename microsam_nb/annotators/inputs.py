@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ def read_input(image: Any, axes: str = "", name: str = "") -> Image:
     """
     if isinstance(image, Image):
         if axes or name:
-            return Image(image.pixels, axes or image.axes, name or image.name, image.contrast, image.voxel_size)
+            return replace(image, axes=axes or image.axes, name=name or image.name)
         return image
     if isinstance(image, tifffile.TiffFile):
         image = Path(image.filehandle.path)
@@ -35,7 +36,7 @@ def read_input(image: Any, axes: str = "", name: str = "") -> Image:
         path = Path(image).expanduser()
         opened = open_image(path)
         size = getattr(opened, "voxel_size", None) or read_voxel_size(path)
-        return Image(opened, axes, name or path.stem, voxel_size=size)
+        return Image(opened, axes, name or path.stem, voxel_size=size, source=path.absolute())
     # Who has a group has imported zarr; others need not wait for that.
     zarr = sys.modules.get("zarr")
     if zarr is not None and isinstance(image, zarr.Group):
@@ -58,11 +59,11 @@ def as_movie(image: Image) -> Image:
         return image
     if image.axes.startswith("z"):
         # Many programs call every stack z.
-        return Image(image.pixels, f"t{image.axes[1:]}", image.name, image.contrast, image.voxel_size)
+        return replace(image, axes=f"t{image.axes[1:]}")
     if image.large:
         raise ImageError(f"{image.name} is one plane of {image.shape[1]} x {image.shape[2]} pixels.", "Give a movie.")
     pixels = np.asarray(image.pixels)[None]
-    return Image(pixels, f"t{image.axes}", image.name, image.contrast, image.voxel_size)
+    return replace(image, pixels=pixels, axes=f"t{image.axes}")
 
 
 def read_labels(labels: Any, image: Image) -> tuple[NDArray[np.generic], str, dict[int, ObjectInfo]]:

@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
     export.add_argument("--script", type=Path, required=True, metavar="FILE", help="the script to write, .py")
     export.add_argument("-m", "--model", help="a name from 'info', or a checkpoint file (default: the project's)")
     export.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    export.add_argument("--image", type=Path, help="the image of the project, where it is not beside it")
+    export.add_argument("--image", type=Path, help="the image, where it is not where the project was opened from")
     export.add_argument("-q", "--quiet", action="store_true", help="only errors")
     export.set_defaults(run=run)
 

@@ -32,7 +32,7 @@ def add(commands: Any) -> None:
     rerun.add_argument("project", type=Path, metavar="PROJECT", help="project folder, NAME-HASH.msam")
     rerun.add_argument("-m", "--model", required=True, help="a name from 'info', or a checkpoint file")
     rerun.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    rerun.add_argument("--image", type=Path, help="the image of the project, where it is not beside it")
+    rerun.add_argument("--image", type=Path, help="the image, where it is not where the project was opened from")
     rerun.add_argument("--key", default="", help="which array of a zarr group")
     rerun.add_argument("--tile", nargs=2, type=int, metavar=("H", "W"), help="cut planes into tiles of H x W pixels")
     rerun.add_argument("--halo", nargs=2, type=int, metavar=("H", "W"), help="pixels seen around a tile")

@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,9 @@ class Image:
 
     ``pixels`` may be lazy (dask, zarr, h5py, np.memmap): it is kept and read one plane at a time, and one part at a
     time where a plane is ``large``. Smaller copies of it that its ``levels`` list (a pyramid) serve for overviews.
-    ``voxel_size`` is a ``VoxelSize``, or (z, y, x) or (y, x) in µm, where it is known. What was found out by reading
-    is remembered: do not change the pixels afterwards. Raises ImageError for anything that is not an image.
+    ``voxel_size`` is a ``VoxelSize``, or (z, y, x) or (y, x) in µm, where it is known; ``source`` is the file or zarr
+    folder that the pixels were read from, None for those of an array. What was found out by reading is remembered: do
+    not change the pixels afterwards. Raises ImageError for anything that is not an image.
     """
 
     pixels: PixelArray
@@ -70,6 +72,7 @@ class Image:
     name: str = "image"
     contrast: Contrast = field(default_factory=Contrast)
     voxel_size: VoxelSize | None = None
+    source: Path | None = None
     guessed: bool = field(init=False, default=False)
     named: bool = field(init=False, default=False)
     levels: tuple[Level, ...] = field(init=False, default=(), repr=False)

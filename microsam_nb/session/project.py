@@ -8,7 +8,8 @@ import getpass
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from .. import __version__
 from ..core import Image, ProjectError, ProjectInUseError
 from ..core.box import Triple
 from .journal import Journal
+from .origin import origin_of
 from .signal import Signal
 from .stored import StoredLabels
 
@@ -29,7 +31,10 @@ _open: dict[Path, Project] = {}
 
 @dataclass(frozen=True, slots=True)
 class Meta:
-    """What a project belongs to, and the model that it was begun with; each answer in the journal names its own."""
+    """What a project belongs to, and the model that it was begun with; each answer in the journal names its own.
+
+    ``origin``: where the image was read from when it was opened last, as ``origin_of`` gives it.
+    """
 
     format: int
     version: str
@@ -39,6 +44,7 @@ class Meta:
     shape: tuple[int, ...]
     dtype: str
     model: str
+    origin: Mapping[str, str] = field(default_factory=dict)
 
 
 class Project:
@@ -64,6 +70,7 @@ class Project:
         expected = Meta(
             _FORMAT, __version__, image.fingerprint(), image.name, image.axes,
             tuple(image.pixels.shape), image.pixels.dtype.str, model,
+            origin_of(image.source, folder),
         )  # fmt: skip
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +82,7 @@ class Project:
             try:
                 if not _check_meta(folder, expected):
                     _write_meta(folder / "meta.json", asdict(expected))
-                _renew_meta(folder)
+                _renew_meta(folder, expected)
             except BaseException:
                 lock.release()
                 raise
@@ -166,12 +173,17 @@ def _check_meta(folder: Path, expected: Meta) -> bool:
     return True
 
 
-def _renew_meta(folder: Path) -> None:
-    """Keep older versions out of a project that is about to get lines that they do not know."""
+def _renew_meta(folder: Path, expected: Meta) -> None:
+    """Keep older versions out of a project that is about to get lines that they do not know; note a moved image."""
     path = folder / "meta.json"
     found: dict[str, Any] = json.loads(path.read_text())
+    new = dict(found)
     if int(found["format"]) < _FORMAT:
-        _write_meta(path, {**found, "format": _FORMAT, "version": __version__})
+        new |= {"format": _FORMAT, "version": __version__}
+    if expected.origin:
+        new["origin"] = dict(expected.origin)
+    if new != found:
+        _write_meta(path, new)
 
 
 def _write_meta(path: Path, values: dict[str, Any]) -> None:

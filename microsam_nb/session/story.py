@@ -13,6 +13,7 @@ from pathlib import Path
 from ..core import Image, MicrosamError, ProjectError
 from .actions import Action, Extended, Predicted, Redo, Restored, Segment, Undo
 from .journal import Damage, Journal
+from .origin import places_of
 from .session import Session
 
 
@@ -20,7 +21,7 @@ from .session import Session
 class Story:
     """A project: the ``name`` of its image, its axes and fingerprint, the model it was begun with, and its actions.
 
-    ``notes``: lines that could not be read.
+    ``notes``: lines that could not be read. ``places``: where the image may lie, the likeliest first.
     """
 
     folder: Path
@@ -30,6 +31,7 @@ class Story:
     model: str
     actions: tuple[Action, ...]
     notes: tuple[str, ...]
+    places: tuple[Path, ...] = ()
 
     def check(self, image: Image) -> None:
         """Raise ProjectError for another image."""
@@ -69,7 +71,9 @@ def read_story(folder: Path) -> Story:
                 actions.append(one)
     if actions and isinstance(actions[0], Restored):
         notes.append("The project was damaged once: objects from before are kept as they were recovered.")
-    return Story(folder, name, axes, pixels, model, tuple(actions), tuple(notes))
+    return Story(
+        folder, name, axes, pixels, model, tuple(actions), tuple(notes), places_of(found.get("origin"), folder)
+    )
 
 
 def without_undone(actions: Iterable[Action]) -> list[Action]:
