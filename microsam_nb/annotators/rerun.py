@@ -20,7 +20,9 @@ from ..session import (
     AddPoint,
     AddPrompt,
     Clear,
+    Commit,
     Embed,
+    Extend,
     Extended,
     FindAll,
     Linked,
@@ -40,6 +42,7 @@ from ..session import (
     Select,
     Session,
     SetPlane,
+    StopCarrying,
     Suggested,
     TakeCandidate,
 )
@@ -136,6 +139,8 @@ class _Replay:
         self.numbers: dict[int, int] = {}
         self.notes = list(story.notes)
         self._question: Question | None = None
+        #: As far as the answer that is not whole yet has come: its ticket, and objects by place with their planes.
+        self._reached: tuple[int, set[tuple[int, int]]] = (0, set())
         self._prepared: set[int] = set()
         for one in service(Embed(0)):  # which only says that there is a model
             new.handle(one)
@@ -144,9 +149,15 @@ class _Replay:
         """Do an action in both sessions."""
         if isinstance(action, Predicted | Extended):
             retell(self.old, [action])
-            if not (isinstance(action, Extended) and not action.final):
+            if isinstance(action, Extended) and not action.final:
+                self._note(action)
+            else:
                 self._answer()
             return
+        if isinstance(action, StopCarrying):
+            self._carry()
+        if action.step:
+            self._reached = (0, set())
         if action.step and not isinstance(action, _PROMPTING):
             self.settle()
         ours = self._translated(action)
@@ -157,6 +168,7 @@ class _Replay:
             self._suggest(action)
         elif ours is not None:
             self._handle(ours)
+        self._put_down(action)
         self._pair(before, after, action, where)
 
     def settle(self) -> None:
@@ -180,12 +192,47 @@ class _Replay:
             return False
         return True
 
+    def _note(self, part: Extended) -> None:
+        ticket, reached = self._reached
+        new = {(one.place, one.plane) for one in part.sections}
+        self._reached = (part.ticket, new | reached if part.ticket == ticket else new)
+
+    def _carry(self) -> None:
+        """Carry the object through the planes where it was when somebody stopped that."""
+        (_, reached), self._reached = self._reached, (0, set())
+        question = self._question
+        if not isinstance(question, Extend) or self.new.awaiting != question.ticket:
+            return
+        self._question = None
+        if len(question.objects) != len(self.old.state.proposals):
+            # Which is which is not known any more: all of them as far as one was.
+            planes = {plane for _, plane in reached}
+            reached = {(place, plane) for place in range(len(question.objects)) for plane in planes}
+        left = set(reached)
+        try:
+            for one in self.service(question) if left else ():
+                if isinstance(one, Extended):
+                    here = tuple(part for part in one.sections if (part.place, part.plane) in reached)
+                    left -= {(part.place, part.plane) for part in here}
+                    one = replace(one, sections=here, final=False)
+                self._take(self.new.handle(one))
+                if not left:
+                    break
+        except MicrosamError as error:
+            self.notes.append(f"The model does not answer some prompts ({error}).")
+
     def _prepare(self, question: Predict) -> None:
         """Let nano find out how large objects are, as it does on screen."""
         if self.service.model.is_nano and question.plane not in self._prepared:
             self._prepared.add(question.plane)
             for one in self.service(Embed(question.plane)):
                 self.new.handle(one)
+
+    def _put_down(self, action: Action) -> None:
+        """Let go of prompts by which nothing is found any more: those of the next object must not join them."""
+        old, new = self.old.state, self.new.state
+        if isinstance(action, Commit) and not old.prompts and (new.prompts or new.proposals):
+            self._handle(Clear())
 
     def _handle(self, action: Action) -> None:
         try:

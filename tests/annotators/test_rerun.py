@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from annotation import Annotation, annotate_cells
 
 from microsam_nb.__main__ import main
+from microsam_nb.annotators import rerun as replaying
+from microsam_nb.annotators import service
 from microsam_nb.annotators.rerun import rerun
-from microsam_nb.core import Image, ProjectError
+from microsam_nb.annotators.service import EngineService
+from microsam_nb.core import Image, Mask, ProjectError
 from microsam_nb.engine import load_model
 from microsam_nb.engine.training.embedded import save_embedded
-from microsam_nb.session import AddPoint, Commit, Delete, ExtendObject, Redo, SetPlane, Undo
+from microsam_nb.session import (
+    AcceptCandidates,
+    AcceptGuesses,
+    AddPoint,
+    Cancel,
+    Commit,
+    Delete,
+    Describe,
+    Extend,
+    ExtendObject,
+    FindAll,
+    Merge,
+    Predicted,
+    Redo,
+    Select,
+    SetPlane,
+    StopCarrying,
+    Undo,
+)
+from microsam_nb.session.actions.classifying import Guessed
 from microsam_nb.session.story import read_story, without_undone
 
 
@@ -86,6 +110,116 @@ def test_tracks_of_a_movie(tmp_path, drawn, nano):
     found = rerun(one.folder, image, nano)
     assert found.session.movie
     assert np.array_equal(found.session.snapshot(), labels)
+
+
+def blind_to(area, monkeypatch):
+    """Let the model find nothing in an area, in a replay."""
+
+    class Blind(EngineService):
+        def __call__(self, request):
+            for one in super().__call__(request):
+                yield replace(one, found=tuple(map(self.seen, one.found))) if isinstance(one, Predicted) else one
+
+        def seen(self, found):
+            mask = found.mask
+            hit = mask.area and (area[mask.box.slices[1:]] & mask.bitmap[0]).any()
+            return replace(found, mask=Mask.crop(np.zeros((1, 1, 1), bool), (0, 0, 0))) if hit else found
+
+    monkeypatch.setattr(replaying, "EngineService", Blind)
+
+
+def carry(one, sections):
+    """Carry the object in hand on until so many sections are found, then stop that."""
+    (question,) = [r for r in one.session.handle(ExtendObject()).requests if isinstance(r, Extend)]
+    before = one.session.state.sections
+    for answer in one.service(question) if sections else ():
+        one.session.handle(answer)
+        if len(one.session.state.sections) - len(before) >= sections:
+            break
+    one.session.handle(Cancel())
+
+
+def test_an_object_ends_where_it_was_stopped(tmp_path, drawn, nano, monkeypatch):
+    monkeypatch.setattr(service, "_PAUSE", -1.0)
+    image = Image(np.stack([drawn.pixels] * 7), "zyx", "stack")
+    one = Annotation(tmp_path / "stack.msam", image, nano)
+    y, x = np.argwhere(drawn.labels == 1).mean(0)
+    one.do(SetPlane(3), AddPoint(y, x, plane=3))
+    carry(one, 2)
+    one.do(Commit(), SetPlane(0))
+    y, x = np.argwhere(drawn.labels == 2).mean(0)
+    one.do(AddPoint(y, x, plane=0))
+    carry(one, 0)  # before anything was found
+    one.do(Commit())
+    labels = one.close()
+    ends = [np.flatnonzero((labels == n).any((1, 2))).tolist() for n in (1, 2)]
+    assert ends == [[2, 3, 4], [0]]
+    assert sum(isinstance(action, StopCarrying) for action in read_story(one.folder).actions) == 2
+    found = rerun(one.folder, image, nano)
+    assert np.array_equal(found.session.snapshot(), labels)
+    assert not found.notes
+    image = tmp_path / "stack.npy"
+    np.save(image, np.stack([drawn.pixels] * 7))
+    assert main(["export", str(one.folder), "--image", str(image), "--script", str(tmp_path / "a.py"), "-q"]) == 0
+
+
+def test_what_is_done_with_a_lost_object_is_left_out(tmp_path, drawn, nano, monkeypatch):
+    """The first object is not found any more: what was picked after it must not hit another one."""
+    one = Annotation(tmp_path / "cells.msam", Image(drawn.pixels, name="cells"), nano)
+    middles = [np.argwhere(drawn.labels == n).mean(0) for n in (1, 2)]
+    for middle in middles:
+        one.do(AddPoint(*middle), Commit())
+    one.do(
+        Select((2,)),
+        Select((1,)),
+        Merge((2, 1)),
+        Undo(),
+        Describe(1, name="lost"),
+        Describe(2, name="kept"),
+        Delete((1,)),
+    )
+    one.do(Select((1, 2)), AddPoint(*middles[0]), Commit())
+    one.close()
+    blind_to(drawn.labels == 1, monkeypatch)
+    found = rerun(one.folder, one.image, nano)
+    assert [(row.before, row.after, row.what) for row in found.objects] == [(2, 1, "kept"), (3, 0, "lost")]
+    assert found.objects[0].iou == 1
+    assert {info.name for info in found.session.infos.values()} == {"kept"}
+    assert any("Describe is left out" in note for note in found.notes)
+    assert found.session.selected == (1,)
+
+
+def test_objects_are_found_in_the_plane_where_they_were_looked_for(tmp_path, drawn, nano):
+    pixels = np.stack([drawn.pixels, np.roll(drawn.pixels, 7, 1)])
+    image = Image(pixels, "zyx", "stack")
+    one = Annotation(tmp_path / "stack.msam", image, nano)
+    one.do(SetPlane(1))
+    (request,) = one.session.handle(FindAll()).requests
+    answers = list(one.service(request))
+    one.session.handle(SetPlane(0))  # somebody goes on before they are there
+    for answer in answers:
+        one.session.handle(answer)
+    one.do(AcceptCandidates())
+    labels = one.close()
+    assert (labels.any((1, 2)) == [False, True]).all()
+    found = rerun(one.folder, image, nano)
+    assert np.array_equal(found.session.snapshot(), labels)
+
+
+def test_predicted_classes_stay_with_their_objects(tmp_path, drawn, nano, monkeypatch):
+    """The numbers of objects are others where an earlier one is lost."""
+    one = Annotation(tmp_path / "cells.msam", Image(drawn.pixels, name="cells"), nano)
+    for n in (1, 2, 3):
+        one.do(AddPoint(*np.argwhere(drawn.labels == n).mean(0)), Commit())
+    guesses = tuple(Guessed(n, f"class {n}", 0.5) for n in (1, 2, 3))
+    one.do(AcceptGuesses(guesses))
+    one.close()
+    blind_to(drawn.labels == 1, monkeypatch)
+    found = rerun(one.folder, one.image, nano)
+    numbers = {row.before: row.after for row in found.objects}
+    assert numbers[1] == 0
+    infos = found.session.infos
+    assert {n: infos[numbers[n]].category for n in (2, 3)} == {2: "class 2", 3: "class 3"}
 
 
 def test_the_command(cells, tmp_path, random_nano, monkeypatch, capsys):
