@@ -2,62 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from ..core import Box, Image, MicrosamError
+from ..core import FileError, Image
 from ..engine.models import Model
-from ..session import (
-    AcceptCandidates,
-    AcceptGuesses,
-    Action,
-    AddBox,
-    AddPoint,
-    AddPrompt,
-    Clear,
-    Commit,
-    Embed,
-    Extend,
-    Extended,
-    FindAll,
-    Linked,
-    LoadLabels,
-    LoadTracks,
-    Outcome,
-    Predict,
-    Predicted,
-    Project,
-    Question,
-    RejectCandidates,
-    Relabel,
-    RemovePrompt,
-    ReplacePrompt,
-    Restored,
-    SegmentAll,
-    Select,
-    Session,
-    SetPlane,
-    StopCarrying,
-    Suggested,
-    TakeCandidate,
-)
-from ..session.story import Story, read_story, retell, without_undone
+from ..files.folders import replacing_folder
+from ..session import Project, Session
+from ..session.project import holder
+from ..session.story import read_story, without_undone
+from .replay import Replay
 from .service import EngineService
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-#: What may follow before the model has answered.
-_PROMPTING = (AddPoint, AddBox, AddPrompt, ReplacePrompt, RemovePrompt, Clear)
-#: Fields of actions that hold numbers of objects.
-_NUMBERS = ("label", "labels", "track", "mother", "first", "second", "target")
-#: Candidates of two models are the same from this IoU on.
-_SAME = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,249 +73,49 @@ def rerun(
     new project folder for the result. ``told``: how many actions of how many are done. What was painted, merged and
     cut is done again as it was; objects that were loaded stay as they were. Raises MicrosamError.
     """
+    place = None if output is None else Path(output).expanduser()
+    if place is not None:
+        check_output(place)
     story = read_story(Path(project).expanduser())
     story.check(image)
     service = EngineService(image, model, device, embeddings=embeddings)
-    name = service.model.spec.name
-    kept = None if output is None else Project.open(Path(output).expanduser(), image, name)
-    new = Session(image.shape, kept, movie=image.axes.startswith("t"))
-    try:
-        replay = _Replay(story, image, service, new)
-        actions = without_undone(story.actions)
-        for number, action in enumerate(actions):
-            told(number, len(actions))
-            replay.do(action)
-        replay.settle()
-        told(len(actions), len(actions))
-    finally:
-        new.close()
+    with _whole(place) as folder:
+        kept = None if folder is None else Project.open(folder, image, service.model.spec.name)
+        new = Session(image.shape, kept, movie=image.axes.startswith("t"))
+        try:
+            replay = Replay(story, image, service, new)
+            actions = without_undone(story.actions)
+            for number, action in enumerate(actions):
+                told(number, len(actions))
+                replay.do(action)
+            replay.settle()
+            told(len(actions), len(actions))
+        finally:
+            new.close()
     before = story.told(image)
-    return Rerun(replay.new, tuple(_compared(before, replay.new, replay.numbers)), tuple(replay.notes))
+    return Rerun(new, tuple(_compared(before, new, replay.numbers)), tuple(replay.notes))
 
 
-class _Replay:
-    """Does every action twice: with the answers of the journal, and with those of the service."""
-
-    def __init__(self, story: Story, image: Image, service: EngineService, new: Session) -> None:
-        self.old = Session(image.shape, movie=new.movie)
-        self.new, self.service = new, service
-        #: The number of every object of before in the new session.
-        self.numbers: dict[int, int] = {}
-        self.notes = list(story.notes)
-        self._question: Question | None = None
-        #: As far as the answer that is not whole yet has come: its ticket, and objects by place with their planes.
-        self._reached: tuple[int, set[tuple[int, int]]] = (0, set())
-        self._prepared: set[int] = set()
-        for one in service(Embed(0)):  # which only says that there is a model
-            new.handle(one)
-
-    def do(self, action: Action) -> None:
-        """Do an action in both sessions."""
-        if isinstance(action, Predicted | Extended):
-            retell(self.old, [action])
-            if isinstance(action, Extended) and not action.final:
-                self._note(action)
-            else:
-                self._answer()
-            return
-        if isinstance(action, StopCarrying):
-            self._carry()
-        if action.step:
-            self._reached = (0, set())
-        if action.step and not isinstance(action, _PROMPTING):
-            self.settle()
-        ours = self._translated(action)
-        before, after = set(self.old.labels), set(self.new.labels)
-        where = _places(self.old) if isinstance(action, Relabel) else {}
-        retell(self.old, [action])
-        if isinstance(action, Suggested):
-            self._suggest(action)
-        elif ours is not None:
-            self._handle(ours)
-        self._put_down(action)
-        self._pair(before, after, action, where)
-
-    def settle(self) -> None:
-        """Let the model answer all that it was asked."""
-        while self.new.awaiting is not None and self._answer():
-            pass
-
-    def _answer(self) -> bool:
-        """Let the model answer the question that waits; return whether there was one."""
-        question = self._question
-        if question is None or self.new.awaiting != question.ticket:
-            return False
-        self._question = None
-        try:
-            if isinstance(question, Predict):
-                self._prepare(question)
-            for one in self.service(question):
-                self._take(self.new.handle(one))
-        except MicrosamError as error:
-            self.notes.append(f"The model does not answer some prompts ({error}).")
-            return False
-        return True
-
-    def _note(self, part: Extended) -> None:
-        ticket, reached = self._reached
-        new = {(one.place, one.plane) for one in part.sections}
-        self._reached = (part.ticket, new | reached if part.ticket == ticket else new)
-
-    def _carry(self) -> None:
-        """Carry the object through the planes where it was when somebody stopped that."""
-        (_, reached), self._reached = self._reached, (0, set())
-        question = self._question
-        if not isinstance(question, Extend) or self.new.awaiting != question.ticket:
-            return
-        self._question = None
-        if len(question.objects) != len(self.old.state.proposals):
-            # Which is which is not known any more: all of them as far as one was.
-            planes = {plane for _, plane in reached}
-            reached = {(place, plane) for place in range(len(question.objects)) for plane in planes}
-        left = set(reached)
-        try:
-            for one in self.service(question) if left else ():
-                if isinstance(one, Extended):
-                    here = tuple(part for part in one.sections if (part.place, part.plane) in reached)
-                    left -= {(part.place, part.plane) for part in here}
-                    one = replace(one, sections=here, final=False)
-                self._take(self.new.handle(one))
-                if not left:
-                    break
-        except MicrosamError as error:
-            self.notes.append(f"The model does not answer some prompts ({error}).")
-
-    def _prepare(self, question: Predict) -> None:
-        """Let nano find out how large objects are, as it does on screen."""
-        if self.service.model.is_nano and question.plane not in self._prepared:
-            self._prepared.add(question.plane)
-            for one in self.service(Embed(question.plane)):
-                self.new.handle(one)
-
-    def _put_down(self, action: Action) -> None:
-        """Let go of prompts by which nothing is found any more: those of the next object must not join them."""
-        old, new = self.old.state, self.new.state
-        if isinstance(action, Commit) and not old.prompts and (new.prompts or new.proposals):
-            self._handle(Clear())
-
-    def _handle(self, action: Action) -> None:
-        try:
-            self._take(self.new.handle(action))
-        except MicrosamError as error:
-            self.notes.append(f"{type(action).__name__} is left out: {error.what}")
-
-    def _take(self, outcome: Outcome) -> None:
-        for request in outcome.requests:
-            if isinstance(request, Question):
-                self._question = request
-
-    def _suggest(self, action: Suggested) -> None:
-        """Find all objects anew, by the same method where the model has it."""
-        same = action.automatic.model == self.service.model.spec.label
-        options = action.automatic.options if same else ()
-        for mode in (action.automatic.mode, "auto"):
-            if action.candidates and not action.automatic.volume:
-                # In the plane they were found in; somebody may have gone on before they were there.
-                self._handle(SetPlane(action.candidates[0].mask.start[0]))
-            outcome = self.new.handle(FindAll(mode, options, volume=action.automatic.volume))
-            try:
-                for request in outcome.requests:
-                    if isinstance(request, SegmentAll):
-                        for one in self.service(request):
-                            self._take(self.new.handle(one))
-                return
-            except MicrosamError as error:
-                self.notes.append(f"All objects could not be found by {mode}: {error}")
-                options = ()
-
-    def _translated(self, action: Action) -> Action | None:
-        """Return an action for the new session, with the numbers and places there; None when its objects are lost."""
-        if isinstance(action, Linked):
-            self.notes.append("The tracks that were linked are kept as they were: how is not in the journal.")
-            return LoadTracks(action.data, action.shape, action.lineage, "the project before")
-        if isinstance(action, LoadLabels | LoadTracks | Restored):
-            return action
-        if isinstance(action, AcceptCandidates | RejectCandidates) and action.places:
-            places = tuple(place for one in action.places if (place := self._place(one)) is not None)
-            return replace(action, places=places) if places else self._left_out(action)
-        if isinstance(action, TakeCandidate):
-            index = self._place(action.index)
-            return self._left_out(action) if index is None else replace(action, index=index)
-        if isinstance(action, AcceptGuesses):
-            known = tuple(
-                replace(one, label=self.numbers[one.label])
-                for one in action.guesses
-                if self.numbers.get(one.label) in self.new.labels
-            )
-            return replace(action, guesses=known) if known else self._left_out(action)
-        changes: dict[str, Any] = {}
-        for name in (one.name for one in fields(action) if one.name in _NUMBERS):  # type: ignore[arg-type]
-            value = getattr(action, name)
-            if isinstance(value, tuple):
-                found = tuple(self.numbers[one] for one in value if self.numbers.get(one) in self.new.labels)
-                if value and not found:
-                    # What was picked before must not stay picked in its place.
-                    return Select() if isinstance(action, Select) and not action.more else self._left_out(action)
-                changes[name] = found
-            elif isinstance(value, int) and value:
-                if self.numbers.get(value) not in self.new.labels:
-                    return self._left_out(action)
-                changes[name] = self.numbers[value]
-        return replace(action, **changes) if changes else action  # type: ignore[type-var]
-
-    def _left_out(self, action: Action) -> Action | None:
-        self.notes.append(f"{type(action).__name__} is left out: its object is not found any more.")
-        return None
-
-    def _place(self, index: int) -> int | None:
-        """Return the place of the new candidate that is the same as an old one."""
-        old, new = self.old.state.candidates, self.new.state.candidates
-        if not 0 <= index < len(old):
-            return None
-        best = max(range(len(new)), key=lambda i: old[index].mask.iou(new[i].mask), default=None)
-        return best if best is not None and old[index].mask.iou(new[best].mask) >= _SAME else None
-
-    def _pair(self, before: set[int], after: set[int], action: Action, where: dict[int, tuple[int, ...]]) -> None:
-        """Note which new objects are the same."""
-        if isinstance(action, Restored | LoadLabels | LoadTracks | Linked):
-            self.numbers = {one: one for one in self.old.labels if one in self.new.labels}
-            return
-        if where:
-            # Numbers stay with the pixels; the new session numbers its own in the same order.
-            renewed = {one: int(self.old.labels.volume[place]) for one, place in where.items()}
-            ranks = {one: rank for rank, one in enumerate(sorted(after), start=1)}
-            self.numbers = {renewed[a]: ranks[b] for a, b in self.numbers.items() if a in renewed and b in ranks}
-            return
-        made, found = sorted(set(self.old.labels) - before), sorted(set(self.new.labels) - after)
-        if len(made) == len(found):
-            self.numbers.update(zip(made, found, strict=True))
-            return
-        shares = [(_overlap(self.old, a, self.new, b), a, b) for a in made for b in found]
-        for share, a, b in sorted(shares, reverse=True):
-            if share > 0 and a in made and b in found:
-                self.numbers[a] = b
-                made.remove(a)
-                found.remove(b)
+def check_output(place: Path) -> None:
+    """Raise FileError where something is that a new project must not be put in the place of."""
+    if place.exists() and not (place.is_dir() and not any(place.iterdir())):
+        raise FileError(f"{place} is there already.", "Name a new folder as output.")
 
 
-def _places(session: Session) -> dict[int, tuple[int, ...]]:
-    """Return one pixel of every object."""
-    out = {}
-    for label in session.labels:
-        box = session.labels.box(label)
-        first = np.argwhere(session.labels.volume[box.slices] == label)[0]
-        out[label] = tuple(int(a) + b for a, b in zip(first, box.start, strict=True))
-    return out
-
-
-def _overlap(one: Session, a: int, other: Session, b: int) -> float:
-    """Return the IoU of objects of two sessions."""
-    boxes = one.labels.box(a), other.labels.box(b)
-    where = Box.around(boxes)
-    sides = (sum(box.shape[axis] for box in boxes) for axis in range(3))
-    apart = any(both <= whole for both, whole in zip(sides, where.shape, strict=True))
-    shared = 0 if apart else int(np.count_nonzero((one.crop(where) == a) & (other.crop(where) == b)))
-    return shared / (one.labels.area(a) + other.labels.area(b) - shared)
+@contextlib.contextmanager
+def _whole(place: Path | None) -> Iterator[Path | None]:
+    """Give a folder that becomes ``place`` when everything is done; what a killed run has left is removed."""
+    if place is None:
+        yield None
+        return
+    whole = place.resolve()
+    for left in whole.parent.glob(f"{escape(whole.name)}.*.part"):
+        names = [one.name for one in left.iterdir()]
+        begun = "meta.json" in names or all(one.startswith(("lock", "owner.json", "meta.json")) for one in names)
+        if begun and holder(left) is None:
+            shutil.rmtree(left, ignore_errors=True)
+    with replacing_folder(place, lambda _: False) as part:
+        yield part
 
 
 def _compared(before: Session, after: Session, numbers: dict[int, int]) -> list[Changed]:
@@ -362,6 +126,6 @@ def _compared(before: Session, after: Session, numbers: dict[int, int]) -> list[
             rows.append(Changed(label, 0, before.labels.area(label), 0, 0.0))
             continue
         areas = before.labels.area(label), after.labels.area(new)
-        rows.append(Changed(label, new, *areas, _overlap(before, label, after, new)))
+        rows.append(Changed(label, new, *areas, before.labels.mask(label).iou(after.labels.mask(new))))
     known = {one.after for one in rows}
     return rows + [Changed(0, one, 0, after.labels.area(one), 0.0) for one in sorted(after.labels) if one not in known]

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..core import FileError
 from .projects import image_of
+from .shared import check_new
 
 
 def add(commands: Any) -> None:
@@ -23,6 +24,7 @@ def add(commands: Any) -> None:
     export.add_argument("-m", "--model", help="a name from 'info', or a checkpoint file (default: the project's)")
     export.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     export.add_argument("--image", type=Path, help="the image, where it is not where the project was opened from")
+    export.add_argument("--overwrite", action="store_true", help="also where there is a script")
     export.add_argument("-q", "--quiet", action="store_true", help="only errors")
     export.set_defaults(run=run)
 
@@ -30,18 +32,18 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from ..annotators.script import write_script
     from ..engine.load import load_model
+    from ..files.replacing import replacing
     from ..session.story import read_story
 
     if options.script.suffix != ".py":
         raise FileError(f"{options.script} is no name for a script.", "End it with .py.")
+    check_new(options.script, overwrite=options.overwrite)
     story = read_story(options.project)
     image, path = image_of(story, options.image)
     model = load_model(options.model or story.model, options.device)
     made = write_script(story, image, path, model, options.script)
-    try:
-        options.script.write_text(made.text, encoding="utf-8")
-    except OSError as error:
-        raise FileError(f"{options.script} cannot be written ({error.strerror}).", "Choose another place.") from error
+    with replacing(options.script) as part:
+        part.write_text(made.text, encoding="utf-8")
     if not options.quiet:
         print(f"{options.script}: {made.asked} answers of {model.spec.label}, {made.held} stored pieces.")  # noqa: T201
         for note in made.notes:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core import FileError, SettingsError
+from ..core import SettingsError
 from .projects import image_of
-from .shared import read_tiling
+from .shared import check_new, read_tiling
 
 if TYPE_CHECKING:
     from ..annotators.rerun import Rerun
@@ -39,29 +40,33 @@ def add(commands: Any) -> None:
     rerun.add_argument("-e", "--embeddings", metavar="STORE", help="use, and complete, a store that 'embed' made")
     rerun.add_argument("-o", "--output", type=Path, metavar="NEW_PROJECT", help="a new project folder for the result")
     rerun.add_argument("--csv", type=Path, metavar="FILE", help="write the table of all objects")
+    rerun.add_argument("--overwrite", action="store_true", help="also where there is a table")
     rerun.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no table, only errors")
     rerun.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
+    from ..annotators.rerun import check_output
+    from ..files.replacing import replacing
     from ..session.story import read_story
 
     if options.halo and not options.tile:
         raise SettingsError("There is a halo without tiles.", "Give --tile as well, or leave --halo out.")
     if options.tile and options.embeddings:
         raise SettingsError("A store has its own tiling.", "Leave --tile and --halo out.")
-    if options.output is not None and options.output.exists() and any(options.output.iterdir()):
-        raise FileError(f"{options.output} is there already.", "Name a new folder with -o.")
+    if options.output is not None:
+        check_output(options.output)
+    if options.csv is not None:
+        check_new(options.csv, overwrite=options.overwrite)
     image, _ = image_of(read_story(options.project), options.image, options.key)
     try:
         found = _rerun(options, image)
     except KeyboardInterrupt:
+        print("\nStopped. Nothing was written.", file=sys.stderr)  # noqa: T201
         return 130
     if options.csv is not None:
-        try:
-            found.table().to_csv(options.csv, index=False)
-        except OSError as error:
-            raise FileError(f"{options.csv} cannot be written ({error.strerror}).", "Choose another place.") from error
+        with replacing(options.csv) as part:
+            found.table().to_csv(part, index=False)
     if not options.quiet:
         _print(found)
     return 0

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -26,6 +27,16 @@ def add_finding(parser: Any) -> None:
     parser.add_argument("--batch", type=int, metavar="N", help="answer N prompts together (amg, apg)")
     parser.add_argument("--axes", default="", help="yx, yxc, zyx, tyx, zyxc or tyxc, where the guess is wrong")
     parser.add_argument("--key", default="", help="which array of a zarr group (default: the only one, or the finest)")
+
+
+def check_new(path: Path, *, overwrite: bool) -> None:
+    """Raise FileError where a file cannot be written, or is there already and must not be replaced."""
+    from ..core import FileError
+    from ..files.replacing import check_writable
+
+    check_writable(path)
+    if path.exists() and not overwrite:
+        raise FileError(f"{path} is there already.", "Name another file, or use --overwrite.")
 
 
 def add_modes(parser: Any) -> tuple[str, ...]:

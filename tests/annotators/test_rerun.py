@@ -14,7 +14,7 @@ from microsam_nb.annotators import rerun as replaying
 from microsam_nb.annotators import service
 from microsam_nb.annotators.rerun import rerun
 from microsam_nb.annotators.service import EngineService
-from microsam_nb.core import Image, Mask, ProjectError
+from microsam_nb.core import FileError, Image, Mask, ProjectError
 from microsam_nb.engine import load_model
 from microsam_nb.engine.training.embedded import save_embedded
 from microsam_nb.session import (
@@ -222,6 +222,31 @@ def test_predicted_classes_stay_with_their_objects(tmp_path, drawn, nano, monkey
     assert {n: infos[numbers[n]].category for n in (2, 3)} == {2: "class 2", 3: "class 3"}
 
 
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError])
+def test_a_new_project_is_whole_or_not_there(cells, nano, tmp_path, error):
+    one, labels = cells
+    place = tmp_path / "out" / "new.msam"
+
+    def told(done, total):
+        if done == total // 2:
+            assert any(place.parent.iterdir())
+            raise error
+
+    with pytest.raises((error, FileError)):
+        rerun(one.folder, one.image, nano, output=place, told=told)
+    assert not any(place.parent.iterdir())
+    # One that was killed leaves what it had; others' folders are none of ours.
+    for name, file in (("new.msam.7.part", "meta.json"), ("new.msam.8.part", "lock"), ("new.msam.9.part", "thesis")):
+        (place.parent / name).mkdir()
+        (place.parent / name / file).write_text("{}")
+    found = rerun(one.folder, one.image, nano, output=place)
+    assert sorted(path.name for path in place.parent.iterdir()) == ["new.msam", "new.msam.9.part"]
+    assert np.array_equal(read_story(place).told(one.image).snapshot(), labels)
+    assert found.session.labels.count() == len(np.unique(labels)) - 1
+    with pytest.raises(FileError, match="Name a new folder"):
+        rerun(one.folder, one.image, nano, output=place)
+
+
 def test_the_command(cells, tmp_path, random_nano, monkeypatch, capsys):
     one, labels = cells
     save_embedded(random_nano, tmp_path / "other.safetensors", note="random")
@@ -234,6 +259,20 @@ def test_the_command(cells, tmp_path, random_nano, monkeypatch, capsys):
     assert set(table.before) - {0} == set(np.unique(labels)) - {0}
     assert main([*words, "-o", str(tmp_path / "new.msam")]) == 2
     assert "Name a new folder" in capsys.readouterr().err
+    assert main([*words, "--csv", str(tmp_path / "a.csv")]) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    (tmp_path / "a.csv").write_text("mine")
+    assert main([*words, "--csv", str(tmp_path / "a.csv"), "--overwrite", "-q"]) == 0
+    assert pd.read_csv(tmp_path / "a.csv").equals(table)
+    assert main([*words, "--csv", str(tmp_path / "none" / "a.csv")]) == 2
+    assert "Choose a folder that exists" in capsys.readouterr().err
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(replaying, "rerun", stop)
+    assert main(words) == 130
+    assert "Nothing was written" in capsys.readouterr().err
 
 
 def test_mistakes(cells, tmp_path, nano, capsys):

@@ -82,4 +82,11 @@ def test_mistakes(cells, tmp_path, capsys):
     assert main(["export", str(one.folder), "--script", str(tmp_path / "a.txt")]) == 2
     assert "End it with .py" in capsys.readouterr().err
     assert main(["export", str(one.folder), "--script", str(tmp_path / "none" / "a.py")]) == 2
-    assert "Choose another place" in capsys.readouterr().err
+    assert "Choose a folder that exists" in capsys.readouterr().err
+    (tmp_path / "a.py").write_text("print('mine')")
+    words = ["export", str(one.folder), "--script", str(tmp_path / "a.py"), "-q"]
+    assert main(words) == 2
+    assert "--overwrite" in capsys.readouterr().err
+    assert (tmp_path / "a.py").read_text() == "print('mine')"
+    assert main([*words, "--overwrite"]) == 0
+    assert "predict_many" in (tmp_path / "a.py").read_text()
