@@ -16,7 +16,7 @@ from ..engine.models import Model
 from ..engine.plan import choose_tiling
 from ..engine.store import EmbeddingStore, open_store
 from ..files.replacing import replacing
-from ..session import LoadLabels, Session
+from ..session import LoadLabels, Session, Settle
 from ..session.actions.classifying import by_hand
 from .annotate_2d import annotate_2d
 from .annotate_3d import annotate_3d
@@ -114,6 +114,7 @@ def apply_classifier(
     if not isinstance(labels, Session):
         session = Session(shown.shape, movie=shown.axes[0] == "t")
         session.handle(LoadLabels.of(*read_labels(labels, shown)))
+        session.handle(Settle())
     rows = session.rows()
     if not rows:
         raise LabelError("There are no objects.", "Give labels in which pixels of objects are not 0.")

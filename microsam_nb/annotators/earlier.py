@@ -22,8 +22,8 @@ class Earlier:
         self._session = session
         empty, small = not session.labels.count(), session.labels.volume.nbytes <= _KEPT
         self._empty = empty
-        # Labels that were loaded are packed already.
-        self._data = pack(session.labels.volume) if small and not empty and not session.loaded else ""
+        # Labels that were loaded are packed already. Loading them may be undone.
+        self._data = session.loaded or (pack(session.labels.volume) if small and not empty else "")
 
     def __call__(self) -> NDArray[np.uint32] | None:
         data = self._session.loaded or self._data

@@ -13,7 +13,7 @@ from ..engine.download import cached_files
 from ..engine.finding import find_weights
 from ..engine.linking.settings import LinkSettings
 from ..engine.registry import MODELS
-from ..session import LoadLabels, LoadTracks, Project, Session, SetPlane
+from ..session import LoadLabels, LoadTracks, Project, Session, SetPlane, Settle
 from ..view import Command
 from ..widgets import ModelChoice
 from .base import Annotator, Methods, stem
@@ -59,7 +59,7 @@ def open_annotator(
             # A stack of images is empty at its ends; a movie begins with its first frame.
             middle = [SetPlane(image.shape[0] // 2)] if image.axes[0] == "z" else []
             begin = first() if callable(first) else first
-            for action in [*options.actions(), *middle, *([begin] if begin is not None else [])]:
+            for action in [*options.actions(), *middle, *([begin, Settle()] if begin is not None else [])]:
                 session.handle(action)
             # That was not the user.
             session.acted = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,19 +19,26 @@ _TRACK, _SECTION = 250, 150
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One entry: the state reached, and the writes that led there, in order."""
+    """One entry: the state reached, the writes that led there, in order, and in short ``what`` was done.
+
+    ``loaded``: the labels that were loaded last by then, packed, "" for none.
+    """
 
     state: State
     writes: tuple[Write, ...] = ()
+    what: str = ""
+    loaded: str = ""
 
 
 class History:
     """Steps up to now and beyond it. The oldest are forgotten when they hold more than ``capacity`` bytes."""
 
-    def __init__(self, first: State, capacity: int = 256 * 2**20) -> None:
-        self._steps = [Step(first)]
+    def __init__(self, first: State, capacity: int = 256 * 2**20, *, loaded: str = "") -> None:
+        self._steps = [Step(first, loaded=loaded)]
         self._now = 0
         self._capacity = capacity
+        #: Whether there were older steps than are kept.
+        self.trimmed = False
         self._held = _Held()
         self._nbytes = 0
         self._count(self._steps[0], 1)
@@ -39,6 +46,11 @@ class History:
     @property
     def state(self) -> State:
         return self._steps[self._now].state
+
+    @property
+    def loaded(self) -> str:
+        """The labels that were loaded last, packed, "" for none."""
+        return self._steps[self._now].loaded
 
     @property
     def can_undo(self) -> bool:
@@ -66,21 +78,22 @@ class History:
     def amend(self, state: State) -> None:
         """Replace the present state without a new step."""
         old = self._steps[self._now]
-        new = Step(state, old.writes)
+        new = replace(old, state=state)
         self._count(new, 1)
         self._count(old, -1)
         self._steps[self._now] = new
 
-    def back(self) -> tuple[Write, ...]:
-        """Move one step back; return the writes that undo it."""
-        writes = self._steps[self._now].writes
+    def back(self) -> tuple[tuple[Write, ...], str]:
+        """Move one step back; return the writes that undo it, and what it was."""
+        gone = self._steps[self._now]
         self._now -= 1
-        return tuple(one.reverse() for one in reversed(writes))
+        return tuple(one.reverse() for one in reversed(gone.writes)), gone.what
 
-    def forward(self) -> tuple[Write, ...]:
-        """Move one step forward; return its writes."""
+    def forward(self) -> tuple[tuple[Write, ...], str]:
+        """Move one step forward; return its writes, and what it is."""
         self._now += 1
-        return self._steps[self._now].writes
+        step = self._steps[self._now]
+        return step.writes, step.what
 
     def _trim(self) -> None:
         drop = 0
@@ -89,12 +102,13 @@ class History:
             drop += 1
             # The next step's state becomes the new origin; its writes can no longer be undone.
             origin = self._steps[drop]
-            self._steps[drop] = Step(origin.state)
+            self._steps[drop] = replace(origin, writes=(), what="")
             self._count(self._steps[drop], 1)
             self._count(origin, -1)
         if drop:
             del self._steps[:drop]
             self._now -= drop
+            self.trimmed = True
 
     def _count(self, step: Step, sign: int) -> None:
         self._nbytes += sign * sum(one.nbytes for one in step.writes)
@@ -106,6 +120,8 @@ class History:
             self._held.whole(state.sections, _SECTION * len(state.sections), sign)
         if state.lineage:
             self._held.whole(state.lineage, _TRACK * len(state.lineage), sign)
+        if step.loaded:
+            self._held.whole(step.loaded, len(step.loaded), sign)
 
 
 class _Held:
@@ -129,7 +145,7 @@ class _Held:
             if isinstance(mask, Mask) and self._changed(_digest(mask), sign):
                 self.nbytes += sign * mask.bitmap.nbytes
 
-    def whole(self, one: tuple[Agreement, ...] | Lineage, size: int, sign: int) -> None:
+    def whole(self, one: tuple[Agreement, ...] | Lineage | str, size: int, sign: int) -> None:
         """Count one more use, or one less, of what takes ``size`` bytes."""
         if self._changed(id(one), sign) and self._changed(one, sign):
             self.nbytes += sign * size

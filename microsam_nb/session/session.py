@@ -57,8 +57,6 @@ class Session:
         self.infos: dict[int, ObjectInfo] = {}
         #: What was recovered of a damaged project, and what to do about it; "" when all is well.
         self.recovered = ""
-        #: The labels that were loaded last, packed, "" for none: what was changed since then can be told.
-        self.loaded = ""
         #: How many objects of an earlier time were opened, until the user was told.
         self.returned = 0
         self.changed: Signal[Change] = Signal()
@@ -76,6 +74,8 @@ class Session:
         self._history = History(self._first())
         #: Frames of tracks, as far as they were asked for.
         self._frames: dict[int, tuple[int, ...]] = {}
+        #: What is being done: it says what its step is called.
+        self._doing: Action | None = None
         self._awaiting: int | None = None
         self._carrying = False
         self._glimpsed: tuple[Candidate, ...] = ()
@@ -162,12 +162,23 @@ class Session:
             return self._awaiting is not None and self.state.extending
 
     @property
+    def loaded(self) -> str:
+        """The labels that were loaded last, packed, "" for none: what was changed since then can be told."""
+        with self._lock:
+            return self._history.loaded
+
+    @property
     def can_undo(self) -> bool:
         return self._history.can_undo
 
     @property
     def can_redo(self) -> bool:
         return self._history.can_redo
+
+    @property
+    def forgetful(self) -> bool:
+        """Whether the oldest steps are no longer kept, as they would take too much memory."""
+        return self._history.trimmed
 
     def handle(self, action: Action) -> Outcome:
         """Apply ``action``, write it to the journal, tell listeners, and hand out requests.
@@ -308,8 +319,11 @@ class Session:
         if self._stored is not None:
             self.touched.update(self._stored.touched(whole))
 
-    def edit(self, state: State, *writes: Write, asks: bool = True) -> None:
+    def edit(self, state: State, *writes: Write, asks: bool = True, what: str = "", loaded: str = "") -> None:
         """Push a new state with all that was written; any answer still to come is no longer awaited.
+
+        ``what`` was done, in short, where its numbers are known; else it is what such an action does. ``loaded``:
+        labels, packed, that took the place of all.
 
         ``asks`` False, where the prompts are as they were: an answer that is awaited still is. So it is while an
         object is carried through the planes and something else is done: what was stopped would begin again.
@@ -320,7 +334,8 @@ class Session:
             lineage = with_tracks(state.lineage, self.labels)
             check_times(lineage, self.frames, self._relabelled | moved(before.lineage or Lineage({}), lineage))
             state = replace(state, lineage=lineage, mother=state.mother if state.mother in lineage else 0)
-        self._history.push(Step(state, tuple(self._written)))
+        what = what or (self._doing.gist if self._doing is not None else "")
+        self._history.push(Step(state, tuple(self._written), what, loaded or self._history.loaded))
         self._written.clear()
         self._relabelled.clear()
         if asks and not (state.extending and _in_hand(state) == _in_hand(before)):
@@ -346,13 +361,17 @@ class Session:
         """Hand out a request when the action is done."""
         self._requests.append(request)
 
-    def step_back(self) -> None:
-        """Undo one step; how the user looks stays."""
-        self._walk(self._history.back)
+    def step_back(self) -> str:
+        """Undo one step, and return what it was; how the user looks stays."""
+        return self._walk(self._history.back)
 
-    def step_forward(self) -> None:
-        """Redo one step; how the user looks stays."""
-        self._walk(self._history.forward)
+    def step_forward(self) -> str:
+        """Redo one step, and return what it is; how the user looks stays."""
+        return self._walk(self._history.forward)
+
+    def settle_history(self) -> None:
+        """Make what there is the beginning: nothing that was done until now can be undone."""
+        self._history = History(self.state, loaded=self._history.loaded)
 
     def settle(self, ticket: int) -> bool:
         """Return whether ``ticket`` is awaited; if so, it is not any longer."""
@@ -485,7 +504,7 @@ class Session:
 
     def reset(self) -> None:
         """Forget everything."""
-        self.labels, self.infos, self.loaded = Labels(self.shape), {}, ""
+        self.labels, self.infos = Labels(self.shape), {}
         self._frames.clear()
         self._history = History(self._first())
         self._forget_question()
@@ -534,18 +553,20 @@ class Session:
     def _first(self) -> State:
         return State(lineage=Lineage({}) if self.movie else None)
 
-    def _walk(self, move: Callable[[], tuple[Write, ...]]) -> None:
+    def _walk(self, move: Callable[[], tuple[tuple[Write, ...], str]]) -> str:
         browsing = self.state.browsing
         if self._seeking is not None:
             # What is found later would be a step of its own, and take away what can be redone.
             self.want(StopWork())
             self.work = None
         self.leave_search()
-        for one in move():
+        writes, what = move()
+        for one in writes:
             self._do(one)
         self._relabelled.clear()
         self._history.amend(replace(self.state, browsing=browsing))
         self._ask(by_itself=browsing.live)
+        return what
 
     def _ask(self, *, by_itself: bool) -> None:
         """Request an answer when the present state has none: also after an undo to one never answered."""
@@ -581,6 +602,7 @@ class Session:
         self._noted = True
 
     def _apply(self, action: Action) -> bool:
+        self._doing = action
         try:
             applied = action.apply(self) is not False
         except BaseException:
@@ -589,6 +611,8 @@ class Session:
             self._written.clear()
             self._relabelled.clear()
             raise
+        finally:
+            self._doing = None
         assert not self._written, f"{type(action).__name__} wrote without a step."
         return applied
 

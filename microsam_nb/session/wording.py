@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 #: Of a movie; in this order, as what stands for several words comes before the words.
 _PHRASES = (
@@ -47,3 +48,24 @@ def noun(*, movie: bool) -> str:
 def word(*, movie: bool) -> str:
     """Return what a plane is called."""
     return worded("plane", movie=movie)
+
+
+def counted(count: int, thing: str) -> str:
+    """Return how many of a thing there are: "1 object", "2 objects"."""
+    return f"{count} {thing if count == 1 else plural(thing)}"
+
+
+def plural(thing: str) -> str:
+    """Return the name of several of a thing: "objects", "classes", "boxes"."""
+    return f"{thing}es" if thing.endswith(("s", "x", "ch")) else f"{thing}s"
+
+
+def be(count: int) -> str:
+    """Return what so many things do: "is" or "are"."""
+    return "is" if count == 1 else "are"
+
+
+def listed(numbers: Collection[int], thing: str, most: int = 6) -> str:
+    """Return things by their numbers, only the first ones of many: "object 3", "objects 3, 4"."""
+    names = ", ".join(str(one) for one in tuple(numbers)[:most])
+    return f"{thing if len(numbers) == 1 else plural(thing)} {names}{' ...' if len(numbers) > most else ''}"

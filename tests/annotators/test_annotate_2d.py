@@ -20,7 +20,19 @@ from microsam_nb.annotators.base import Annotator, Methods
 from microsam_nb.annotators.opening import _MODES, _options, model_choices
 from microsam_nb.annotators.settings import AnnotatorSettings
 from microsam_nb.core import FileError, Image, ImageError, LabelError, ModelError, Overlap, ProjectError, SettingsError
-from microsam_nb.session import AddPoint, Commit, Delete, Describe, LayerName, LoadModel, Predict, Select, SetLive, Tool
+from microsam_nb.session import (
+    AddPoint,
+    Commit,
+    Delete,
+    Describe,
+    LayerName,
+    LoadModel,
+    Predict,
+    Select,
+    SetLive,
+    Tool,
+    Undo,
+)
 from microsam_nb.view import MOVIE, PROOFREADING, SERIES, VOLUME, Command
 
 
@@ -580,6 +592,9 @@ def test_labels_to_begin_with(folder, drawn, opened):
     first = annotate_2d(drawn.pixels, labels=drawn.labels, project="mine.msam")
     assert np.array_equal(first.labels, drawn.labels)
     assert "4 objects are loaded" in first.session.notice.text or "Loading" in first.session.notice.text
+    first.session.handle(Undo())
+    assert np.array_equal(first.labels, drawn.labels), "they are no step"
+    assert "the 4 objects that the image was opened with stay" in first.session.notice.text
     first.session.handle(Delete((1,)))
     first.close()
     again = annotate_2d(drawn.pixels, labels=drawn.labels, project="mine.msam")

@@ -12,9 +12,11 @@ from microsam_nb.annotators.base import Annotator
 from microsam_nb.annotators.earlier import Earlier
 from microsam_nb.core import Box, BoxPrompt, Candidate, Mask, Point, Polygon, Scribble
 from microsam_nb.session import (
+    Commit,
     Delete,
     LayerName,
     LoadLabels,
+    Paint,
     Session,
     SetBrush,
     SetLayer,
@@ -452,11 +454,16 @@ def test_what_was_there_when_it_was_opened_is_known(drawn_image):
     loaded = session.snapshot()
     session.handle(Delete((1,)))
     assert np.array_equal(Earlier(session)(), loaded), "what was loaded before it was opened"
-    session.loaded = ""
-    opened = session.snapshot()
     earlier = Earlier(session)
     session.handle(Undo())
-    assert np.array_equal(earlier(), opened)
+    session.handle(Undo())
+    assert np.array_equal(earlier(), loaded), "the loading was undone"
+    session.handle(Paint(((5, 5),), 4))
+    session.handle(Commit())
+    painted = session.snapshot()
+    earlier = Earlier(session)
+    session.handle(Undo())
+    assert np.array_equal(earlier(), painted)
 
 
 def test_the_button_leaves_a_polygon_too(annotator, raw):

@@ -26,10 +26,12 @@ from microsam_nb.session import (
     Clear,
     Commit,
     Delete,
+    DeleteIn,
     Describe,
     Erase,
     Failed,
     Fill,
+    Grow,
     Improve,
     LoadLabels,
     Merge,
@@ -42,9 +44,11 @@ from microsam_nb.session import (
     Session,
     SetBatched,
     SetBrush,
+    SetClass,
     SetLayer,
     SetLive,
     SetOverlap,
+    Settle,
     SetTool,
     SetView,
     Split,
@@ -378,7 +382,7 @@ def test_filling_what_is_open_or_borders_nothing_is_refused(session):
 def test_objects_that_touch_are_merged_without_a_warning(session):
     commit(session, square(0, 0), square(4, 4), square(0, 8))
     session.handle(Merge((1, 2, 3)))
-    assert session.notice.text == "Object 2, 3 are now part of object 1."
+    assert session.notice.text == "Objects 2, 3 are now part of object 1."
 
 
 def test_picking_is_told(session):
@@ -400,7 +404,7 @@ def test_merged_objects_are_one_without_score(session):
     session.handle(Merge((2, 1, 3, 1)))
     assert objects(session) == {2: 48}
     assert session.infos == {2: ObjectInfo(None, "kept")}
-    assert session.notice.text == "Object 1, 3 are now part of object 2. They do not all touch: Ctrl-Z takes it back."
+    assert session.notice.text == "Objects 1, 3 are now part of object 2. They do not all touch: Ctrl-Z takes it back."
     session.handle(Undo())
     assert objects(session) == {1: 16, 2: 16, 3: 16}
     assert session.infos[1].score == 0.75
@@ -502,6 +506,93 @@ def test_loaded_labels_take_the_place_of_all_objects_in_one_step(session):
     assert objects(session) == {1: 16}
     assert session.infos == {1: ObjectInfo(0.75)}
     assert len(session.state.prompts) == 1
+    assert session.notice.text == "Undone: loading 2 objects."
+    session.handle(Redo())
+    assert session.notice.text == "Redone: loading 2 objects."
+
+
+def test_what_was_loaded_last_is_undone_with_the_loading(session):
+    one, two = np.zeros(SHAPE, np.uint32), np.zeros(SHAPE, np.uint32)
+    one[0, 5:9, 5:9] = two[1, 0:2, 0:2] = 1
+    session.handle(LoadLabels.of(one))
+    first = session.loaded
+    session.handle(LoadLabels.of(two))
+    second = session.loaded
+    session.handle(Delete((1,)))
+    assert first != second == session.loaded
+    session.handle(Undo())
+    session.handle(Undo())
+    assert session.loaded == first
+    session.handle(Undo())
+    assert session.loaded == ""
+    session.handle(Redo())
+    session.handle(Redo())
+    assert session.loaded == second
+
+
+@pytest.mark.parametrize(
+    ("count", "there"), [(1, "1 object that the image was opened with stays"), (2, "2 objects that")]
+)
+def test_what_an_image_was_opened_with_is_no_step(tmp_path, count, there):
+    given = np.zeros(SHAPE, np.uint32)
+    given[0, 5:9, 5:9], given[0, 20:24, 20:24] = 1, count
+    session = opened(tmp_path, SHAPE)
+    session.handle(LoadLabels.of(given))
+    session.handle(Settle())
+    assert session.notice.text.startswith(f"{count} object"), "how many they are stays to be read"
+    commit(session, square(12, 12))
+    session.handle(Undo())
+    for now in (session, opened(tmp_path, SHAPE)):
+        while now.can_undo:
+            now.handle(Undo())
+        now.handle(Undo())
+        assert now.notice.text.startswith(f"Nothing left to undo: the {there}")
+        assert np.array_equal(now.labels.volume, given)
+        assert now.loaded == session.loaded != ""
+
+
+def test_undo_without_anything_before_says_so(session):
+    session.handle(Undo())
+    assert session.notice.text == "There is nothing to undo."
+
+
+def test_steps_that_are_no_longer_kept_are_not_called_the_beginning(session):
+    commit(session, square(0, 0))
+    session._history._capacity = 0
+    for place in (5, 10, 15):
+        commit(session, square(place, place))
+    while session.can_undo:
+        session.handle(Undo())
+    session.handle(Undo())
+    assert "too much memory" in session.notice.text
+
+
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [
+        (AddPoint(30, 30), "adding a point"),
+        (Delete((1,)), "deleting object 1"),
+        (Delete((1, 2)), "deleting 2 objects"),
+        (Merge((1, 2)), "merging objects 1, 2"),
+        (Describe(2, "a"), "changing the name of object 2"),
+        (Improve(2), "taking up object 2"),
+        (Paint(((30, 30),), 3), "painting"),
+        (SetClass((2,), "A"), "giving a class"),
+        (Grow((1,), -1), "shrinking"),
+        (DeleteIn(1, 0), "deleting object 1 in plane 0"),
+    ],
+    ids=lambda one: type(one).__name__ if not isinstance(one, str) else one.split()[0],
+)
+def test_undo_and_redo_say_what(session, action, told):
+    commit(session, square(0, 0, 6), square(10, 10, 6))
+    session.handle(action)
+    session.handle(Undo())
+    assert session.notice.text == f"Undone: {told}."
+    session.handle(Redo())
+    assert session.notice.text == f"Redone: {told}."
+    session.handle(Undo())
+    session.handle(Undo())
+    assert session.notice.text == "Undone: committing objects 1, 2."
 
 
 def test_labels_of_another_shape_or_type_are_refused(session):

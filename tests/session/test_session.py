@@ -102,6 +102,7 @@ from microsam_nb.session import (
     SetPlane,
     SetPolarity,
     Setting,
+    Settle,
     SetTool,
     SetView,
     ShowAsModel,
@@ -267,8 +268,8 @@ def test_history_keeps_its_newest_step_however_large():
     history = History(State(), capacity=0)
     history.push(Step(State(next_id=2), (delta, note)))
     assert history.can_undo
-    assert history.back() == (note.reverse(), delta.reverse())
-    assert history.forward() == (delta, note)
+    assert history.back() == ((note.reverse(), delta.reverse()), "")
+    assert history.forward() == ((delta, note), "")
 
 
 def test_commit_before_the_answer_says_to_wait(session):
@@ -528,6 +529,7 @@ ACTIONS = [
     Fill(1.5, 2),
     Undo(),
     Redo(),
+    Settle(),
     SetTool(Tool.BOX),
     SetPolarity(None),
     SetView(1, 2, 3),
@@ -583,6 +585,16 @@ def test_every_action_has_a_line_and_comes_back(action):
 def test_every_kind_of_action_is_listed_here():
     listed = {type(a).__name__ for a in ACTIONS}
     assert {c.__name__ for c in Action.__subclasses__() if c.journaled} <= listed
+
+
+def test_every_step_says_what_it_is():
+    told_with_numbers = {
+        "Commit", "Delete", "DeleteIn", "DeleteInside", "Describe", "Improve", "LoadLabels", "LoadTracks", "Merge",
+        "Split", "SplitAt", "AcceptCandidates", "RejectCandidates", "ExtendObject", "BeginDaughters", "CutTrack",
+        "EndTrack", "JoinTracks", "SwapTracks", "Reparent", "Orphan",
+    }  # fmt: skip
+    steps = {type(a) for a in ACTIONS if type(a).step and type(a).journaled} - {Restored}
+    assert {kind.__name__ for kind in steps if not kind.gist} == told_with_numbers
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, np.uint8])

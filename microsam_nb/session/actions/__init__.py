@@ -22,7 +22,7 @@ from .browsing import (
 from .checking import Check, SetClass
 from .classifying import AcceptGuesses, Classified, ClassifyAlong, SetClasses
 from .committing import Commit
-from .editing import Redo, Undo
+from .editing import Redo, Settle, Undo
 from .extending import Extended, ExtendObject
 from .finding import AcceptCandidates, FindAll, FitAll, RejectCandidates, Sketched, Suggested, Surveyed
 from .former import OnlyBox
@@ -117,6 +117,7 @@ __all__ = [
     "SetPolarity",
     "SetTool",
     "SetView",
+    "Settle",
     "ShowAsModel",
     "Sketched",
     "Smooth",

@@ -27,6 +27,8 @@ class Action:
     journaled: ClassVar[bool] = True
     lasting: ClassVar[bool] = False
     step: ClassVar[bool] = True
+    #: What it does, in short, as in "Undone: adding a point."; "" for what is no step.
+    gist: ClassVar[str] = ""
 
     def __init_subclass__(cls) -> None:
         # A dataclass with slots is made twice; the second class replaces the first.

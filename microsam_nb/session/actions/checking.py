@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from ...core import LabelError, Note, ObjectInfo
 from ..state import Notice
+from ..wording import be, counted
 from .base import Action
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ class Check(Action):
 
     labels: tuple[int, ...]
     right: bool = True
+    gist: ClassVar[str] = "checking"
 
     def apply(self, session: Session) -> bool:
         right = bool(self.right)
@@ -37,13 +39,14 @@ class SetClass(Action):
 
     labels: tuple[int, ...]
     category: str = ""
+    gist: ClassVar[str] = "giving a class"
 
     def apply(self, session: Session) -> bool:
         category = self.category.strip()[:200]
         changed = _say(session, self.labels, lambda info: replace(info, category=category, probability=None))
         if changed:
             what = f"of class {category}" if category else "without class"
-            session.notice = Notice(f"{_count(session, changed)} {'are' if len(changed) > 1 else 'is'} {what} now.")
+            session.notice = Notice(f"{_count(session, changed)} {be(len(changed))} {what} now.")
         return bool(changed)
 
 
@@ -65,4 +68,4 @@ def _say(session: Session, labels: Sequence[int], said: Callable[[ObjectInfo], O
 
 
 def _count(session: Session, labels: Sequence[int]) -> str:
-    return f"{session.noun} {labels[0]}" if len(labels) == 1 else f"{len(labels)} {session.noun.lower()}s"
+    return f"{session.noun} {labels[0]}" if len(labels) == 1 else counted(len(labels), session.noun.lower())

@@ -13,6 +13,7 @@ from ...core.prompts import Vertices
 from ...core.raster import stroke
 from ..guesses import Guess, Guesses, class_names
 from ..state import Notice
+from ..wording import counted
 from .base import Action
 from .checking import SetClass
 
@@ -49,6 +50,7 @@ class ClassifyAlong(Action):
     points: Vertices
     plane: int
     category: str
+    gist: ClassVar[str] = "giving a class"
 
     def apply(self, session: Session) -> bool:
         # No wider than a pixel: what the line runs through is meant, not what lies beside it.
@@ -75,6 +77,7 @@ class AcceptGuesses(Action):
 
     guesses: tuple[Guessed, ...]
     lasting: ClassVar[bool] = True
+    gist: ClassVar[str] = "accepting predicted classes"
 
     @classmethod
     def of(cls, session: Session) -> Self:
@@ -94,8 +97,8 @@ class AcceptGuesses(Action):
             raise LabelError("There are no new predictions.", "Click on a few objects of two classes or more first.")
         session.write(*notes)
         session.edit(session.state, asks=False)
-        noun = session.noun.lower()
-        session.notice = Notice(f"{len(notes)} {noun}s have the predicted class. Ctrl-Z takes it back.")
+        whose = f"{counted(len(notes), session.noun.lower())} {'has' if len(notes) == 1 else 'have'}"
+        session.notice = Notice(f"{whose} the predicted class. Ctrl-Z takes it back.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from ...core import Box, Mask, Note, ObjectInfo, Overlap, PromptError
 from ...core.raster import union
 from ...core.sections import replaced
 from ..state import Notice
+from ..wording import listed
 from .base import Action
 from .prompting import OBJECT
 from .tracking import committed_to
@@ -80,7 +81,8 @@ class Commit(Action):
         if refused is not None and not made:
             raise refused
         new = [one for one in made if one != state.target]
-        session.edit(committed_to(state, new).emptied(next_id=label))
+        what = f"committing {listed(made, session.noun.lower())}"
+        session.edit(committed_to(state, new).emptied(next_id=label), what=what)
         daughters = f" Daughter of track {state.mother}." if state.mother and new else ""
         one_plane = session.shape[0] > 1 and state.extension is None and not state.target and len(state.proposals) == 1
         hint = f" It is in this {session.word} only: Shift-S before C goes on from there." if one_plane else ""
@@ -102,8 +104,7 @@ def _of_its_own(session: Session, mask: Mask) -> tuple[Mask, str]:
             others.add(int(ids[counts.argmax()]))
     if not taken:
         return mask, ""
-    names = ", ".join(map(str, sorted(others)))
-    whose = f"track{'s' if len(others) > 1 else ''} {names}"
+    whose = listed(sorted(others), "track", len(others))
     left = replaced(mask, taken)
     if not left.area:
         raise PromptError(
@@ -136,5 +137,6 @@ def _say(noun: str, made: list[int], asked: int) -> str:
     if asked == 1:
         return f"{noun} {made[0]} is committed."
     names = f"{noun}s {made[0]} to {made[-1]} are" if len(made) > 1 else f"{noun} {made[0]} is"
-    lost = f" {asked - len(made)} had no free pixel and were left out." if asked > len(made) else ""
+    missing = asked - len(made)
+    lost = f" {missing} had no free pixel and {'was' if missing == 1 else 'were'} left out." if missing else ""
     return f"{names} committed.{lost}"

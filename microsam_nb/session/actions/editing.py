@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from ..state import Notice
+from ..wording import counted
 from .base import Action
 
 if TYPE_CHECKING:
@@ -21,10 +22,9 @@ class Undo(Action):
 
     def apply(self, session: Session) -> bool:
         if not session.can_undo:
-            session.notice = Notice("There is nothing to undo.")
+            session.notice = Notice(_nothing_left(session))
             return False
-        session.step_back()
-        session.notice = Notice("Undone.")
+        session.notice = Notice(_told("Undone", session.step_back()))
         return True
 
 
@@ -39,6 +39,30 @@ class Redo(Action):
         if not session.can_redo:
             session.notice = Notice("There is nothing to redo.")
             return False
-        session.step_forward()
-        session.notice = Notice("Redone.")
+        session.notice = Notice(_told("Redone", session.step_forward()))
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class Settle(Action):
+    """Make what there is the beginning, as what an image is opened with: undo stops here."""
+
+    lasting: ClassVar[bool] = True
+    step: ClassVar[bool] = False
+
+    def apply(self, session: Session) -> None:
+        session.settle_history()
+
+
+def _told(done: str, what: str) -> str:
+    return f"{done}: {what}." if what else f"{done}."
+
+
+def _nothing_left(session: Session) -> str:
+    if session.forgetful:
+        return "Nothing left to undo: what was done before takes too much memory to be kept."
+    count = session.labels.count()
+    if not count:
+        return "There is nothing to undo."
+    there = counted(count, session.noun.lower())
+    return f"Nothing left to undo: the {there} that the image was opened with {'stays' if count == 1 else 'stay'}."

@@ -12,6 +12,7 @@ from ..planes import fixed_planes
 from ..requests import Setting
 from ..state import Notice, State
 from ..volumes import begun, extended
+from ..wording import counted, listed
 from .base import Action
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class ExtendObject(Action):
                 f"Nothing is found in the {session.word}s with prompts.",
                 "Add a positive point on the object in one of them.",
             )
-        session.edit(after, asks=False)
+        session.edit(after, asks=False, what=f"{how}ing the object through the {session.word}s")
         session.go_on()
         session.notice = Notice(f"{how.capitalize()}ing the object through the {session.word}s ...")
 
@@ -78,12 +79,11 @@ def _told(state: State, session: Session) -> Notice:
         return Notice("Nothing was found. Add a positive point on the object, or draw a box around it.", True)
     planes = sorted({plane for one in proposals for plane in planes_of(one.mask)})
     noun = session.noun
-    what = f"{len(proposals)} {noun.lower()}s" if len(proposals) > 1 else noun
+    what = counted(len(proposals), noun.lower()) if len(proposals) > 1 else noun
     what, word = f"{what} of {_voxels(proposals):,} {'pixels' if session.movie else 'voxels'}", session.word
     if set(planes) <= set(fixed_planes(state.prompts)):
-        names = ", ".join(str(plane) for plane in planes)
         return Notice(
-            f"{what}, only in {word}{'s' if len(planes) > 1 else ''} {names}: nothing of it is found beyond. Add a "
+            f"{what}, only in {listed(planes, word, len(planes))}: nothing of it is found beyond. Add a "
             f"prompt in another {word} where it is, then press Shift-S again."
         )
     least = min(state.sections, key=lambda one: one.agreement, default=None)

@@ -12,6 +12,7 @@ from ...core import Box, Candidate, LabelError, Mask, Note, ObjectInfo, Polygon,
 from ...core.prompts import Vertices
 from ..requests import Setting
 from ..state import Automatic, Notice, Spread, State, Tool
+from ..wording import be, counted
 from .base import Action
 from .prompting import inside
 from .tracking import accepted_by
@@ -88,6 +89,7 @@ class Suggested(Action):
     candidates: tuple[Candidate, ...]
     automatic: Automatic
     about: str = ""
+    gist: ClassVar[str] = "finding all objects"
 
     def apply(self, session: Session) -> bool:
         if not session.found(self.ticket):
@@ -124,7 +126,7 @@ class Sketched(Action):
         if not session.sketch(self.ticket, wanted):
             return False
         session.work = None
-        session.notice = Notice(f"{len(wanted)} objects with these settings.")
+        session.notice = Notice(f"{counted(len(wanted), 'object')} with these settings.")
         return True
 
 
@@ -183,10 +185,12 @@ class AcceptCandidates(Action):
         rest = tuple(one for i, one in enumerate(state.candidates) if i not in kept)
         single = bool(self.places or self.inside)
         related, told = accepted_by(session, range(state.next_id, label), single=single)
-        session.edit(replace(related, candidates=rest, next_id=label))
+        names = counted(len(kept), "candidate")
+        session.edit(replace(related, candidates=rest, next_id=label), what=f"accepting {names}")
         left = len(chosen) - len(kept)
-        what = f"{len(kept)} objects are" if len(kept) > 1 else f"Object {label - 1} is"
-        covered = f" {left} that others cover stay{'s' if left == 1 else ''} a candidate." if left else ""
+        what = f"{counted(len(kept), 'object')} are" if len(kept) > 1 else f"Object {label - 1} is"
+        stay = "stays a candidate" if left == 1 else "stay candidates"
+        covered = f" {left} that others cover {stay}." if left else ""
         session.notice = Notice(f"{what} accepted.{told}{covered} Ctrl-Z takes it back.")
 
 
@@ -208,9 +212,10 @@ class RejectCandidates(Action):
         rest = tuple(one for i, one in enumerate(state.candidates) if i not in gone)
         single = bool(self.places or self.inside)
         masks = tuple(one.mask for i, one in enumerate(state.candidates) if i in gone)
-        session.edit(replace(state, candidates=rest, rejected=(*state.rejected, *masks) if single else ()))
-        what = f"{len(gone)} candidates are" if len(gone) > 1 else "1 candidate is"
-        session.notice = Notice(f"{what} rejected, {len(rest)} {'are' if len(rest) != 1 else 'is'} left.")
+        names = counted(len(gone), "candidate")
+        rejected = (*state.rejected, *masks) if single else ()
+        session.edit(replace(state, candidates=rest, rejected=rejected), what=f"rejecting {names}")
+        session.notice = Notice(f"{names} {be(len(gone))} rejected, {len(rest)} {be(len(rest))} left.")
 
 
 def _chosen(session: Session, places: Sequence[int], inside: Vertices, plane: int) -> list[int]:
@@ -263,19 +268,14 @@ def _not_rejected(found: tuple[Candidate, ...], rejected: tuple[Mask, ...]) -> t
 
 
 def _told(found: tuple[Candidate, ...], covered: int, rejected: int, about: str, *, choosing: bool) -> str:
-    known = f" {covered} on committed objects {_are(covered)} left out." if covered else ""
-    known += f" {rejected} that you have rejected {_are(rejected)} left out." if rejected else ""
+    known = f" {covered} on committed objects {be(covered)} left out." if covered else ""
+    known += f" {rejected} that you have rejected {be(rejected)} left out." if rejected else ""
     said = f"{about} " if about else ""
     if not found:
         hint = "Lower the thresholds or the least size, or choose another method in the panel Automatic."
         return f"{said}No {'further ' if known else ''}objects are found.{known} {hint}"
     widths = [np.sqrt(4 / np.pi * one.mask.area / one.mask.bitmap.shape[0]) for one in found]
-    what = f"{len(found)} objects are found" if len(found) > 1 else "1 object is found"
-    what = f"{what}, typically {float(np.median(widths)):.0f} px wide."
+    what = f"{counted(len(found), 'object')} {be(len(found))} found, typically {float(np.median(widths)):.0f} px wide."
     tool = "Click" if choosing else "Take the choose tool (A), then click"
     how = f"{tool} on one to keep it, right-click to reject it, or draw around several; Shift-A keeps all."
     return f"{said}{what}{known} {how}"
-
-
-def _are(count: int) -> str:
-    return "are" if count > 1 else "is"

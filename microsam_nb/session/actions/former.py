@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core import BoxPrompt
 from .base import Action
@@ -22,6 +22,7 @@ class OnlyBox(Action):
     y1: float
     x1: float
     plane: int = 0
+    gist: ClassVar[str] = "adding a box"
 
     def apply(self, session: Session) -> None:
         box = BoxPrompt(self.plane, float(self.y0), float(self.x0), float(self.y1), float(self.x1))

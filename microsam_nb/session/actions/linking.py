@@ -11,6 +11,7 @@ from ..exchange import Exchange
 from ..packing import pack, unpack
 from ..requests import Setting
 from ..state import Notice
+from ..wording import counted
 from .base import UNWRITTEN, Action
 from .tracking import frame_of, lineage_of
 
@@ -66,6 +67,7 @@ class Linked(Action):
     tracks: Tracks | None = field(default=None, repr=False, compare=False, metadata=UNWRITTEN)
     other: Exchange | None = field(default=None, repr=False, compare=False, metadata=UNWRITTEN)
     lasting: ClassVar[bool] = True
+    gist: ClassVar[str] = "linking all"
 
     @classmethod
     def of(cls, ticket: int, tracks: Tracks, about: str = "", kept: Iterable[int] = ()) -> Self:
@@ -114,8 +116,7 @@ class LoadTracks(Action):
                 f"The tracks have shape {tuple(self.shape)}, the movie {session.shape}.",
                 "Give tracks made for this movie (t, y, x).",
             )
-        _replace_all(session, self)
-        session.loaded = self.data
+        _replace_all(session, self, loaded=True)
         where = f" from {self.source}" if self.source else ""
         session.notice = Notice(f"{_counted(session)} Loaded{where}." if where else f"{_counted(session)}")
 
@@ -133,13 +134,18 @@ def _other(session: Session, action: Linked | LoadTracks) -> Exchange:
     return Exchange.of(session, unpack(action.data, action.shape), {})
 
 
-def _replace_all(session: Session, action: Linked | LoadTracks, kept: tuple[int, ...] = ()) -> None:
+def _replace_all(
+    session: Session, action: Linked | LoadTracks, kept: tuple[int, ...] = (), *, loaded: bool = False
+) -> None:
     session.exchange(action.other or _other(session, action), kept)
-    free = max(session.state.next_id, session.labels.free_id)
-    session.edit(session.state.emptied(next_id=free, lineage=action.lineage, mother=0))
+    after = session.state.emptied(
+        next_id=max(session.state.next_id, session.labels.free_id), lineage=action.lineage, mother=0
+    )
+    what = f"loading {counted(session.labels.count(), 'track')}" if loaded else ""
+    session.edit(after, what=what, loaded=action.data if loaded else "")
 
 
 def _counted(session: Session) -> str:
     lineage = lineage_of(session)
     count, divisions = len(lineage), sum(len(some) > 1 for some in lineage.daughters.values())
-    return f"{count} track{'' if count == 1 else 's'}, {divisions} division{'' if divisions == 1 else 's'}."
+    return f"{counted(count, 'track')}, {counted(divisions, 'division')}."

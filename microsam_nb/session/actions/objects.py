@@ -17,6 +17,7 @@ from ...core.raster import rasterise
 from ..kinship import merged
 from ..packing import pack, unpack
 from ..state import Notice
+from ..wording import be, counted, listed
 from .base import Action
 from .restoring import Described
 
@@ -45,13 +46,10 @@ class Merge(Action):
         state = session.state
         if state.lineage is not None:
             state = replace(state, lineage=merged(state.lineage, kept, others))
-        session.edit(state)
-        joined = ", ".join(str(n) for n in others)
-        warning = " They do not all touch: Ctrl-Z takes it back." if apart else ""
         noun = session.noun
-        session.notice = Notice(
-            f"{noun} {joined} {'are' if len(others) > 1 else 'is'} now part of {noun.lower()} {kept}.{warning}"
-        )
+        session.edit(state, what=f"merging {listed((kept, *others), noun.lower())}")
+        warning = " They do not all touch: Ctrl-Z takes it back." if apart else ""
+        session.notice = Notice(f"{listed(others, noun)} {be(len(others))} now part of {noun.lower()} {kept}.{warning}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +85,8 @@ class Split(Action):
         if not cut:
             raise PromptError("The line cuts through no object.", "Draw it from one side of an object to the other.")
         new = label - state.next_id
-        session.edit(replace(state, next_id=label))
-        whole = ", ".join(str(n) for n in cut)
-        session.notice = Notice(f"{session.noun} {whole} {'are' if len(cut) > 1 else 'is'} cut; {new} new.")
+        session.edit(replace(state, next_id=label), what=f"cutting {listed(cut, session.noun.lower())}")
+        session.notice = Notice(f"{listed(cut, session.noun)} {be(len(cut))} cut; {new} new.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +102,11 @@ class Delete(Action):
             raise LabelError("There is no object here.", "Click on the object, or pick it first.")
         for label in gone:
             session.write(session.labels.erase(label))
-        session.edit(session.state)
         noun = session.noun
-        names = f"{noun} {gone[0]} is" if len(gone) == 1 else f"{len(gone)} {noun.lower()}s are"
-        session.notice = Notice(f"{names} deleted; undo brings {'it' if len(gone) == 1 else 'them'} back.")
+        names = f"{noun} {gone[0]}" if len(gone) == 1 else counted(len(gone), noun.lower())
+        session.edit(session.state, what=f"deleting {names[0].lower()}{names[1:]}")
+        back = "it" if len(gone) == 1 else "them"
+        session.notice = Notice(f"{names} {be(len(gone))} deleted; undo brings {back} back.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ class DeleteIn(Action):
         if not label:
             raise LabelError(f"No {noun.lower()} is picked.", "Click on one with the pick tool first.")
         remove(session, own_mask(session, label, plane))
-        session.edit(session.state)
+        session.edit(session.state, what=f"deleting {noun.lower()} {label} in {word} {plane}")
         session.notice = Notice(f"{noun} {label} is deleted in {word} {plane}; undo brings it back.")
 
 
@@ -148,9 +146,9 @@ class Describe(Action):
         if new == (old or ObjectInfo()):
             return False
         session.write(Note(int(self.label), old, new))
-        session.edit(session.state)
         what = "name" if self.category is None else "class" if self.name is None else "name and class"
         whose = f"{session.noun.lower()} {self.label}"
+        session.edit(session.state, what=f"changing the {what} of {whose}")
         session.notice = Notice(f"The {what} of {whose} {'are' if 'and' in what else 'is'} kept.")
         return True
 
@@ -191,10 +189,11 @@ class LoadLabels(Action):
         session.write(*(Note(one.label, None, one.info) for one in self.infos if one.label in session.labels))
         free = max(state.next_id, session.labels.free_id)
         relatives = {} if state.lineage is None else {"lineage": Lineage({}), "mother": 0}
-        session.edit(state.emptied(next_id=free, **relatives))
-        session.loaded = self.data
+        count = session.labels.count()
+        there = counted(count, session.noun.lower())
+        session.edit(state.emptied(next_id=free, **relatives), what=f"loading {there}", loaded=self.data)
         where = f" from {self.source}" if self.source else ""
-        session.notice = Notice(f"{session.labels.count()} objects are loaded{where}.")
+        session.notice = Notice(f"{there} {be(count)} loaded{where}.")
 
 
 def own_mask(session: Session, label: int, plane: int | None) -> Mask:

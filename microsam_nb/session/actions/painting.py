@@ -16,6 +16,7 @@ from ...core.raster import stroke, union
 from ...core.sections import planes_of, section_at
 from ..state import Notice, State
 from ..volumes import painted
+from ..wording import be, counted, listed
 from .base import Action
 from .committing import HAND, minus
 
@@ -35,6 +36,7 @@ class Paint(Action):
     width: float
     plane: int = 0
     lasting: ClassVar[bool] = True
+    gist: ClassVar[str] = "painting"
 
     def apply(self, session: Session) -> None:
         met = stroke(self.points, self.width, self.plane, session.shape)
@@ -42,7 +44,7 @@ class Paint(Action):
         if not state.proposals and not state.prompts and len(session.selected) == 1:
             label = session.selected[0]
             _add(session, label, met, state.browsing.overlap, "Paint beside it, or choose to replace existing objects.")
-            session.notice = Notice(f"Object {label} has {session.labels.area(label)} pixels.")
+            session.notice = Notice(f"Object {label} has {counted(session.labels.area(label), 'pixel')}.")
             return
         found = list(state.proposals)
         place = _meant(found, met)
@@ -66,6 +68,7 @@ class Erase(Action):
     width: float
     plane: int = 0
     lasting: ClassVar[bool] = True
+    gist: ClassVar[str] = "erasing"
 
     def apply(self, session: Session) -> None:
         met = stroke(self.points, self.width, self.plane, session.shape)
@@ -95,8 +98,7 @@ class Erase(Action):
             if label in session.labels:
                 by_hand(session, label)
         session.edit(state)
-        names = ", ".join(str(n) for n in touched[:5]) + (" ..." if len(touched) > 5 else "")
-        session.notice = Notice(f"Erased from object {names}.")
+        session.notice = Notice(f"Erased from {listed(touched, 'object')}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class Fill(Action):
     x: float
     plane: int = 0
     lasting: ClassVar[bool] = True
+    gist: ClassVar[str] = "filling"
 
     def apply(self, session: Session) -> None:
         planes, height, width = session.shape
@@ -158,7 +161,8 @@ def _fill_proposal(session: Session, state: State, place: int, filled: Mask) -> 
     found[place] = Candidate(filled, old.score, HAND)
     planes = [p for p in planes_of(filled) if section_at(filled, p).area != section_at(old.mask, p).area]
     session.edit(_proposed(session, found, planes))
-    session.notice = Notice(f"{filled.area - old.mask.area} pixels are filled.")
+    gained = filled.area - old.mask.area
+    session.notice = Notice(f"{counted(gained, 'pixel')} {be(gained)} filled.")
 
 
 def _fill_object(session: Session, label: int, filled: Mask, own: Mask | None) -> None:
@@ -167,7 +171,8 @@ def _fill_object(session: Session, label: int, filled: Mask, own: Mask | None) -
     before = session.labels.area(label)
     # Other objects in the hole stay.
     _add(session, label, filled, Overlap.KEEP, "Delete what fills its holes first, or merge it with the object.")
-    session.notice = Notice(f"{session.labels.area(label) - before} pixels are filled into object {label}.")
+    gained = session.labels.area(label) - before
+    session.notice = Notice(f"{counted(gained, 'pixel')} {be(gained)} filled into object {label}.")
 
 
 def _add(session: Session, label: int, mask: Mask, overlap: Overlap, remedy: str) -> None:

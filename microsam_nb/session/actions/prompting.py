@@ -11,6 +11,7 @@ from ..planes import check_objects, fixed_planes, with_stop
 from ..requests import Embed
 from ..state import EDITING, Extension, Notice, State, Tool
 from ..volumes import reprompted
+from ..wording import be, counted
 from .base import Action
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ class AddPoint(Action):
     x: float
     positive: bool = True
     plane: int = 0
+    gist: ClassVar[str] = "adding a point"
 
     def apply(self, session: Session) -> None:
         AddPrompt(Point(self.plane, float(self.y), float(self.x), self.positive)).apply(session)
@@ -36,6 +38,8 @@ class AddPoint(Action):
 @dataclass(frozen=True, slots=True)
 class AddBox(Action):
     """Draw a box around an object; several boxes are several objects."""
+
+    gist: ClassVar[str] = "adding a box"
 
     y0: float
     x0: float
@@ -53,6 +57,7 @@ class AddPrompt(Action):
     """Add a prompt of any kind; a stop ends the object of a volume before its plane, and takes the place of another."""
 
     prompt: Prompt
+    gist: ClassVar[str] = "adding a prompt"
 
     def apply(self, session: Session) -> None:
         prompt = checked(session, self.prompt)
@@ -71,6 +76,7 @@ class ReplacePrompt(Action):
 
     index: int
     prompt: Prompt
+    gist: ClassVar[str] = "changing a prompt"
 
     def apply(self, session: Session) -> None:
         prompts = list(session.state.prompts)
@@ -89,6 +95,7 @@ class RemovePrompt(Action):
     """Take one prompt away, by its place in the list; -1 is the newest."""
 
     index: int = -1
+    gist: ClassVar[str] = "removing a prompt"
 
     def apply(self, session: Session) -> None:
         prompts = list(session.state.prompts)
@@ -100,6 +107,8 @@ class RemovePrompt(Action):
 @dataclass(frozen=True, slots=True)
 class Clear(Action):
     """Take all prompts and proposals away; committed objects stay."""
+
+    gist: ClassVar[str] = "clearing the prompts"
 
     def apply(self, session: Session) -> bool:
         state = session.state
@@ -162,7 +171,10 @@ class Improve(Action):
         if browsing.plane not in planes:
             browsing = replace(browsing, plane=planes[len(planes) // 2])
             session.want(Embed(browsing.plane))
-        session.edit(replace(_taken(state, found), browsing=browsing, target=self.label))
+        session.edit(
+            replace(_taken(state, found), browsing=browsing, target=self.label),
+            what=f"taking up {session.noun.lower()} {self.label}",
+        )
         session.notice = Notice(
             f"{session.noun} {self.label} is taken up: click on what is missing, right-click on what is too much, or "
             "paint; C keeps the change, Shift-C leaves it as it was."
@@ -174,6 +186,7 @@ class Suggest(Action):
     """Show candidates, for example of an automatic segmentation, in place of those that are there."""
 
     candidates: tuple[Candidate, ...]
+    gist: ClassVar[str] = "showing candidates"
 
     def apply(self, session: Session) -> None:
         full = tuple(one for one in self.candidates if one.mask.area)
@@ -187,6 +200,7 @@ class TakeCandidate(Action):
     """Make a candidate the proposal, by its place in the list; it is a candidate no longer."""
 
     index: int
+    gist: ClassVar[str] = "taking up a candidate"
 
     def apply(self, session: Session) -> None:
         state = session.state
@@ -215,7 +229,9 @@ def inside(mask: Mask, session: Session) -> bool:
 
 def _check_index(index: int, prompts: list[Prompt]) -> None:
     if not -len(prompts) <= index < len(prompts):
-        raise PromptError(f"There is no prompt number {index}.", f"There are {len(prompts)} prompts.")
+        raise PromptError(
+            f"There is no prompt number {index}.", f"There {be(len(prompts))} {counted(len(prompts), 'prompt')}."
+        )
 
 
 def prompt_with(session: Session, prompts: tuple[Prompt, ...], *, adds: bool = True) -> None:

@@ -12,6 +12,7 @@ from ...core.parting import part
 from ...core.prompts import Vertices
 from ...core.raster import rasterise
 from ..state import Notice
+from ..wording import be, counted
 from .base import Action
 from .objects import own_mask, remove
 from .painting import by_hand
@@ -47,7 +48,7 @@ class SplitAt(Action):
             session.write(session.labels.paint(one, number, Overlap.REPLACE))
             session.write(Note(number, None, replace(info, name="")))
         by_hand(session, label)
-        session.edit(replace(state, next_id=state.next_id + len(rest)))
+        session.edit(replace(state, next_id=state.next_id + len(rest)), what=f"cutting {noun.lower()} {label}")
         session.notice = Notice(f"{noun} {label} is cut into {len(rest) + 1}; {len(rest)} new.")
 
 
@@ -75,9 +76,10 @@ class DeleteInside(Action):
             )
         for label in gone:
             remove(session, own_mask(session, label, self.plane if session.movie else None))
-        session.edit(session.state)
+        names = counted(len(gone), session.noun.lower())
+        session.edit(session.state, what=f"deleting {names}")
         where = f" in frame {self.plane}" if session.movie else ""
-        session.notice = Notice(f"{_are(session, len(gone))} deleted{where}. Ctrl-Z takes it back.")
+        session.notice = Notice(f"{names} {be(len(gone))} deleted{where}. Ctrl-Z takes it back.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class Relabel(Action):
     """
 
     lasting: ClassVar[bool] = True
+    gist: ClassVar[str] = "numbering anew"
 
     def apply(self, session: Session) -> None:
         state, old = session.state, sorted(session.labels)
@@ -110,8 +113,5 @@ class Relabel(Action):
         session.edit(
             replace(state, next_id=len(old) + 1, lineage=lineage, browsing=browsing, target=target, mother=mother)
         )
-        session.notice = Notice(f"The {len(old)} {session.noun.lower()}s are numbered from 1.")
-
-
-def _are(session: Session, count: int) -> str:
-    return f"{count} {session.noun.lower()}s are" if count > 1 else f"1 {session.noun.lower()} is"
+        there = counted(len(old), session.noun.lower())
+        session.notice = Notice(f"The {there} {be(len(old))} numbered from 1.")

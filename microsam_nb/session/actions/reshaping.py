@@ -12,6 +12,7 @@ from ...core import LabelError, Mask, PromptError
 from ...core.editing import without_holes
 from ...core.reshaping import around, attached, grown, largest_part, shrunk, smoothed
 from ..state import Notice
+from ..wording import be, listed
 from .base import Action
 from .objects import own_mask
 from .painting import by_hand
@@ -33,6 +34,7 @@ class FillHoles(Action):
     labels: tuple[int, ...]
     plane: int | None = None
     lasting: ClassVar[bool] = True
+    gist: ClassVar[str] = "filling holes"
 
     def apply(self, session: Session) -> None:
         def filled(mask: Mask) -> tuple[Mask, int]:
@@ -42,7 +44,7 @@ class FillHoles(Action):
         if not changed:
             raise PromptError("There is no hole in what is picked.", "Pick an object that encloses background.")
         session.edit(session.state)
-        session.notice = Notice(f"The holes of {_names(session, changed)} are filled.")
+        session.notice = Notice(f"The holes of {listed(changed, session.noun.lower())} are filled.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Smooth(Action):
     radius: float = 2.0
     plane: int | None = None
     lasting: ClassVar[bool] = True
+    gist: ClassVar[str] = "smoothing"
 
     def apply(self, session: Session) -> None:
         radius = _width(self.radius)
@@ -65,14 +68,18 @@ class Smooth(Action):
             return smoothed(mask, radius, session.shape)
 
         changed, thin = _reshape(session, self.labels, self.plane, smooth)
-        kept = f" {_names(session, thin)} stay{'s' if len(thin) == 1 else ''} where thinner than that." if thin else ""
+        kept = (
+            f" {listed(thin, session.noun)} stay{'s' if len(thin) == 1 else ''} where thinner than that."
+            if thin
+            else ""
+        )
         if not changed:
             raise PromptError(
                 f"A radius of {radius:g} changes nothing.{kept}",
                 "Use a smaller radius, or the brush and the eraser." if thin else "Use a larger radius.",
             )
         session.edit(session.state)
-        session.notice = Notice(f"{_names(session, changed)} {_be(changed)} smoothed.{kept}")
+        session.notice = Notice(f"{listed(changed, session.noun)} {be(len(changed))} smoothed.{kept}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,7 @@ class Grow(Action):
     pixels: float = 1.0
     plane: int | None = None
     lasting: ClassVar[bool] = True
+    gist: ClassVar[str] = "growing"
 
     def apply(self, session: Session) -> None:
         width = _width(abs(self.pixels))
@@ -101,7 +109,9 @@ class Grow(Action):
         if not changed:
             raise PromptError("There is no room to grow.", "Delete or shrink what lies around first.")
         session.edit(session.state)
-        session.notice = Notice(f"{_names(session, changed)} {_be(changed)} up to {width:g} pixels wider around.")
+        session.notice = Notice(
+            f"{listed(changed, session.noun)} {be(len(changed))} up to {_pixels(width)} wider around."
+        )
 
     def _shrink(self, session: Session, width: float) -> None:
         def shrink(mask: Mask) -> tuple[Mask, int]:
@@ -109,12 +119,12 @@ class Grow(Action):
             return (left, 0) if left.area else (mask, 1)
 
         changed, thin = _reshape(session, self.labels, self.plane, shrink)
-        kept = f" {_names(session, thin)} would vanish and stay{'s' if len(thin) == 1 else ''}." if thin else ""
+        kept = f" {listed(thin, session.noun)} would vanish and stay{'s' if len(thin) == 1 else ''}." if thin else ""
         if not changed:
             raise PromptError(f"Nothing is shrunk.{kept}", "Shrink by fewer pixels, or delete it.")
-        session.edit(session.state)
+        session.edit(session.state, what="shrinking")
         session.notice = Notice(
-            f"{_names(session, changed)} {_be(changed)} {width:g} pixels narrower all around.{kept}"
+            f"{listed(changed, session.noun)} {be(len(changed))} {_pixels(width)} narrower all around.{kept}"
         )
 
 
@@ -128,13 +138,14 @@ class KeepLargest(Action):
     labels: tuple[int, ...]
     plane: int | None = None
     lasting: ClassVar[bool] = True
+    gist: ClassVar[str] = "keeping the largest part"
 
     def apply(self, session: Session) -> None:
         changed, _ = _reshape(session, self.labels, self.plane, largest_part)
         if not changed:
             raise PromptError("What is picked is in one piece.", "Pick an object of several parts.")
         session.edit(session.state)
-        session.notice = Notice(f"Of {_names(session, changed)} the largest part is kept.")
+        session.notice = Notice(f"Of {listed(changed, session.noun.lower())} the largest part is kept.")
 
 
 def _meant(session: Session, labels: Sequence[int]) -> list[int]:
@@ -197,10 +208,5 @@ def _width(pixels: float) -> float:
     return float(pixels)
 
 
-def _be(labels: Sequence[int]) -> str:
-    return "are" if len(labels) > 1 else "is"
-
-
-def _names(session: Session, labels: Sequence[int]) -> str:
-    some = ", ".join(str(n) for n in labels[:5]) + (" ..." if len(labels) > 5 else "")
-    return f"{session.noun} {some}"
+def _pixels(width: float) -> str:
+    return f"{width:g} pixel{'' if width == 1 else 's'}"

@@ -12,6 +12,7 @@ from ...core import Box, Delta, Lineage, LineageError, Note, ObjectInfo, PromptE
 from ..kinship import cut, divided, exchanged, joined
 from ..requests import Embed
 from ..state import EDITING, Notice, State, Tool
+from ..wording import counted, listed
 from .base import Action
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class BeginDaughters(Action):
             browsing = replace(browsing, tool=Tool.POINT)
         if frame != session.state.browsing.plane:
             session.want(Embed(frame))
-        session.edit(replace(state, lineage=lineage, mother=self.mother, browsing=browsing))
+        after = replace(state, lineage=lineage, mother=self.mother, browsing=browsing)
+        session.edit(after, what=f"the division of track {self.mother}")
         session.notice = Notice(
             f"Track {self.mother} divides in frame {frame}.{told} Click on a daughter, follow it with Shift-S and keep "
             "it with C; then the next one. Done ends this."
@@ -56,13 +58,15 @@ class BeginDaughters(Action):
 class EndDaughters(Action):
     """What is committed from now on are no daughters."""
 
+    gist: ClassVar[str] = "ending the daughters"
+
     def apply(self, session: Session) -> bool:
         state = session.state
         if not state.mother:
             return False
         count = len(state.lineage.children(state.mother)) if state.lineage and state.mother in state.lineage else 0
         session.edit(replace(state, mother=0))
-        session.notice = Notice(f"Track {state.mother} has {count} daughter{'' if count == 1 else 's'}.")
+        session.notice = Notice(f"Track {state.mother} has {counted(count, 'daughter')}.")
         return True
 
 
@@ -82,7 +86,10 @@ class CutTrack(Action):
         frame, _ = _inner(session, self.track, self.frame, "be cut")
         label = state.next_id
         session.write(_renamed(session, {self.track: label}, frame), *_later(session, self.track, label))
-        session.edit(replace(state, lineage=cut(lineage, self.track, label), next_id=label + 1))
+        session.edit(
+            replace(state, lineage=cut(lineage, self.track, label), next_id=label + 1),
+            what=f"cutting track {self.track}",
+        )
         session.notice = Notice(f"Track {self.track} ends before frame {frame}; from there on it is track {label}.")
 
 
@@ -101,8 +108,9 @@ class EndTrack(Action):
         for one in daughters:
             lineage = lineage.cut(one)
         session.write(_renamed(session, {self.track: 0}, frame))
-        session.edit(replace(state, lineage=lineage))
-        lost = f" Its daughters {', '.join(map(str, daughters))} have no mother now." if daughters else ""
+        session.edit(replace(state, lineage=lineage), what=f"ending track {self.track}")
+        have = "has" if len(daughters) == 1 else "have"
+        lost = f" Its {listed(daughters, 'daughter', len(daughters))} {have} no mother now." if daughters else ""
         session.notice = Notice(f"Track {self.track} ends before frame {frame}; it went on to frame {last}.{lost}")
 
 
@@ -125,17 +133,17 @@ class JoinTracks(Action):
             first, second = second, first
         both = sorted(set(session.frames(first)) & set(session.frames(second)))
         if both:
+            others = f" and {counted(len(both) - 1, 'other')}" if len(both) > 1 else ""
             raise LineageError(
-                f"Tracks {first} and {second} are both there in frame {both[0]}"
-                f"{f' and {len(both) - 1} others' if len(both) > 1 else ''}.",
+                f"Tracks {first} and {second} are both there in frame {both[0]}{others}.",
                 "Cut or end one of them there first; two cells that were taken for one can be merged (merge tool).",
             )
         gap = range(session.frames(first)[-1] + 1, session.frames(second)[0])
         after, told = joined(lineage, first, second)
         known = _of_both(session, first, second)
         session.write(session.labels.renumber(second, first), *known)
-        session.edit(replace(session.state, lineage=after))
-        missing = f" It is missing in {len(gap)} frame{'s' if len(gap) > 1 else ''} between." if gap else ""
+        session.edit(replace(session.state, lineage=after), what=f"joining tracks {first} and {second}")
+        missing = f" It is missing in {counted(len(gap), 'frame')} between." if gap else ""
         session.notice = Notice(f"Track {second} is now the later part of track {first}.{missing}{told}")
 
 
@@ -163,7 +171,8 @@ class SwapTracks(Action):
                 "Choose the frame in which they are mistaken for each other.",
             )
         session.write(_renamed(session, {first: second, second: first}, frame))
-        session.edit(replace(session.state, lineage=exchanged(lineage, first, second)))
+        after = replace(session.state, lineage=exchanged(lineage, first, second))
+        session.edit(after, what=f"swapping tracks {first} and {second}")
         session.notice = Notice(f"From frame {frame} on tracks {first} and {second} are exchanged.")
 
 
@@ -180,7 +189,8 @@ class Reparent(Action):
         lineage = lineage_of(session)
         if lineage.parent(track) == mother:
             raise LineageError(f"Track {track} is a daughter of track {mother} already.", "Pick another track.")
-        session.edit(replace(session.state, lineage=lineage.reparent(track, mother)))
+        after = replace(session.state, lineage=lineage.reparent(track, mother))
+        session.edit(after, what=f"making track {track} a daughter of track {mother}")
         session.notice = Notice(f"Track {track} is now a daughter of track {mother}.")
 
 
@@ -197,7 +207,8 @@ class Orphan(Action):
         mother = lineage.parent(self.track)
         if mother is None:
             raise LineageError(f"Track {self.track} has no mother.", "Pick a daughter.")
-        session.edit(replace(session.state, lineage=lineage.cut(self.track)))
+        after = replace(session.state, lineage=lineage.cut(self.track))
+        session.edit(after, what=f"taking track {self.track} away from its mother")
         session.notice = Notice(f"Track {self.track} is no daughter of track {mother} any longer.")
 
 
