@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import Image, MicrosamError
+from ..core.replacing import replaced_whole
 from ..session.records import Entry
 from ..view.series import small_picture
 from .base import Annotator
@@ -150,9 +150,8 @@ class SmallPictures:
         picture = small_picture(self._read(entry))
         with contextlib.suppress(OSError):  # it can be made again
             kept.parent.mkdir(parents=True, exist_ok=True)
-            part = kept.with_name(f"{kept.name}.{os.getpid()}.part")
-            part.write_bytes(picture)
-            os.replace(part, kept)
+            with replaced_whole(kept) as part:
+                part.write_bytes(picture)
         return picture
 
 

@@ -15,6 +15,7 @@ import zarr
 from zarr.codecs import ZstdCodec
 
 from ..core import FileError, Image
+from ..core.replacing import replaced_whole
 from ..engine.automatic.settings import AutomaticSettings, mode_of
 from ..engine.store.key import fingerprint
 from ..engine.tiling import Tiling
@@ -75,9 +76,8 @@ class Work:
     def save(self, **state: Any) -> None:
         """Write how far it is, as a whole."""
         self.state.update(state)
-        new = self.folder / "progress.json.new"
-        new.write_text(json.dumps({"about": self._about, "state": self.state}))
-        new.replace(self.folder / "progress.json")
+        with replaced_whole(self.folder / "progress.json") as part:
+            part.write_text(json.dumps({"about": self._about, "state": self.state}))
 
     def done(self) -> None:
         """Remove the folder, first of all what says that something is done."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from ..core import FileError
+from ..core.replacing import replaced_whole
 
 _FORMAT = 1
 
@@ -61,14 +61,9 @@ class Catalogue:
 
     def write(self, file: Path) -> None:
         """Write it, wholly or not at all. Raises OSError."""
-        part = file.with_name(f"{file.name}.{os.getpid()}.part")
         about = {"format": _FORMAT, "root": self.root, "places": dict(self.places)}
-        try:
+        with replaced_whole(file) as part:
             part.write_text(json.dumps(about, indent=1, ensure_ascii=False), encoding="utf-8")
-            os.replace(part, file)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
 
     def at(self, root: Path, output: Path) -> Catalogue:
         """Return it for images below ``root``: the same folder, one around it, or one that it was moved to.

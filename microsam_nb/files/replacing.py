@@ -1,4 +1,4 @@
-"""Whole files or none."""
+"""Whole files or none, and what is said when a file cannot be written."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..core import FileError
+from ..core.replacing import replaced_whole
 
 
 @contextlib.contextmanager
@@ -16,19 +17,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
     Raises FileError when the file cannot be written.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
-        yield part
-        os.replace(part, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        if isinstance(error, OSError):
-            raise FileError(
-                f"{path} cannot be written ({error.strerror or error}).",
-                "Choose a folder that exists, that you may write to and that has space left.",
-            ) from error
-        raise
+        with replaced_whole(path) as part:
+            yield part
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be written ({error.strerror or error}).",
+            "Choose a folder that exists, that you may write to and that has space left.",
+        ) from error
 
 
 def check_writable(path: Path) -> None:

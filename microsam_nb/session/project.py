@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from .. import __version__
 from ..core import Image, ProjectError, ProjectInUseError
 from ..core.box import Triple
+from ..core.replacing import replaced_whole
 from .journal import Journal
 from .origin import origin_of
 from .signal import Signal
@@ -142,8 +143,8 @@ def _check_meta(folder: Path, expected: Meta) -> bool:
     path = folder / "meta.json"
     if not path.exists():
         # Of an image that comes next the embeddings may be there already.
-        known = ("lock", "owner.json", "meta.json.part")
-        if any(p.name not in known and not p.name.startswith("embeddings-") for p in folder.iterdir()):
+        known = ("lock", "owner.json", "meta.json.", "embeddings-")
+        if not all(p.name.startswith(known) for p in folder.iterdir()):
             raise ProjectError(
                 f"{folder} holds other files and no project.", "Name an empty or new folder for the project."
             )
@@ -187,9 +188,8 @@ def _renew_meta(folder: Path, expected: Meta) -> None:
 
 
 def _write_meta(path: Path, values: dict[str, Any]) -> None:
-    part = path.with_name("meta.json.part")
-    part.write_text(json.dumps(values, indent=1))
-    os.replace(part, path)
+    with replaced_whole(path) as part:
+        part.write_text(json.dumps(values, indent=1))
 
 
 def _take_lock(folder: Path) -> FileLock:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from ..core.replacing import replaced_whole
 from .project import holder
 
 
@@ -89,12 +88,5 @@ def read_record(folder: Path) -> Record:
 
 def write_record(folder: Path, record: Record) -> None:
     """Write what is known of an image, wholly or not at all. Raises OSError."""
-    path = folder / "image.json"
-    part = path.with_name(f"image.json.{os.getpid()}.part")
-    try:
+    with replaced_whole(folder / "image.json") as part:
         part.write_text(json.dumps({**asdict(record), "seconds": round(record.seconds, 1)}), encoding="utf-8")
-        os.replace(part, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import time
 import zlib
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from ..core import Box, ObjectInfo
 from ..core.box import Triple
+from ..core.replacing import replaced_whole
 
 #: Height and width of a chunk, in pixels.
 SIDE = 512
@@ -186,6 +186,5 @@ def spare(path: Path) -> Path:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
+    with replaced_whole(path) as part:
+        part.write_bytes(data)

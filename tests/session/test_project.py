@@ -91,7 +91,7 @@ def test_a_folder_with_other_files_is_refused_and_left_alone(open_project, folde
 
 def test_an_empty_folder_becomes_a_project(open_project, folder):
     folder.mkdir(parents=True)
-    (folder / "meta.json.part").write_text("{")  # from a kernel killed at the first moment
+    (folder / "meta.json.17.part").write_text("{")  # from a kernel killed at the first moment
     open_project()
     assert (folder / "meta.json").exists()
 

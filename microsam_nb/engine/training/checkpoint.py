@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ...core import ModelError
+from ...core.replacing import replaced_whole
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write ``state`` under a temporary name, then rename it: a crash leaves the earlier checkpoint whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    torch.save(state, part)
-    os.replace(part, path)
+    with replaced_whole(path) as part:
+        torch.save(state, part)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

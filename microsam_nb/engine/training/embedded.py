@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ...core import LabelledImage, ModelError
+from ...core.replacing import replaced_whole
 from ..backbones.nano import NanoDistances, build_nano
 from ..models import Model, ModelSpec
 from ..precision import find_device
@@ -50,10 +50,9 @@ def save_embedded(model: Model, path: Path, *, note: str) -> None:
     tensors = {f"sam.{k}": v for k, v in model.sam.state_dict().items()}
     tensors |= {f"distances.{k}": v for k, v in model.distances.state_dict().items()}
     packed = {k: _half(v.detach().cpu()) for k, v in tensors.items()}
-    part = path.with_name(path.name + ".part")
-    save_file(packed, part, metadata={"architecture": "nano", "note": note})
-    part.chmod(0o644)  # safetensors writes files that only their owner can read
-    os.replace(part, path)
+    with replaced_whole(path) as part:
+        save_file(packed, part, metadata={"architecture": "nano", "note": note})
+        part.chmod(0o644)  # safetensors writes files that only their owner can read
 
 
 def _half(value: Tensor) -> Tensor:
