@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import dask.array as da
 import imageio.v2
 import numpy as np
@@ -159,21 +161,31 @@ def test_a_large_plane_is_one_of_more_than_64_mi_values():
     assert not Image(np.broadcast_to(np.uint8(1), (100, 5000, 5000))).large
 
 
+@cache
+def bright_corner(channels):
+    """Noise with a brighter part, and its contrast: that of every value, and that of a sample."""
+    pixels = np.random.default_rng(3).normal(1000, 100, (1500, 1200, *channels)).astype(np.uint16)
+    pixels[300:900, 200:700] += 5000
+    pixels.flags.writeable = False
+    contrasts = []
+    for large in (1 << 40, 0):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(image, "LARGE", large)
+            contrasts.append(Image(pixels, "yxc"[: pixels.ndim]).contrast_of(0))
+    return pixels, *contrasts
+
+
 @pytest.mark.usefixtures("all_large")
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("channels", [(), (1,), (2,), (3,), (4,), (6,)])
-def test_the_contrast_of_a_large_plane_is_about_that_of_all_of_it(tmp_path, monkeypatch, kind, channels):
-    pixels = np.random.default_rng(3).normal(1000, 100, (1500, 1200, *channels)).astype(np.uint16)
-    pixels[300:900, 200:700] += 5000
-    axes = "yxc"[: pixels.ndim]
-    found = Image(KINDS[kind](pixels, tmp_path), axes)
+def test_the_contrast_of_a_large_plane_is_about_that_of_all_of_it(tmp_path, kind, channels):
+    pixels, true, of_sample = bright_corner(channels)
+    found = Image(KINDS[kind](pixels, tmp_path), "yxc"[: pixels.ndim])
     sampled = found.contrast_of(0)
-    monkeypatch.setattr(image, "LARGE", 1 << 40)
-    for (low, high), (true_low, true_high) in zip(sampled, Image(pixels, axes).contrast_of(0), strict=True):
+    for (low, high), (true_low, true_high) in zip(sampled, true, strict=True):
         assert low == pytest.approx(true_low, abs=20)
         assert high == pytest.approx(true_high, abs=60)
-    monkeypatch.setattr(image, "LARGE", 0)
-    assert sampled == Image(pixels, axes).contrast_of(0), "however it is stored"
+    assert sampled == of_sample, "however it is stored"
     assert np.array_equal(found.shown_region(0, 5, 6, 400, 500), found.shown()[5:400, 6:500])
 
 
