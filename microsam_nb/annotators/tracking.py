@@ -13,6 +13,7 @@ from ..engine.link import Linked as LinkStep
 from ..engine.models import Model
 from ..engine.store import EmbeddingStore
 from ..session import Action, Link, Linked, Working
+from ..session.wording import be, listed
 from .automatic import AutomaticService, paced
 from .compute import compute
 
@@ -43,5 +44,8 @@ def link_all(automatic: AutomaticService, model: Model, store: EmbeddingStore, r
     yield Working(None)
     stays = () if kept is None else tuple(kept.tracks.present)
     about = "" if made[0].present else "No object is found in any frame."
-    about += f"{len(stays)} {'are' if len(stays) != 1 else 'is'} kept." if kept is not None else ""
+    if kept is not None:
+        about += f"{len(stays)} {be(len(stays))} kept."
+        if lost := kept.lost(made[0]):
+            about += f" {listed(lost, 'Track', len(lost))} no longer divide{'s' if len(lost) == 1 else ''} there."
     yield Linked.of(request.ticket, made[0], about, stays)

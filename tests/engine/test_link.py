@@ -367,6 +367,38 @@ def test_a_kept_track_that_divides_later_is_a_mother():
     assert (mother, len(tracks.lineage.children(mother))) == (at(first, 0, 40, 40), 2)
 
 
+@pytest.fixture
+def division():
+    """A cell whose daughters lie so far from it in frame 4, and so near to another, that no linker finds them."""
+    frames = [frame((40, 20), (40, 60))] * 4 + [frame((10, 20), (70, 20), (40, 60), seed=t) for t in range(3)]
+    found = link(frames, LinkSettings(division=False, distance=0.5))
+    mother, other = at(found, 0, 40, 20), at(found, 0, 40, 60)
+    daughters = at(found, 4, 10, 20), at(found, 4, 70, 20)
+    return Tracks(found.labels, Lineage({mother: daughters, other: ()}))
+
+
+def test_a_division_in_the_first_frame_that_is_linked_is_kept(division):
+    (mother,) = (one for one, some in division.lineage.daughters.items() if some)
+    assert division.spans[mother] == (0, 3)
+    tracks = around(division, first=4)
+    assert set(tracks.lineage.children(mother)) == {at(tracks, 4, 10, 20), at(tracks, 4, 70, 20)}
+    assert tracks.spans[mother] == (0, 3)
+    assert {tracks.spans[one] for one in tracks.lineage.children(mother)} == {(4, 6)}
+    assert tracks.spans[at(tracks, 0, 40, 60)] == (0, 6)
+    assert not around(division, first=3).lineage.children(mother), "what comes later is found again, or not"
+    assert len(around(division, first=5).lineage.children(mother)) == 2, "what was before is as it was"
+
+
+def test_a_division_of_which_only_one_daughter_is_found_is_told(division):
+    (mother,) = (one for one, some in division.lineage.daughters.items() if some)
+    kept = Kept.of(division, (), 4, 10)
+    others = [*division.labels[:4], *[frame((12, 20), (40, 60), seed=t) for t in range(3)]]
+    *_, last = link_stepwise(others, LinkSettings(distance=0.5), kept=kept)
+    assert kept.lost(last.tracks) == (mother,)
+    *_, last = link_stepwise(division.labels, LinkSettings(), kept=kept)
+    assert kept.lost(last.tracks) == ()
+
+
 def test_objects_that_kept_tracks_have_already_are_left_out(two_cells):
     kept = Kept.of(Tracks(two_cells), (3,), 0, 10)
     *_, last = link_stepwise([frame((20, 21), (20, 59), (60, 60), seed=t) for t in range(8)], kept=kept)

@@ -19,13 +19,16 @@ _SAME = 0.5
 class Kept:
     """The kept ``tracks``; frames before ``first`` are complete. ``going_on``: those that may go on from there.
 
-    New tracks are numbered from ``free``.
+    New tracks are numbered from ``free``. ``divided``: kept tracks and their daughters that began in ``first``, which
+    was ``plane`` uint32 (h, w): whoever lets a cell divide there does not mean that this is to be found again.
     """
 
     tracks: Tracks
     first: int
     going_on: tuple[int, ...]
     free: int
+    divided: Mapping[int, tuple[int, ...]]
+    plane: NDArray[np.uint32]
 
     @classmethod
     def of(cls, tracks: Tracks, only: Collection[int], first: int, free: int) -> Kept:
@@ -37,7 +40,11 @@ class Kept:
         stays = {one for one, frames in tracks.present.items() if one in others or frames[0] < first}
         family = {m: tuple(d for d in some if d in stays) for m, some in tracks.lineage.daughters.items() if m in stays}
         before = tuple(one for one in sorted(anew) if first - 1 in tracks.present.get(one, ()))
-        return cls(Tracks(labels, Lineage(family)), first, before, free)
+        new = {m: tuple(d for d in tracks.lineage.daughters[m] if d not in stays) for m in before}
+        divided = {
+            m: some for m, some in new.items() if len(some) > 1 and all(tracks.present[d][0] == first for d in some)
+        }
+        return cls(Tracks(labels, Lineage(family)), first, before, free, divided, tracks.labels[first])
 
     @property
     def start(self) -> int:
@@ -62,7 +69,9 @@ class Kept:
             own[(there > 0) | np.isin(own, lost)] = 0
         if self.first:
             there = self.tracks.labels[self.start]
-            out[0] = np.where(np.isin(there, self.going_on), there, 0)
+            # A cell that has divided does not go on.
+            going_on = set(self.going_on) - set(self._heirs(out[1]))
+            out[0] = np.where(np.isin(there, list(going_on)), there, 0)
         out.flags.writeable = False
         return out
 
@@ -77,7 +86,28 @@ class Kept:
         family = {track: list(some) for track, some in self.tracks.lineage.daughters.items()}
         for mother, some in made.lineage.daughters.items():
             family.setdefault(names[mother], []).extend(names[one] for one in some)
+        mothers, begin = made.lineage.parents, {track for track, frames in made.present.items() if frames[0]}
+        for mother, heirs in (self._heirs(made.labels[1]) if self.first else {}).items():
+            family[mother] += [names[one] for one in heirs if one in begin and one not in mothers]
         return Tracks(labels, Lineage({track: tuple(some) for track, some in family.items()}))
+
+    def lost(self, made: Tracks) -> tuple[int, ...]:
+        """Return the tracks that divided in frame ``first`` and do so no longer: their daughters are others' now."""
+        return tuple(one for one in self.divided if len(made.lineage.daughters[one]) < 2)
+
+    def _heirs(self, plane: NDArray[np.uint32]) -> dict[int, list[int]]:
+        """Return, of tracks that divide in frame ``first``, the objects of this plane (h, w) that are the daughters.
+
+        Without those of which two daughters are one object, or one is none.
+        """
+        if not self.divided:
+            return {}
+        a, b, common = shared(self.plane, plane)
+        best: dict[int, int] = {}
+        for place in np.argsort(common, kind="stable").tolist():
+            best[int(a[place])] = int(b[place])
+        found = {mother: [best.get(one, 0) for one in some] for mother, some in self.divided.items()}
+        return {mother: some for mother, some in found.items() if all(some) and len(set(some)) == len(some)}
 
     def _names(self, made: Tracks) -> Mapping[int, int]:
         """Return the numbers of made tracks: those of the kept ones that they go on with, else new ones."""
