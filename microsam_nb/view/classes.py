@@ -1,4 +1,4 @@
-"""Objects in the colours of their classes."""
+"""Objects in the colours of their classes, those that a classifier only thinks of in paler ones."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import ObjectInfo
+from ..session import Session, class_names
 from .overlays import Source, Style
 from .palette import COLOURS, palette
 from .raster import Raster
 
+#: Places from here on are paler; the colours of so many classes come again.
+_PALE = 100
+#: How much of the colour is left of a class that nobody has accepted, and what it is mixed with.
+_LEFT, _GROUND = 0.4, 190
 #: Objects of no class.
 _NONE = (150, 150, 150)
 #: Numbers from here on begin again.
@@ -21,24 +25,29 @@ _ROUND = 2**24
 
 @dataclass(frozen=True, slots=True)
 class Classes:
-    """The classes of objects: their names in order, and the class of each object by its place in ``names``."""
+    """The classes of objects: their names in order, and the class of each object by its place in ``names``.
+
+    The place of a class that is only predicted lies ``_PALE`` higher.
+    """
 
     names: tuple[str, ...]
     places: Mapping[int, int]
 
     @classmethod
-    def of(cls, infos: Mapping[int, ObjectInfo]) -> Classes:
-        """Read the classes of objects; those without one are left out."""
-        names = tuple(sorted({info.category for info in infos.values() if info.category}))
-        order = {name: place for place, name in enumerate(names)}
-        return cls(names, {label: order[info.category] for label, info in infos.items() if info.category})
+    def shown(cls, session: Session) -> Classes:
+        """Read the classes of a session's objects, and what its classifier says of those without one."""
+        names, infos = class_names(session), dict(session.infos)
+        order = {name: place % _PALE for place, name in enumerate(names)}
+        guessed = {n: order[one.category] + _PALE for n, one in session.guesses.known.items()}
+        given = {n: order[info.category] for n, info in infos.items() if info.category in order}
+        return cls(names, {**guessed, **given})
 
     @property
     def colours(self) -> tuple[tuple[int, int, int], ...]:
-        """The colours of the classes, and of objects without one; the colours of many classes come again."""
-        table = palette()
-        found = [tuple(int(v) for v in table[place % (COLOURS - 1) + 1]) for place in range(len(self.names))]
-        return (*((r, g, b) for r, g, b in found[: COLOURS - 1]), _NONE)
+        """The colours of classes, then the paler ones, and last that of objects without any."""
+        plain = [class_colour(place) for place in range(min(len(self.names), _PALE))]
+        plain += [_NONE] * (_PALE - len(plain))
+        return (*plain, *(pale(one) for one in plain), _NONE)
 
     def style(self, style: Style) -> Style:
         """Return the style of objects with the colours of their classes."""
@@ -60,3 +69,15 @@ class Classes:
         found, own = np.unique(ids, return_inverse=True)
         names = np.array([self.number(label) if label else 0 for label in found.tolist()], np.uint32)
         return names[own.reshape(ids.shape)]
+
+
+def class_colour(place: int) -> tuple[int, int, int]:
+    """Return the RGB colour of a class by its place among all."""
+    red, green, blue = (int(v) for v in palette()[place % _PALE + 1])
+    return red, green, blue
+
+
+def pale(colour: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return the colour of objects that are only predicted to have a class of this colour."""
+    red, green, blue = (round(_LEFT * v + (1 - _LEFT) * _GROUND) for v in colour)
+    return red, green, blue

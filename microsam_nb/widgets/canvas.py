@@ -30,7 +30,6 @@ from ..view.overlays import (
     neighbour_source,
     objects,
 )
-from ..view.predicted import Predicted
 from ..view.trails import Trails
 from .batch import batch, number
 from .closing import close_tree
@@ -179,7 +178,7 @@ class Screen:
             density=self._density,
             look=Look.of(state.browsing),
             compared=self._compared,
-            classes=Predicted.shown(self._session) if state.browsing.layers.by_class else None,
+            classes=Classes.shown(self._session) if state.browsing.layers.by_class else None,
             layers=state.browsing.layers,
             selected=self._session.selected,
             target=state.target,

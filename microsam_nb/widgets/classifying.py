@@ -12,7 +12,7 @@ import ipywidgets as widgets
 from ..session import AcceptGuesses, Change, ColourByClass, Guess, Session, SetClasses, Tool, class_names
 from ..session.actions.classifying import by_hand
 from ..view import Command
-from ..view.predicted import class_colour, pale
+from ..view.classes import class_colour, pale
 from .buttons import command_button, group, mark, plain_button, visible
 from .hands import Bound, Hands
 from .panels import title

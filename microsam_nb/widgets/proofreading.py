@@ -25,8 +25,8 @@ from ..session import (
     SplitAt,
 )
 from ..view import TOOLS, Command
+from ..view.classes import Classes
 from ..view.differences import Comparison
-from ..view.predicted import Predicted
 from .background import Background
 from .buttons import command_button, group, mark, plain_button, visible
 from .differences import DifferencesSection
@@ -168,7 +168,7 @@ class ProofreadPanel:
             mark(button, browsing.tool is TOOLS[command])
 
     def _show_classes(self) -> None:
-        found = Predicted.shown(self._session)
+        found = Classes.shown(self._session)
         self.category.options = found.names
         on = self._session.state.browsing.layers.by_class
         mark(self.by_class, on)

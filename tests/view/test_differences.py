@@ -1,12 +1,9 @@
 import numpy as np
-import pytest
 
-from microsam_nb.core import ObjectInfo
 from microsam_nb.core.comparing import Kind
 from microsam_nb.view import Raster
-from microsam_nb.view.classes import Classes
 from microsam_nb.view.differences import CHANGES, KIND_COLOURS, Comparison
-from microsam_nb.view.overlays import OBJECTS, Source, fill_entries
+from microsam_nb.view.overlays import fill_entries
 
 
 def drawn():
@@ -42,19 +39,3 @@ def test_what_is_the_same_is_not_drawn():
     assert found.differences == ()
     assert not found.drawn.any()
     assert Comparison.of(np.zeros_like(before), np.zeros_like(before)).differences == ()
-
-
-@pytest.mark.parametrize("large", [0, 2**31])
-def test_objects_have_the_colours_of_their_classes(large):
-    ids = np.array([[0, 1, 2, 3 + large]], np.uint32)
-    infos = {1: ObjectInfo(category="b"), 2: ObjectInfo(category="a"), 3 + large: ObjectInfo(name="no class")}
-    found = Classes.of(infos)
-    assert found.names == ("a", "b")
-    style = found.style(OBJECTS)
-    entries = fill_entries(found.source(Source(lambda _: ids)), Raster(1, 0, 0, 1, 4), style)[0]
-    assert entries[0] == 0
-    assert [tuple(style.table[one].tolist()) for one in entries[1:]] == [
-        found.colours[1],
-        found.colours[0],
-        found.colours[2],
-    ]
