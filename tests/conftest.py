@@ -13,6 +13,11 @@ import numpy as np
 import pytest
 from drawing import disk
 from hypothesis import settings
+from workers import (  # noqa: F401
+    pytest_collection_modifyitems,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+)
 
 from microsam_nb.core import BoxPrompt, Candidate, Image, LabelledImage, Mask
 from microsam_nb.session import Action, Embed, Embedded, LoadModel, ModelLoaded, Predict, Predicted, Request
