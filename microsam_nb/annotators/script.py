@@ -17,16 +17,14 @@ import numpy as np
 
 from .. import __version__
 from ..core import Box, Image, Labels, Mask, MaskPrompt, Overlap, Prompt, PromptError
-from ..engine.automatic import measure_diameter
 from ..engine.correct import corrects
 from ..engine.models import Model
 from ..engine.plan import choose_tiling
 from ..engine.store import open_store
 from ..session import Action, Commit, Linked, LoadTracks, Predict, Predicted, Session, Suggested
 from ..session.story import Story, retell, without_undone
-from .service import answers_to, with_base, without_begin
+from .answers import Group, answers_to, corrected, measure, measures, with_base, without_begin
 
-Group = tuple[Prompt, ...]
 #: What a script may need of the core beside what all do.
 _NAMES = ("BoxPrompt", "Ellipse", "Mask", "MaskPrompt", "Point", "Polygon", "Scribble")
 
@@ -158,7 +156,7 @@ class _Writer:
         found = [one.mask for one in action.found]
         if len(objects) == len(found):
             self._answers += 1
-            before = [self._corrected(one) for one in objects]
+            before = [corrected(one, self._known.get) for one in objects]
             name, same = f"answer_{self._answers}", False
             for size in self._possible(request):
                 made = self._predicted(objects, before, size)
@@ -200,28 +198,13 @@ class _Writer:
         """Yield the sizes of objects that the model may have known."""
         if request.size is not None:
             yield request.size
-        elif self.model.is_nano and self.model.distances is not None:
-            plane = request.plane
-            if plane not in self._sizes:
-                size = None
-                pixels = self._store.pixels_only(plane).pixels
-                assert pixels is not None
-                _, height, width = self.image.shape
-                for size in measure_diameter(self.model, pixels, (height / 2, width / 2)):  # noqa: B007 - the last counts
-                    pass
-                self._sizes[plane] = size
-            if self._sizes[plane] is not None:
-                yield self._sizes[plane]
-            yield None
-        else:
-            yield None
-
-    def _corrected(self, prompts: Group) -> Mask | None:
-        for count in range(len(prompts) - 1, 0, -1):
-            if prompts[:count] in self._known:
-                return self._known[prompts[:count]]
-        begin = prompts[0]
-        return begin.mask if len(prompts) > 1 and isinstance(begin, MaskPrompt) else None
+            return
+        plane = request.plane
+        if measures(self.model) and plane not in self._sizes:
+            *_, self._sizes[plane] = None, *measure(self.model, self._store, plane)
+        if self._sizes.get(plane) is not None:
+            yield self._sizes[plane]
+        yield None
 
     def _prompt(self, prompt: Prompt, needs: list[_Answer]) -> str:
         if isinstance(prompt, MaskPrompt):

@@ -7,14 +7,13 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from ..core import BoxPrompt, Candidate, Image, Mask, MaskPrompt, Point, Prompt, Section, StoreError
-from ..engine.automatic import measure_diameter
-from ..engine.correct import correct_many, corrects
+from ..core import BoxPrompt, Candidate, Image, Mask, Point, Section, StoreError
+from ..engine.correct import corrects
 from ..engine.download import cached_files, download
 from ..engine.embed import embed_stepwise
 from ..engine.finding import find_weights, is_name
@@ -44,6 +43,7 @@ from ..session import (
     Work,
     Working,
 )
+from .answers import Group, answers_to, corrected, measure, measures, with_base, without_begin
 from .automatic import AutomaticService
 from .compute import compute
 from .tracking import link_all
@@ -58,44 +58,6 @@ _AHEAD = 64
 _PAUSE = 0.2
 #: Bytes of embeddings of other planes that are kept in memory where there is no folder for them.
 _MOST = 2 * 2**30
-
-Group = tuple[Prompt, ...]
-
-
-def without_begin(prompts: Group) -> Group:
-    """Return prompts without the mask that they correct: nano takes a mask prompt at its word."""
-    return prompts[1:] if len(prompts) > 1 and isinstance(prompts[0], MaskPrompt) else prompts
-
-
-def with_base(request: Predict) -> tuple[Group, ...]:
-    """Return the prompts of every object, before them what it is already where they correct that."""
-    if not request.base:
-        return request.objects
-    pairs = zip(request.objects, request.base, strict=True)
-    return tuple(own if mask is None else (MaskPrompt(mask), *own) for own, mask in pairs)
-
-
-def answers_to(
-    model: Model,
-    store: EmbeddingStore,
-    objects: Sequence[Group],
-    previous: Sequence[Mask | None],
-    size: float | None = None,
-) -> list[Candidate]:
-    """Return what a model makes of prompts, each beginning with the mask that they correct if there is one.
-
-    ``previous``: what each object is now, as far as that is known; ``size`` as for ``predict_many``.
-    """
-    pairs = list(zip(objects, previous, strict=True))
-    mending = [i for i, (own, mask) in enumerate(pairs) if corrects(model, own) and mask is not None]
-    others = [i for i in range(len(pairs)) if i not in mending]
-    asked = [without_begin(objects[i]) if model.is_nano else objects[i] for i in others]
-    found = dict(
-        zip(others, predict_many(model, store, asked, previous=[previous[i] for i in others], size=size), strict=True)
-    )
-    masks = [mask for i in mending if (mask := previous[i]) is not None]
-    found |= zip(mending, correct_many(model, store, [objects[i][1:] for i in mending], masks, size=size), strict=True)
-    return [found[i] for i in range(len(pairs))]
 
 
 class EngineService:
@@ -181,7 +143,7 @@ class EngineService:
             known = {one: self._answers[one] for one in objects if one in self._answers}
             missing = [one for one in objects if one not in known]
             # A click that corrects the last answer is read together with it.
-            previous = [self._corrected(one) for one in missing]
+            previous = [corrected(one, self._mask_of) for one in missing]
         found = dict(known)
         if missing:
             size = request.size or self._sizes.get(missing[0][0].plane)
@@ -247,16 +209,12 @@ class EngineService:
         while size > _KEPT and len(self._answers) > 1:
             size -= self._answers.popitem(last=False)[1].mask.bitmap.nbytes
 
-    def _corrected(self, prompts: Group) -> Mask | None:
-        """Return the mask that the last of some prompts correct: an earlier answer, or what they begin with."""
-        for count in range(len(prompts) - 1, 0, -1):
-            known = self._answers.get(prompts[:count])
-            if known is None and self._glimpsed is not None and self._glimpsed[0] == prompts[:count]:
-                known = self._glimpsed[1]
-            if known is not None:
-                return known.mask
-        begin = prompts[0]
-        return begin.mask if len(prompts) > 1 and isinstance(begin, MaskPrompt) else None
+    def _mask_of(self, prompts: Group) -> Mask | None:
+        """Return what was answered to prompts, or found so far."""
+        known = self._answers.get(prompts)
+        if known is None and self._glimpsed is not None and self._glimpsed[0] == prompts:
+            known = self._glimpsed[1]
+        return None if known is None else known.mask
 
     def _prepare(self, request: Embed) -> Iterator[Action]:
         start = time.perf_counter()
@@ -289,7 +247,7 @@ class EngineService:
         else:
             self._said.add(about)
             yield Embedded(request.plane, time.perf_counter() - start, model.spec.label)
-        if model.is_nano and model.distances is not None and request.plane not in self._sizes:
+        if measures(model) and request.plane not in self._sizes:
             yield from self._measure(model, store, request.plane, (y, x))
         if volume and not model.is_nano and self._keeps(store):
             yield from self._encode_others(model, store, request.plane)
@@ -300,9 +258,7 @@ class EngineService:
         """Find out how large objects are; clicks come in between, and are answered in half the time afterwards."""
         size = None
         try:
-            pixels = store.pixels_only(plane).pixels
-            assert pixels is not None
-            for known in compute.steps(measure_diameter(model, pixels, middle)):
+            for known in compute.steps(measure(model, store, plane, middle)):
                 size = known
                 # The one who runs this may leave it here.
                 yield Working(None)

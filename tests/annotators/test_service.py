@@ -13,6 +13,7 @@ import pytest
 import torch
 import xxhash
 
+from microsam_nb.annotators import answers as asking
 from microsam_nb.annotators import service as module
 from microsam_nb.annotators.service import EngineService
 from microsam_nb.core import BoxPrompt, Candidate, Image, Mask, MaskPrompt, ModelError, Point
@@ -38,7 +39,7 @@ from microsam_nb.session import (
 def asked(monkeypatch):
     """The objects and previous masks of all that the engine is asked, one at a time or many."""
     calls = []
-    real, stepwise, correct = module.predict_many, module.predict_stepwise, module.correct_many
+    real, stepwise, correct = asking.predict_many, module.predict_stepwise, asking.correct_many
 
     def predict_many(model, source, objects, **more):
         calls.append((list(objects), more.get("previous")))
@@ -53,8 +54,9 @@ def asked(monkeypatch):
             calls.append((list(objects), list(masks)))
         return correct(model, store, objects, masks, **more)
 
-    monkeypatch.setattr(module, "correct_many", correct_many)
-    monkeypatch.setattr(module, "predict_many", predict_many)
+    monkeypatch.setattr(asking, "correct_many", correct_many)
+    for one in (asking, module):
+        monkeypatch.setattr(one, "predict_many", predict_many)
     monkeypatch.setattr(module, "predict_stepwise", predict_stepwise)
     return calls
 
@@ -325,7 +327,7 @@ def test_a_measurement_that_was_left_is_made_the_next_time(drawn):
 
 def test_a_measurement_that_fails_is_logged_and_disturbs_nobody(drawn, monkeypatch, caplog):
     service = opened(Image(drawn.pixels, name="discs"), load_model("nano", "cpu"))
-    monkeypatch.setattr(module, "measure_diameter", lambda *_: (1 / n for n in [0]))
+    monkeypatch.setattr(asking, "measure_diameter", lambda *_: (1 / n for n in [0]))
     assert isinstance(answers(service, Embed(0))[-1], Embedded)
     assert "could not be measured" in caplog.text
     assert isinstance(answers(service, Predict(1, ((Point(0, 24.0, 26.0),),)))[-1], Predicted)

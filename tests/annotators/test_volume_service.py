@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from microsam_nb import annotate_2d, annotate_3d
+from microsam_nb.annotators import answers as asking
 from microsam_nb.annotators import service as module
 from microsam_nb.annotators.service import EngineService
 from microsam_nb.core import Image, ImageError, Mask, MaskPrompt, Point
@@ -110,13 +111,13 @@ def test_what_is_found_comes_bit_by_bit_and_can_be_left(ball, random_nano, monke
 def test_a_correction_is_read_together_with_what_the_object_is_in_that_plane(ball, random_nano, monkeypatch):
     image, truth = ball
     seen = []
-    real = module.correct_many
+    real = asking.correct_many
 
     def spy(model, source, objects, masks, **more):
         seen.extend(zip(objects, masks, strict=True))
         return real(model, source, objects, masks, **more)
 
-    monkeypatch.setattr(module, "correct_many", spy)
+    monkeypatch.setattr(asking, "correct_many", spy)
     service = EngineService(image, random_nano)
     base, click = Mask.crop(truth[9][None], (9, 0, 0)), Point(9, 48.0, 44.0)
     list(service(Predict(1, ((click,),), None, 9, (base,))))

@@ -29,7 +29,7 @@ time.sleep(3)"""
 #: Answers wait until ``gate`` opens; ``begun`` tells that the model was asked.
 GATE = """
 import threading
-from microsam_nb.annotators import service
+from microsam_nb.annotators import answers, service
 if "gate" not in globals():
     gate, begun = threading.Event(), threading.Event()
     def gated(plain):
@@ -38,7 +38,8 @@ if "gate" not in globals():
             gate.wait(60)
             return plain(*args, **more)
         return call
-    service.predict_many, service.predict_stepwise = gated(service.predict_many), gated(service.predict_stepwise)
+    service.predict_many = answers.predict_many = gated(answers.predict_many)
+    service.predict_stepwise = gated(service.predict_stepwise)
 [gate.clear(), begun.clear()]
 True"""
 
