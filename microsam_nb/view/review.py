@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from ..core import Box, Image
 from ..core.suspects import Suspect
-from ..session import Session
-from ..session.actions.objects import own_mask
+from ..session import Session, own_mask
 
 #: Objects that are less likely to be wrong look like the others. With planted errors in one object of ten these are
 #: a quarter of all objects, and hold five of six errors or more (tests/benchmarks/suspects.py).
@@ -29,8 +28,10 @@ class Review:
         self._session = session
         self._ranked: tuple[Suspect, ...] = ()
         self._trail: list[Suspect] = []
-        #: Where objects lay when they were looked at, after a renumbering their numbers mean others; and their pixels.
-        self._seen: dict[int, tuple[Box, int]] = {}
+        #: Where objects lay when they were looked at: after a renumbering their numbers mean others.
+        self._seen: dict[int, Box] = {}
+        #: What was found of every object, and its box and pixels then.
+        self._judged: dict[int, tuple[Suspect, Box, int]] = {}
         self._at = -1
 
     @property
@@ -44,8 +45,12 @@ class Review:
         return self._at + 1, len(self._trail) + len(self.rest())
 
     def take(self, ranked: Sequence[Suspect]) -> None:
-        """Take a new order, the most suspicious first."""
+        """Take a new order of all objects, the most suspicious first."""
         self._ranked = tuple(one for one in ranked if one.suspicion >= LEAST)
+        there = {row.label: row for row in self._session.rows()}
+        self._judged = {
+            one.label: (one, there[one.label].box, there[one.label].area) for one in ranked if one.label in there
+        }
 
     def rest(self) -> list[Suspect]:
         """Return what is still to be looked at: neither gone, nor checked, nor looked at."""
@@ -62,13 +67,20 @@ class Review:
             return None
         self._trail.append(rest[0])
         label = rest[0].label
-        self._seen[label] = self._session.box(label), self._session.labels.area(label)
+        self._seen[label] = self._session.box(label)
         self._at = len(self._trail) - 1
         return rest[0]
 
+    def judged(self, label: int) -> Suspect | None:
+        """Return what was found of an object, None where it was not there yet, or had another number."""
+        found = self._judged.get(label)
+        if found is None or label not in self._session.labels or not self._session.box(label).meets(found[1]):
+            return None
+        return found[0]
+
     def changed(self, label: int) -> bool:
-        """Whether an object that is still there has changed since it was looked at."""
-        box, area = self._seen.get(label, (None, 0))
+        """Whether an object that is still there has changed since it was judged."""
+        _, box, area = self._judged.get(label, (None, None, 0))
         return box is not None and (self._session.box(label), self._session.labels.area(label)) != (box, area)
 
     def previous(self) -> Suspect | None:
@@ -86,7 +98,7 @@ class Review:
         if info is not None and info.checked:
             return False
         seen = self._seen.get(label)
-        return seen is None or not self._session.box(label).meets(seen[0])
+        return seen is None or not self._session.box(label).meets(seen)
 
 
 def place_of(session: Session, label: int, plane: int) -> Box:

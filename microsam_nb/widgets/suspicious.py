@@ -12,7 +12,7 @@ from ..core import Image, MicrosamError
 from ..core.suspects import Suspect, suspects
 from ..session import Change, Check, Select, Session
 from ..view import Command
-from ..view.review import Review, intensities, place_of
+from ..view.review import LEAST, Review, intensities, place_of
 from .background import Background
 from .buttons import command_button
 from .hands import Hands
@@ -66,9 +66,8 @@ class SuspiciousSection:
             self._go(self._review.previous(), "There is no suspicious object before.")
             return
         if command is Command.LOOKS_RIGHT:
-            now = self._review.now
-            meant = self._session.selected or ((now.label,) if now is not None else ())
-            self._hands.handle(Check(tuple(meant)))
+            meant = self._session.selected
+            self._hands.handle(Check(meant))
             if not meant:
                 return
         self._next()
@@ -127,30 +126,35 @@ class SuspiciousSection:
         self._tell()
 
     def _tell(self) -> None:
-        """Say what is looked at, and enable what is possible."""
-        there = bool(self._session.labels.count())
+        """Say what is known of the picked object, and enable what is possible."""
+        there, picked = bool(self._session.labels.count()), self._session.selected
         now, (place, total) = self._review.now, self._review.place
         self.next.disabled = not there
         self.previous.disabled = place < 2
-        self.right.disabled = not there or (now is None and not self._session.selected)
+        self.right.disabled = not picked
         if not there:
             self.place.value, self.reasons.value = "", "There are no objects yet."
         elif not self._known:
             self.place.value, self.reasons.value = "", "Looking for suspicious objects ..."
-        elif now is None:
-            self.place.value = f"{total} to look at" if total else ""
-            self.reasons.value = "" if total else "No object is suspicious."
         else:
-            self.place.value, self.reasons.value = f"{place} of {total}", self._words(now)
+            left = len(self._review.rest())
+            here = now is not None and picked == (now.label,)
+            self.place.value = f"{place} of {total}" if here else f"{left} to look at" if left else ""
+            none = "" if total else "No object is suspicious."
+            self.reasons.value = self._words(picked[0]) if len(picked) == 1 else none
 
-    def _words(self, suspect: Suspect) -> str:
-        name = f"{self._session.noun} {suspect.label}"
-        if suspect.label not in self._session.labels:
-            return f"{name} is no longer there."
-        info = self._session.infos.get(suspect.label)
-        right = " ✓ looks right" if info is not None and info.checked else ""
-        where = f" ({self._session.word} {suspect.plane})" if self._session.shape[0] > 1 else ""
-        why = html.escape("; ".join(suspect.reasons) or "several small signs together")
+    def _words(self, label: int) -> str:
+        """Return what was found of an object that is there, as HTML."""
+        name, found = f"{self._session.noun} {label}", self._review.judged(label)
+        info = self._session.infos.get(label)
+        checked = " ✓ looks right" if info is not None and info.checked else ""
+        if found is None:
+            return f"<b>{name}</b>{checked}: new, not judged yet."
+        where = f" ({self._session.word} {found.plane})" if self._session.shape[0] > 1 else ""
+        if found.suspicion < LEAST:
+            why, where = "nothing about it is suspicious", ""
+        else:
+            why = html.escape("; ".join(found.reasons) or "several small signs together")
         # What is said of it is what it was.
-        since = " has changed since it was judged" if self._review.changed(suspect.label) else ""
-        return f"<b>{name}</b>{where}{right}{since}: {why}."
+        since = " has changed since it was judged" if self._review.changed(label) else ""
+        return f"<b>{name}</b>{where}{checked}{since}: {why}."

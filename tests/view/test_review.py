@@ -61,8 +61,10 @@ def test_what_is_gone_or_looks_right_is_left_out(review, session):
 def test_after_a_renumbering_numbers_mean_other_objects(review, session):
     goes(review, 1)
     session.handle(Relabel())
+    assert review.judged(4) is None
     review.take([Suspect(4, 0.9, ())])
     assert goes(review) == [4]
+    assert review.judged(4) == Suspect(4, 0.9, ())
 
 
 def test_the_place_of_an_object_is_that_in_a_plane_of_it():

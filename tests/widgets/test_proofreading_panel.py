@@ -98,11 +98,52 @@ def test_after_a_change_the_order_is_computed_anew_when_the_next_one_is_asked_fo
     assert 9 not in [one.label for one in panel.suspicious._review.rest()]
 
 
-def test_a_picked_object_that_is_gone_is_said(made):
+def test_the_text_belongs_to_the_picked_object(made):
+    panel = made()
+    part, session = panel.suspicious, panel.desk.session
+    panel.do(Command.NEXT_SUSPECT)
+    (first,) = picked(panel)
+    other = 10 - first  # 3 or 7
+    reasons = part.reasons.value
+    assert f"Object {first}<" in reasons
+    session.handle(Select((other,)))
+    assert f"Object {other}<" in part.reasons.value
+    assert part.reasons.value.split(":")[1] != reasons.split(":")[1]
+    assert part.place.value == "1 to look at", "it is not the one of the queue"
+    session.handle(Select((5,)))
+    assert part.reasons.value == "<b>Object 5</b>: nothing about it is suspicious."
+    session.handle(Check((5,)))
+    assert part.reasons.value == "<b>Object 5</b> ✓ looks right: nothing about it is suspicious."
+    session.handle(Select((1, 2)))
+    assert part.reasons.value == ""
+    session.handle(Select((first,)))
+    assert part.reasons.value == reasons
+    session.handle(Select(()))
+    assert part.reasons.value == ""
+    assert part.right.disabled, "nothing is shown that could look right"
+
+
+def test_what_is_said_of_a_changed_or_new_object_is_true(made):
+    panel = made()
+    part, session = panel.suspicious, panel.desk.session
+    session.handle(Select((7,)))
+    session.handle(SplitAt(7))
+    session.handle(Select((7,)))
+    assert "has changed since it was judged" in part.reasons.value
+    session.handle(Select((11,)))
+    assert part.reasons.value == "<b>Object 11</b>: new, not judged yet."
+    panel.do(Command.NEXT_SUSPECT)
+    settle(panel)
+    session.handle(Select((11,)))
+    assert "new" not in part.reasons.value
+
+
+def test_of_an_object_that_is_gone_nothing_is_said(made):
     panel = made()
     panel.do(Command.NEXT_SUSPECT)
     panel.desk.session.handle(Delete(picked(panel)))
-    assert "no longer there" in panel.suspicious.reasons.value
+    assert panel.suspicious.reasons.value == ""
+    assert panel.suspicious.place.value == "1 to look at"
     panel.do(Command.FILL_HOLES)
     assert panel.desk.session.notice.error
     assert "pick tool" in panel.desk.session.notice.text
