@@ -57,6 +57,14 @@ def annotator(disks):
     one.close()
 
 
+def until(true):
+    """Wait for what another thread is about to do."""
+    end = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
 def kin(annotator):
     return dict(annotator.session.state.lineage.daughters)
 
@@ -104,15 +112,12 @@ def test_an_object_that_was_followed_divides_with_one_key(annotator, send, key):
 
 
 def test_dividing_waits_for_the_answer_of_the_model(annotator, send, key):
-    annotator._runner._service.gate.clear()
     show(annotator, 2)
+    annotator._runner._service.gate.clear()
     send("click", False, y=20, x=20)
-    for _ in range(100):
-        if annotator.session.awaiting is not None:
-            break
-        time.sleep(0.02)
+    until(lambda: annotator.session.awaiting is not None)
     key("D", False, shift=True, plane=5)
-    time.sleep(0.1)
+    until(lambda: not annotator._controls.idle)
     assert kin(annotator) == {}
     annotator._runner._service.gate.set()
     annotator.wait()
