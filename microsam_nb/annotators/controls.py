@@ -43,8 +43,8 @@ from ..session import (
     ShowAsModel,
     Tool,
     Undo,
+    choose_class,
 )
-from ..session.actions.classifying import choose_class
 from ..view import (
     MOVIE,
     TOOLS,
@@ -128,6 +128,8 @@ class Controls:
         self._gestures = gestures()
         next(self._gestures)
         self._path: deque[tuple[float, float]] | None = None
+        #: Whether the image is being left: nothing more is done to it, also before the page shows that.
+        self.held = False
         self._listen()
 
     @property
@@ -286,6 +288,8 @@ class Controls:
                 known.pop(next(iter(known)))
 
     def _gesture(self, gesture: Gesture, tool: Tool, positive: bool, plane: int) -> None:
+        if self.held:
+            return
         state = self.session.state
         seen = replace(state.browsing, tool=tool, positive=positive, plane=plane, selected=self.session.selected)
 
@@ -343,6 +347,8 @@ class Controls:
 
     def _do(self, command: Command, plane: int) -> None:
         """Do what a command says; ``plane``: what was shown when it was given."""
+        if self.held:
+            return
         now = self.session.state.browsing
         simple: dict[Command, Callable[[], Action]] = {
             Command.TOGGLE: SetPolarity,
@@ -361,8 +367,8 @@ class Controls:
             Command.ACCEPT_ALL: AcceptCandidates,
             Command.REJECT_ALL: RejectCandidates,
             Command.DELETE: lambda: Delete(self.session.selected),
-            Command.DELETE_HERE: lambda: DeleteIn(self._picked_one(), plane),
-            Command.IMPROVE: lambda: Improve(self.session.selected[0] if self.session.selected else 0),
+            Command.DELETE_HERE: lambda: DeleteIn(self._picked_one("deleted here"), plane),
+            Command.IMPROVE: lambda: Improve(self._picked_one("improved")),
             Command.LARGER: lambda: SetBrush(min(1000.0, max(now.brush + 1, now.brush * 1.2))),
             Command.SMALLER: lambda: SetBrush(max(1.0, min(now.brush - 1, now.brush / 1.2))),
         }
@@ -401,11 +407,11 @@ class Controls:
         elif command in self._extra:
             self._guard(self._extra[command])
 
-    def _picked_one(self) -> int:
-        """Return the picked object. Raises LabelError unless it is one."""
+    def _picked_one(self, done: str) -> int:
+        """Return the picked object, 0 for none. Raises LabelError where there are several: what is to be ``done``?"""
         picked = self.session.selected
         if len(picked) > 1:
-            raise LabelError(f"{len(picked)} objects are picked.", "Pick the one that is to be deleted here.")
+            raise LabelError(f"{len(picked)} objects are picked.", f"Pick the one that is to be {done}.")
         return picked[0] if picked else 0
 
     def _divide(self, frame: int) -> None:
@@ -451,6 +457,8 @@ class Controls:
         self._loop.repaint(Change(prompts=True))
 
     def _handle(self, action: Action) -> None:
+        if self.held:
+            return
         self._guard(lambda: self.session.handle(action))
 
     def _guard(self, work: Callable[[], object]) -> bool:

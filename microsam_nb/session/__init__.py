@@ -82,10 +82,13 @@ from .actions import (
     Undo,
     UseModel,
     Working,
+    choose_class,
+    own_mask,
+    relative,
 )
 from .autosave import Pace
 from .grouping import group, place_of
-from .guesses import Guess, Guesses, class_names
+from .guesses import Guess, Guesses, class_names, classed_by_hand
 from .planes import fixed_planes, stop_planes
 from .project import Project
 from .requests import (
@@ -100,6 +103,7 @@ from .requests import (
     SegmentAll,
     Setting,
     StopQuestion,
+    StopSearch,
     StopWork,
 )
 from .runner import Runner
@@ -230,6 +234,7 @@ __all__ = [
     "State",
     "StopCarrying",
     "StopQuestion",
+    "StopSearch",
     "StopWork",
     "Suggest",
     "Suggested",
@@ -240,9 +245,13 @@ __all__ = [
     "View",
     "Work",
     "Working",
+    "choose_class",
     "class_names",
+    "classed_by_hand",
     "fixed_planes",
     "group",
+    "own_mask",
     "place_of",
+    "relative",
     "stop_planes",
 ]

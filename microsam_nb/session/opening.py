@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..core import Labels, ProjectError
-from .actions import Action, Restored
+from .actions import Action, LostStep, Restored
 from .journal import Damage
 from .project import Project
 from .stored import Stamp, StoredLabels, put_aside, spare
@@ -62,7 +62,7 @@ def _read_again(session: Session, project: Project, stored: StoredLabels, stamp:
             # What follows may build on it: from now on every answer counts, and an undo finds a step.
             session.lenient = True
             if bad.step:
-                session.edit(session.state)
+                session.repeat(LostStep())
         if stamp is not None and number == stamp.upto:
             same = session.labels.count() == stamp.objects and session.labels.covered() == stamp.pixels
             if story.damage or not same:

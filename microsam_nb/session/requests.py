@@ -145,8 +145,15 @@ class StopWork:
     """Leave what runs in the background; what it has got so far stays."""
 
 
+@dataclass(frozen=True, slots=True)
+class StopSearch:
+    """Leave what needs all objects: finding, fitting or linking them; models are loaded and planes prepared on."""
+
+
 #: What is asked about the object in hand: only the newest one matters.
 Question = Predict | Extend
 #: What takes long.
 LongWork = Embed | LoadModel | SegmentAll | Fit | Link
-Request = Question | LongWork | StopQuestion | StopWork
+#: What needs all objects: only the newest one matters.
+Search = SegmentAll | Fit | Link
+Request = Question | LongWork | StopQuestion | StopSearch | StopWork

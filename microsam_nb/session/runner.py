@@ -6,20 +6,20 @@ import atexit
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from types import UnionType
 
 from ..core import MicrosamError
 from .actions import Action, Failed, Working
 from .requests import (
     Embed,
-    Fit,
-    Link,
     LoadModel,
     LongWork,
     Predict,
     Question,
     Request,
-    SegmentAll,
+    Search,
     StopQuestion,
+    StopSearch,
     StopWork,
 )
 from .session import Session
@@ -30,9 +30,9 @@ _log = logging.getLogger("microsam_nb")
 Service = Callable[[Request], Iterable[Action]]
 
 
-def _kind(request: Request | None) -> type:
+def _kind(request: Request | None) -> type | UnionType:
     """Return what a request is about: of those that need all objects only the newest matters."""
-    return SegmentAll if isinstance(request, Fit | Link) else type(request)
+    return Search if isinstance(request, Search) else type(request)
 
 
 class Runner:
@@ -41,9 +41,9 @@ class Runner:
     One answers prompts and carries objects through planes; of waiting questions only the newest is kept, and what was
     asked before, or is no longer awaited, is left after the step in hand. The other does what takes long, loading
     models and preparing planes, so that a click waits for a step of it at most: newer work of the same kind takes the
-    place of older, ``StopWork`` ends it, and either happens after the action in hand. ``patience``: seconds that what
-    the session wants already is put off, unless ``start`` is called or a new prompt is asked about: a picture is
-    shown first.
+    place of older, ``StopWork`` ends it, ``StopSearch`` only what needs all objects, and each happens after the action
+    in hand. ``patience``: seconds that what the session wants already is put off, unless ``start`` is called or a new
+    prompt is asked about: a picture is shown first.
     """
 
     def __init__(self, session: Session, service: Service, patience: float = 0.0) -> None:
@@ -107,6 +107,9 @@ class Runner:
                 waits, meant = self._question, request.ticket
                 if waits is not None and (meant is None or waits.ticket <= meant):
                     self._question = None
+            elif isinstance(request, StopSearch):
+                self._work = [one for one in self._work if not isinstance(one, Search)]
+                self._leave |= isinstance(self._running, Search)
             elif isinstance(request, StopWork):
                 self._work.clear()
                 self._question = None
@@ -118,7 +121,7 @@ class Runner:
                 # Planes that are being prepared for another model, or another place, can wait; so can all objects.
                 leaves = isinstance(running, Embed) or _kind(running) is _kind(request)
                 self._leave |= leaves or (running is not None and isinstance(request, LoadModel))
-                if isinstance(running, Embed) and isinstance(request, SegmentAll | Fit | Link):
+                if isinstance(running, Embed) and isinstance(request, Search):
                     # It is gone on with afterwards.
                     self._work = [*(one for one in self._work if not isinstance(one, Embed)), running]
             self._wake.notify_all()
@@ -215,7 +218,7 @@ class Runner:
             return self._leave and self._running is request
 
     def _actions(self, request: Request) -> Iterator[Action]:
-        ticket = request.ticket if isinstance(request, Question | SegmentAll | Fit | Link) else None
+        ticket = request.ticket if isinstance(request, Question | Search) else None
         try:
             yield from self._service(request)
         except MicrosamError as error:

@@ -23,7 +23,7 @@ from .kinship import check_times, in_time, moved, with_tracks
 from .looks import Looks
 from .opening import replay
 from .project import Project
-from .requests import Around, Embed, Fit, Link, Request, SegmentAll, Setting, StopWork
+from .requests import Around, Embed, Fit, Link, Request, SegmentAll, Setting, StopSearch
 from .signal import Signal
 from .state import Change, Notice, Outcome, Spread, State, Work
 from .stored import Stamp, StoredLabels
@@ -557,7 +557,7 @@ class Session:
         browsing = self.state.browsing
         if self._seeking is not None:
             # What is found later would be a step of its own, and take away what can be redone.
-            self.want(StopWork())
+            self.want(StopSearch())
             self.work = None
         self.leave_search()
         writes, what = move()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shutil
 import tempfile
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..core import Image, MicrosamError, ProjectError
-from .actions import Action, Extended, Predicted, Redo, Restored, Segment, Undo
+from .actions import Action, Extended, LostStep, Predicted, Redo, Restored, Segment, StopCarrying, Undo
 from .journal import Damage, Journal
 from .origin import places_of
 from .session import Session
@@ -21,7 +20,8 @@ from .session import Session
 class Story:
     """A project: the ``name`` of its image, its axes and fingerprint, the model it was begun with, and its actions.
 
-    ``notes``: lines that could not be read. ``places``: where the image may lie, the likeliest first.
+    Of damaged lines only their steps are there, as ``LostStep``: what undid them must not undo others. ``notes``: lines
+    that could not be read. ``places``: where the image may lie, the likeliest first.
     """
 
     folder: Path
@@ -67,6 +67,7 @@ def read_story(folder: Path) -> Story:
         for one in Journal(copy).read():
             if isinstance(one, Damage):
                 notes.append(f"Line {one.number} of the journal cannot be read ({one.why}).")
+                actions += [LostStep()] if one.step else []
             else:
                 actions.append(one)
     if actions and isinstance(actions[0], Restored):
@@ -106,10 +107,15 @@ def retell(session: Session, actions: Sequence[Action]) -> None:
 
 
 def _repeat(session: Session, action: Action) -> None:
-    with contextlib.suppress(MicrosamError):  # as in a project that is opened: what has no effect is left out
-        session.repeat(action)
+    # As in a project that is opened: what has no effect is left out, but for the step that can be undone.
+    try:
+        applied = session.repeat(action)
+    except MicrosamError:
+        applied = False
+    if action.step and not applied:
+        session.repeat(LostStep())
 
 
 def _belongs(action: Action) -> bool:
     """Whether an action is a step, or answers one."""
-    return action.step or isinstance(action, Predicted | Extended | Segment)
+    return action.step or isinstance(action, Predicted | Extended | Segment | StopCarrying)

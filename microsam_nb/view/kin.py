@@ -16,6 +16,7 @@ from ..session import (
     Reparent,
     Session,
     SwapTracks,
+    relative,
 )
 from .keys import Command
 
@@ -95,7 +96,7 @@ def _with_one(lineage: Lineage, track: int, frames: tuple[int, ...], frame: int)
 def _with_two(lineage: Lineage, picked: tuple[int, ...], frames: list[tuple[int, ...]], frame: int) -> set[Command]:
     first, second = frames
     found = set() if set(first) & set(second) else {Command.JOIN}
-    if min(first[0], second[0]) < frame <= max(first[-1], second[-1]):
+    if min(first[0], second[0]) < frame <= max(first[-1], second[-1]) and relative(lineage, *picked) is None:
         found.add(Command.SWAP)
     if first[0] > second[-1] and lineage.parent(picked[0]) != picked[1]:
         found.add(Command.REPARENT)

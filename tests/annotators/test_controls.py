@@ -17,6 +17,7 @@ from microsam_nb.session import (
     LayerName,
     LoadLabels,
     Paint,
+    Select,
     Session,
     SetBrush,
     SetLayer,
@@ -121,6 +122,17 @@ def test_every_tool_by_its_key(annotator, page, squares):
     assert len(np.unique(annotator.labels)) == 2
     page.send("click", y=80, x=12)
     assert "Click on the object" in status(annotator)
+
+
+def test_keys_say_what_is_to_be_picked(annotator, page, squares):
+    page.key("i")
+    assert "No object is picked. Click on one with the pick tool first." in status(annotator)
+    page.key("Backspace")
+    assert "There is no prompt to change. Click on an object first." in status(annotator)
+    annotator.session.handle(Select((1, 2)))
+    page.key("i")
+    assert "2 objects are picked. Pick the one that is to be improved." in status(annotator)
+    assert not annotator.session.state.proposals
 
 
 def test_picking_takes_a_candidate_where_no_object_lies(annotator, page, squares):

@@ -26,6 +26,7 @@ from microsam_nb.session import (
     Setting,
     SetTool,
     Sketched,
+    StopSearch,
     StopWork,
     Suggested,
     Surveyed,
@@ -296,7 +297,7 @@ def test_undo_stops_a_search_that_would_take_redo_away(session):
     suggest(session, *some((0, 0), (20, 20)))
     session.handle(AcceptCandidates((0,)))
     (search,) = session.handle(FindAll()).requests
-    assert StopWork() in session.handle(Undo()).requests
+    assert session.handle(Undo()).requests == (StopSearch(),), "planes are prepared on, and models loaded"
     session.handle(Suggested(search.ticket, some((40, 40)), AIS))
     assert len(session.state.candidates) == 2
     session.handle(Redo())

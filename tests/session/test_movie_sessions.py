@@ -381,6 +381,20 @@ def test_swapped_tracks_exchange_their_daughters(session):
     check(session)
 
 
+def test_a_track_is_not_swapped_with_one_that_descends_from_it(session):
+    mother = track(session, range(4))
+    session.handle(BeginDaughters(mother, 4))
+    daughter = track(session, range(4, 6), x=12)
+    session.handle(BeginDaughters(daughter, 6))
+    grand = track(session, range(6, 8), x=18)
+    session.handle(EndDaughters())
+    for one, other in ((mother, daughter), (daughter, mother), (mother, grand)):
+        with pytest.raises(LineageError) as error:
+            session.handle(SwapTracks(one, other, 3))
+        younger = max(one, other)
+        assert error.value.what == f"Track {younger} descends from track {mother}: they cannot be swapped."
+
+
 def test_what_one_track_has_can_be_given_to_the_other(session):
     first, second = track(session, range(3)), track(session, range(2, 8), x=15)
     session.handle(SwapTracks(first, second, 3))

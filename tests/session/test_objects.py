@@ -39,6 +39,8 @@ from microsam_nb.session import (
     Predict,
     Predicted,
     Redo,
+    RejectCandidates,
+    RemovePrompt,
     Segment,
     Select,
     Session,
@@ -549,6 +551,29 @@ def test_what_an_image_was_opened_with_is_no_step(tmp_path, count, there):
         assert now.notice.text.startswith(f"Nothing left to undo: the {there}")
         assert np.array_equal(now.labels.volume, given)
         assert now.loaded == session.loaded != ""
+
+
+def test_without_anything_picked_or_clicked_there_is_nothing_to_change(session):
+    with pytest.raises(LabelError, match=r"No object is picked\. Click on one"):
+        session.handle(Improve(0))
+    with pytest.raises(PromptError, match=r"There is no prompt to change\. Click on an object"):
+        session.handle(RemovePrompt())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_one_object_is_said_as_one(session, count):
+    few = np.zeros(SHAPE, np.uint32)
+    few[0, 0], few[0, 4] = 1, count
+    session.handle(LoadLabels.of(few))
+    assert session.notice.text == ("1 object is loaded." if count == 1 else "2 objects are loaded.")
+    session.handle(Delete(tuple(session.labels)))
+    assert session.notice.text.startswith("Object 1 is deleted" if count == 1 else "2 objects are deleted")
+    session.handle(Undo())
+    session.handle(Grow((1,), count))
+    assert f"up to {count} pixel{'' if count == 1 else 's'} wider" in session.notice.text
+    session.handle(Suggest(found(square(20, 20), square(30, 30))[:count]))
+    session.handle(RejectCandidates())
+    assert session.notice.text.startswith("1 candidate is rejected" if count == 1 else "2 candidates are rejected")
 
 
 def test_undo_without_anything_before_says_so(session):

@@ -17,11 +17,14 @@ from microsam_nb.session import (
     Embed,
     Embedded,
     Failed,
+    FindAll,
     LoadModel,
     ModelLoaded,
+    Paint,
     Predict,
     Runner,
     Segment,
+    SegmentAll,
     Session,
     Undo,
     UseModel,
@@ -157,12 +160,14 @@ class Steps:
 
     def __call__(self, request):
         self.requests.append(request)
-        if not isinstance(request, Embed | LoadModel):
+        if not isinstance(request, Embed | LoadModel | SegmentAll):
             return
         for i in range(5):
             assert self.steps.acquire(timeout=20)
             self.taken.append((request, i))
             yield Working(Work("Preparing", i + 1, 5))
+        if isinstance(request, SegmentAll):
+            return
         yield ModelLoaded(request.name, "cpu") if isinstance(request, LoadModel) else Embedded(0, 1.0, "nano")
 
     def go(self, count=100):
@@ -195,6 +200,46 @@ def test_a_model_takes_the_place_of_the_plane_that_is_prepared(session, start):
     assert kinds == [Embed, LoadModel, Embed]
     assert (session.model, session.device) == ("other", "cpu")
     assert len([one for one, _ in service.taken if one is service.requests[0]]) == 1
+
+
+def test_undo_leaves_a_search_and_nothing_else(session, start):
+    service = Steps()
+    runner = start(service)
+    until(lambda: service.requests)
+    session.handle(Paint(((5, 5),), 4))
+    session.handle(UseModel("other"))
+    session.handle(FindAll())
+    session.handle(Undo())
+    service.go()
+    runner.wait(20)
+    kinds = {type(one) for one in service.requests}
+    assert kinds == {Embed, LoadModel}
+
+
+def test_another_model_leaves_a_search_that_waits(session, start):
+    service = Steps()
+    runner = start(service)
+    until(lambda: service.requests)
+    session.handle(FindAll())
+    session.handle(UseModel("other"))
+    service.go()
+    runner.wait(20)
+    assert {type(one) for one in service.requests} == {Embed, LoadModel}
+
+
+def test_undo_leaves_a_search_that_runs(session, start):
+    service = Steps()
+    runner = start(service)
+    service.go(5)
+    runner.wait(20)
+    session.handle(Paint(((5, 5),), 4))
+    session.handle(FindAll())
+    until(lambda: any(isinstance(one, SegmentAll) for one in service.requests))
+    session.handle(Undo())
+    service.go()
+    runner.wait(20)
+    assert len([one for one, _ in service.taken if isinstance(one, SegmentAll)]) == 1
+    assert session.work is None
 
 
 def test_newer_work_of_the_same_kind_takes_the_place_of_older(session, start):

@@ -126,7 +126,7 @@ from microsam_nb.session import (
 )
 from microsam_nb.session.actions import Action, OnlyBox, from_json, to_json
 from microsam_nb.session.actions.classifying import Guessed
-from microsam_nb.session.actions.restoring import Described
+from microsam_nb.session.actions.restoring import Described, LostStep
 from microsam_nb.session.history import History, Step
 
 SHAPE = (1, 20, 20)
@@ -530,6 +530,7 @@ ACTIONS = [
     Undo(),
     Redo(),
     Settle(),
+    LostStep(),
     SetTool(Tool.BOX),
     SetPolarity(None),
     SetView(1, 2, 3),

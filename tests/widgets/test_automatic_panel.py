@@ -199,8 +199,9 @@ def test_another_model_gets_only_what_was_changed_for_it(panel):
 def test_what_a_slider_left_behind_does_not_take_the_place_of_what_comes_after(panel):
     found(panel)
     panel._forms["ais"].fields["foreground"].value = 0.7
+    waits = panel._timer
     panel.mode.value = "amg"
-    time.sleep(0.8)
+    waits.join(20)
     assert searches(panel)[-1] == FindAll("amg", ())
 
 

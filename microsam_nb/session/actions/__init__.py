@@ -20,14 +20,14 @@ from .browsing import (
     UseModel,
 )
 from .checking import Check, SetClass
-from .classifying import AcceptGuesses, Classified, ClassifyAlong, SetClasses
+from .classifying import AcceptGuesses, Classified, ClassifyAlong, SetClasses, choose_class
 from .committing import Commit
 from .editing import Redo, Settle, Undo
 from .extending import Extended, ExtendObject
 from .finding import AcceptCandidates, FindAll, FitAll, RejectCandidates, Sketched, Suggested, Surveyed
 from .former import OnlyBox
 from .linking import LinkAll, Linked, LoadTracks
-from .objects import Delete, DeleteIn, Describe, LoadLabels, Merge, Split
+from .objects import Delete, DeleteIn, Describe, LoadLabels, Merge, Split, own_mask
 from .painting import Erase, Fill, Paint
 from .prompting import (
     AddBox,
@@ -43,9 +43,19 @@ from .prompting import (
 )
 from .proofreading import DeleteInside, Relabel, SplitAt
 from .reshaping import FillHoles, Grow, KeepLargest, Smooth
-from .restoring import Restored
+from .restoring import LostStep, Restored
 from .stopping import Cancel, StopCarrying
-from .tracking import BeginDaughters, CutTrack, EndDaughters, EndTrack, JoinTracks, Orphan, Reparent, SwapTracks
+from .tracking import (
+    BeginDaughters,
+    CutTrack,
+    EndDaughters,
+    EndTrack,
+    JoinTracks,
+    Orphan,
+    Reparent,
+    SwapTracks,
+    relative,
+)
 
 __all__ = [
     "BeginDaughters",
@@ -92,6 +102,7 @@ __all__ = [
     "Improve",
     "KeepLargest",
     "LoadLabels",
+    "LostStep",
     "Merge",
     "ModelLoaded",
     "OnlyBox",
@@ -130,6 +141,9 @@ __all__ = [
     "Undo",
     "UseModel",
     "Working",
+    "choose_class",
     "from_json",
+    "own_mask",
+    "relative",
     "to_json",
 ]

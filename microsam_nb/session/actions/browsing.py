@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...core import Overlap, SettingsError
 from ..planes import check_objects
-from ..requests import Embed, LoadModel
+from ..requests import Embed, LoadModel, StopSearch
 from ..state import Channel, Layer, LayerName, Notice, Tool, View, Work
 from .base import Action
 
@@ -288,6 +288,9 @@ class UseModel(Action):
     journaled: ClassVar[bool] = False
 
     def apply(self, session: Session) -> None:
+        if session.seeking:
+            # Nobody waits for what the model before finds.
+            session.want(StopSearch())
         session.leave_search()
         session.work = Work(f"Loading the model {self.name}")
         session.want(LoadModel(self.name))

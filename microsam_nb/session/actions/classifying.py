@@ -11,7 +11,7 @@ import numpy as np
 from ...core import LabelError, Note, ObjectInfo
 from ...core.prompts import Vertices
 from ...core.raster import stroke
-from ..guesses import Guess, Guesses, class_names
+from ..guesses import Guess, Guesses, class_names, classed_by_hand
 from ..state import Notice
 from ..wording import counted
 from .base import Action
@@ -88,7 +88,7 @@ class AcceptGuesses(Action):
         notes = []
         for one in self.guesses:
             old = session.infos.get(one.label)
-            if one.label not in session.labels or by_hand(old):
+            if one.label not in session.labels or classed_by_hand(old):
                 continue
             new = replace(old or ObjectInfo(), category=one.category, probability=one.probability)
             if new != old:
@@ -111,11 +111,6 @@ class Classified(Action):
 
     def apply(self, session: Session) -> None:
         session.guesses = self.guesses
-
-
-def by_hand(info: ObjectInfo | None) -> bool:
-    """Whether the user gave an object its class."""
-    return info is not None and bool(info.category) and info.probability is None
 
 
 def choose_class(session: Session, place: int) -> SetClasses:

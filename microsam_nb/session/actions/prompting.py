@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
-from ...core import BoxPrompt, Candidate, Mask, MaskPrompt, Point, Prompt, PromptError, Stop
+from ...core import BoxPrompt, Candidate, LabelError, Mask, MaskPrompt, Point, Prompt, PromptError, Stop
 from ...core.sections import planes_of
 from ..planes import check_objects, fixed_planes, with_stop
 from ..requests import Embed
@@ -159,6 +159,8 @@ class Improve(Action):
         state = session.state
         if state.prompts or state.proposals:
             raise PromptError("Another object is being worked on.", "Commit it with C, or clear it with Shift-C.")
+        if not self.label:
+            raise LabelError(f"No {session.noun.lower()} is picked.", "Click on one with the pick tool first.")
         mask = session.labels.mask(self.label)
         info = session.infos.get(self.label)
         score = info.score if info is not None and info.score is not None else 1.0
@@ -228,6 +230,8 @@ def inside(mask: Mask, session: Session) -> bool:
 
 
 def _check_index(index: int, prompts: list[Prompt]) -> None:
+    if not prompts:
+        raise PromptError("There is no prompt to change.", "Click on an object first.")
     if not -len(prompts) <= index < len(prompts):
         raise PromptError(
             f"There is no prompt number {index}.", f"There {be(len(prompts))} {counted(len(prompts), 'prompt')}."

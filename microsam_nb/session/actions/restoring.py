@@ -1,4 +1,4 @@
-"""Beginning again with what was left of a damaged project."""
+"""What takes the place of what was damaged in a project."""
 
 from __future__ import annotations
 
@@ -20,6 +20,16 @@ class Described:
 
     label: int
     info: ObjectInfo
+
+
+@dataclass(frozen=True, slots=True)
+class LostStep(Action):
+    """A step of which nothing is known any more, in the place of a damaged line: what undid it must find one."""
+
+    gist: ClassVar[str] = "a step that cannot be read any more"
+
+    def apply(self, session: Session) -> None:
+        session.edit(session.state)
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,6 +162,13 @@ class SwapTracks(Action):
     def apply(self, session: Session) -> None:
         first, second = _two(session, self.first, self.second)
         lineage, frame = lineage_of(session), frame_of(session, self.frame)
+        if (older := relative(lineage, first, second)) is not None:
+            younger = second if older == first else first
+            raise LineageError(
+                f"Track {younger} descends from track {older}: they cannot be swapped.",
+                "Swap two cells that were mistaken for each other; what begins too late or too early can be cut and "
+                "joined.",
+            )
         begins = {one: session.frames(one)[0] for one in (first, second)}
         if frame > max(session.frames(first)[-1], session.frames(second)[-1]):
             raise LineageError(f"Neither track is there from frame {frame} on.", "Choose an earlier frame.")
@@ -218,6 +225,13 @@ def lineage_of(session: Session) -> Lineage:
     if lineage is None:
         raise LineageError("There are no tracks in an image or a volume.", "Open a movie with annotate_tracks.")
     return lineage
+
+
+def relative(lineage: Lineage, first: int, second: int) -> int | None:
+    """Return which of two tracks the other one descends from, None where neither does."""
+    if second in lineage.descendants(first):
+        return first
+    return second if first in lineage.descendants(second) else None
 
 
 def committed_to(state: State, labels: list[int]) -> State:
