@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,13 @@ if not getattr(annotator, "_counted", False):
         one.on_click(lambda _: seen.append("button"))
 True"""
 
+#: A class of the outermost element says what the page has heard of.
+MARK = """annotator.wait()
+others = [one for one in annotator.widget._dom_classes if not one.startswith("seen-")]
+annotator.widget._dom_classes = (*others, "{mark}")
+True"""
+_NUMBERS = count()
+
 
 class Screen:
     """The annotator on the page."""
@@ -42,15 +50,26 @@ class Screen:
     def __init__(self, book: Any) -> None:
         self.book, self.page = book, book.page
         self.canvas = self.page.locator(".jp-OutputArea .msam-canvas canvas").first
-        self.canvas.wait_for(timeout=60_000)
+        self.canvas.wait_for(timeout=120_000)
         self.canvas.scroll_into_view_if_needed()
         self.book.kernel(COUNT)
 
     def wait(self) -> None:
-        """Wait until the model has answered and everything is drawn."""
+        """Wait until what the page has sent is answered and everything is drawn."""
         self.page.wait_for_timeout(150)
-        self.book.kernel("annotator.wait()\nTrue")
-        self.page.wait_for_timeout(150)
+        self._until_shown()
+
+    def _until_shown(self) -> None:
+        """Wait until the kernel has nothing left to do, and the page has what it was told.
+
+        Messages come in their order: a page that has the mark has all that was sent before.
+        """
+        mark = f"seen-{next(_NUMBERS)}"
+        self.book.kernel(MARK.format(mark=mark))
+        self.page.locator(f".{mark}").first.wait_for(state="attached")
+        self.page.evaluate("() => new Promise((f) => requestAnimationFrame(() => requestAnimationFrame(f)))")
+        # Pictures are unpacked after they have arrived.
+        self.page.wait_for_timeout(50)
 
     @contextmanager
     def telling(self, kind: str) -> Iterator[None]:
@@ -60,13 +79,13 @@ class Screen:
         """
         before = self.book.kernel(f"seen.count({kind!r})")
         yield
-        for _ in range(100):
+        for _ in range(600):
             if self.book.kernel(f"seen.count({kind!r})") > before:
                 break
-            self.page.wait_for_timeout(100)
+            self.page.wait_for_timeout(50)
         else:
             raise AssertionError(f"no {kind} reached the kernel")
-        self.wait()
+        self._until_shown()
 
     def places(self, *points: tuple[float, float]) -> list[tuple[float, float]]:
         """The positions (x, y) on the canvas element of image positions (y, x)."""
@@ -171,7 +190,7 @@ class Screen:
     def says(self, text: str) -> None:
         """Wait until the status line says something."""
         try:
-            self.page.locator(".msam-status", has_text=text).first.wait_for(timeout=30_000)
+            self.page.locator(".msam-status", has_text=text).first.wait_for(timeout=120_000)
         except Exception as error:
             now = self.page.locator(".msam-status").all_inner_texts(), self.page.locator(".msam-work").all_inner_texts()
             raise AssertionError(f"{text!r} is not said, but {now}") from error

@@ -18,6 +18,7 @@ from typing import Any
 import nbformat
 import psutil
 from jupyter_client import BlockingKernelClient
+from playwright.sync_api import TimeoutError as Waited
 
 FLAGS = [
     "--no-sandbox",
@@ -194,9 +195,19 @@ class Notebook:
             page.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status='idle']", timeout=90_000)
 
     def run(self, cell: int = 0) -> None:
-        """Click into a code cell and press Ctrl-Enter."""
-        self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea .cm-content").nth(cell).click()
-        self.page.keyboard.press("Control+Enter")
+        """Click into a code cell and press Ctrl-Enter, again when a page that is busy did not take it."""
+        area = self.page.locator(".jp-Notebook .jp-CodeCell .jp-InputArea").nth(cell)
+        for _ in range(4):
+            area.locator(".cm-content").click()
+            # Whatever JupyterLab writes where the number of the run stands, takes the place of this.
+            area.locator(".jp-InputPrompt").evaluate("(prompt) => prompt.append(document.createElement('wbr'))")
+            self.page.keyboard.press("Control+Enter")
+            try:
+                area.locator(".jp-InputPrompt wbr").first.wait_for(state="detached", timeout=15_000)
+            except Waited:
+                continue
+            return
+        raise AssertionError(f"the page does not run cell {cell} of {self.name}")
 
     def kernel_id(self) -> str:
         return self.lab.session(self.name)["kernel"]["id"]

@@ -42,7 +42,7 @@ class Picture:
         self.book, self.name, self.number = book, name, number
         self.page = page or book.page
         self.canvas = self.page.locator(".msam-canvas").nth(number).locator("canvas").first
-        self.canvas.wait_for(timeout=60_000)
+        self.canvas.wait_for(timeout=120_000)
         self.until_drawn()
         if settled:
             self.settle()

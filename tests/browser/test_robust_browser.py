@@ -24,7 +24,9 @@ annotator"""
 OTHER = """other = annotate_2d(samples.tissue(), project=False)
 other"""
 LONG = """import time
-time.sleep(3)"""
+from pathlib import Path
+while not Path("go").exists():
+    time.sleep(0.02)"""
 
 #: Answers wait until ``gate`` opens; ``begun`` tells that the model was asked.
 GATE = """
@@ -224,6 +226,8 @@ def test_a_cell_runs_long(picture: Picture) -> None:
     book.kernel("gate.set() if 'gate' in globals() else 0\nTrue")
     where, share = picture.at(*NUCLEUS), picture.share(*NUCLEUS)
     running = page.locator(".jp-Notebook .jp-CodeCell").nth(2).locator(".jp-InputArea-prompt", has_text="[*]")
+    go = book.lab.work / "go"
+    go.unlink(missing_ok=True)
     book.run(2)
     running.wait_for()
     picture.canvas.scroll_into_view_if_needed()
@@ -235,6 +239,7 @@ def test_a_cell_runs_long(picture: Picture) -> None:
     page.mouse.wheel(0, -120)
     page.wait_for_function("() => document.querySelector('.msam-canvas canvas').style.transform !== ''")
     assert running.count() == 1, "the zoom came only after the cell"
+    go.touch()
     running.wait_for(state="detached", timeout=30_000)
     book.until("annotator.session.state.browsing.view is not None")
     page.keyboard.press("f")
@@ -358,14 +363,15 @@ def test_a_kernel_that_does_not_take_a_key_is_said_to_be_busy(picture: Picture) 
     picture.click(*NUCLEUS)
     picture.until_proposed()
     picture.book.kernel(
-        "import time\nannotator._loop.post(lambda: time.sleep(4))\nTrue",
+        "import threading\nheld = threading.Event()\nannotator._loop.post(lambda: held.wait(60))\nTrue",
     )
     picture.page.keyboard.press("c")
     veil = picture.page.locator(".msam-veil").first
-    veil.wait_for(state="visible", timeout=6000)
+    veil.wait_for(state="visible", timeout=30_000)
     assert "busy" in veil.inner_text()
+    picture.book.kernel("held.set()\nTrue")
     picture.book.until("int(annotator.labels.max()) == 1")
-    veil.wait_for(state="hidden", timeout=6000)
+    veil.wait_for(state="hidden", timeout=30_000)
 
 
 def test_300_fast_clicks_all_arrive_and_the_last_answer_is_drawn(picture: Picture) -> None:
