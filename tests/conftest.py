@@ -128,6 +128,24 @@ def random_nano():
     return model
 
 
+@pytest.fixture(scope="session")
+def weights(random_nano, tmp_path_factory):
+    """The path of a checkpoint of the random nano model."""
+    from microsam_nb.engine.training.embedded import save_embedded
+
+    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
+    save_embedded(random_nano, path, note="random")
+    return str(path)
+
+
+@pytest.fixture(scope="session")
+def nano():
+    """The embedded model on the CPU. Shared by all tests: do not train or fold it."""
+    from microsam_nb.engine import load_model
+
+    return load_model("nano", "cpu")
+
+
 @pytest.fixture
 def exact(monkeypatch):
     """Inference in float32, so that two ways of computing the same can be compared."""

@@ -17,7 +17,6 @@ import microsam_nb
 from microsam_nb.__main__ import main
 from microsam_nb.core import Image
 from microsam_nb.engine import encode, load_model, open_store
-from microsam_nb.engine.training.embedded import save_embedded
 
 
 @pytest.fixture
@@ -25,14 +24,6 @@ def volume(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 255, (3, 24, 32)).astype(np.uint8)
     tifffile.imwrite(tmp_path / "cells.tif", pixels, photometric="minisblack")
     return tmp_path / "cells.tif"
-
-
-@pytest.fixture(scope="module")
-def weights(random_nano, tmp_path_factory):
-    """A checkpoint of nano with random weights."""
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_embedded(random_nano, path, note="random")
-    return str(path)
 
 
 def run(weights, *arguments):
@@ -43,7 +34,7 @@ def test_a_volume_is_embedded_once(tmp_path, volume, weights, capsys, monkeypatc
     out = tmp_path / "out" / "cells.zarr"
     assert run(weights, volume, "-o", out, "--first-plane", "2") == 0
     said = capsys.readouterr()
-    assert said.out == f"1 of 1 images are in {out}.\n"
+    assert said.out == f"1 of 1 image is in {out}.\n"
     assert said.err == "", "no bar where nobody watches"
     model, image = load_model(weights), Image(tifffile.imread(volume))
     store = open_store(out, model, image)

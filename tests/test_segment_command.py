@@ -29,7 +29,6 @@ from microsam_nb.engine.automatic import large as automatic_large
 from microsam_nb.engine.automatic.maps import Scale
 from microsam_nb.engine.automatic.settings import KINDS
 from microsam_nb.engine.training.distances import distance_targets
-from microsam_nb.engine.training.embedded import save_embedded
 from microsam_nb.files.labels import write_label_planes, write_labels
 
 #: The size of the drawn discs: nothing has to be measured.
@@ -53,19 +52,6 @@ def volume(tmp_path, drawn):
     pixels[1, 50:] = 30
     tifffile.imwrite(tmp_path / "stack.tif", pixels, photometric="minisblack", metadata={"axes": "ZYX"})
     return tmp_path / "stack.tif"
-
-
-@pytest.fixture(scope="module")
-def weights(random_nano, tmp_path_factory):
-    """A checkpoint of nano with random weights."""
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_embedded(random_nano, path, note="random")
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def nano():
-    return load_model("nano")
 
 
 @pytest.fixture

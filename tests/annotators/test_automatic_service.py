@@ -12,7 +12,7 @@ from microsam_nb.annotators import automatic as module
 from microsam_nb.annotators.automatic import AutomaticService
 from microsam_nb.annotators.service import EngineService
 from microsam_nb.core import Image, ModelError, SettingsError
-from microsam_nb.engine import load_model, open_store
+from microsam_nb.engine import open_store
 from microsam_nb.engine.automatic import Segmenter
 from microsam_nb.session import (
     AcceptCandidates,
@@ -31,11 +31,6 @@ from microsam_nb.session import (
     Undo,
     Working,
 )
-
-
-@pytest.fixture(scope="module")
-def nano():
-    return load_model("nano", "cpu")
 
 
 @pytest.fixture(scope="module")

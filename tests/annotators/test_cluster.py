@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from zarr.storage import LocalStore
 
 from microsam_nb.__main__ import main
 from microsam_nb.annotators import segment_files
@@ -32,7 +33,6 @@ from microsam_nb.core import Image, SettingsError
 from microsam_nb.engine import Tiling, embed, load_model, open_store
 from microsam_nb.engine.automatic import large
 from microsam_nb.engine.store.layout import ZarrShelf
-from microsam_nb.engine.training.embedded import save_embedded
 
 distributed = pytest.importorskip("distributed")
 
@@ -49,22 +49,11 @@ def here():
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_open():
-    """Workers of other tests have kept their model, image and store."""
+def nothing_is_open(monkeypatch):
+    """Workers of other tests have kept their model, image and store; nobody waits for a disk that comes back."""
+    monkeypatch.setattr("microsam_nb.annotators.cluster.plans._PAUSES", (0.0, 0.0))
     for kept in (workers.model_of, workers._opened, finding._opened):
         kept.cache_clear()
-
-
-@pytest.fixture(scope="module")
-def weights(random_nano, tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "random.safetensors"
-    save_embedded(random_nano, path, note="random")
-    return str(path)
-
-
-@pytest.fixture(scope="module")
-def nano():
-    return load_model("nano")
 
 
 @pytest.fixture
@@ -89,7 +78,7 @@ def test_a_store_has_the_bytes_of_a_serial_run(tmp_path, volume, weights, here, 
     assert main([*words, "-o", str(tmp_path / "one.zarr")]) == 0
     assert main([*words, "-o", str(tmp_path / "many.zarr"), "--scheduler", here]) == 0
     said = capsys.readouterr()
-    assert "1 of 1 images are in" in said.out
+    assert "1 of 1 image is in" in said.out
     assert said.err == "", "no bar where nobody watches"
     assert tree(tmp_path / "many.zarr") == tree(tmp_path / "one.zarr")
 
@@ -157,31 +146,54 @@ def test_blocks_are_painted_in_their_order(tmp_path, drawn, nano):
     assert np.array_equal(serial, shared)
 
 
-def test_something_that_passes_is_tried_again(tmp_path, volume, weights, here, monkeypatch):
-    own, failed = ZarrShelf.put, []
+class Disk:
+    """A disk that fails for chunks of an array, by its name, so many times; ``tried``: how often they were written."""
 
-    def put(shelf, item, made):
-        if not failed:
-            failed.append(item)
-            raise ConnectionError("the disk was away")
-        own(shelf, item, made)
+    def __init__(self, monkeypatch, array, number, times):
+        self.tried = []
+        own = LocalStore.set
 
-    monkeypatch.setattr(ZarrShelf, "put", put)
+        async def put(store, key, value):
+            if f"{array}/c/" in f"{store.root.as_posix()}/{key}":
+                self.tried.append(key)
+                if len(self.tried) <= times:
+                    raise OSError(number, os.strerror(number))
+            await own(store, key, value)
+
+        monkeypatch.setattr(LocalStore, "set", put)
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.ENOSPC])
+def test_a_disk_that_was_away_is_tried_again(tmp_path, volume, weights, here, monkeypatch, number):
+    disk = Disk(monkeypatch, "features", number, 2)
     assert main(["embed", str(volume), "-m", weights, "-o", str(tmp_path / "a.zarr"), "--scheduler", here, "-q"]) == 0
-    assert failed
+    assert len(disk.tried) == 3 + 2
     assert "input_size" in zarr.open_group(tmp_path / "a.zarr", mode="r").attrs
 
 
+def test_labels_that_could_not_be_written_are_tried_again(tmp_path, drawn, here, monkeypatch):
+    stack = np.stack([drawn.pixels] * 2)
+    tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    disk = Disk(monkeypatch, "labels", errno.EIO, 1)
+    words = ["segment", str(tmp_path / "stack.tif"), *SIZE, "-o", str(tmp_path / "a.tif"), "--scheduler", here, "-q"]
+    assert main(words) == 0
+    assert len(disk.tried) >= 2 + 1
+    assert tifffile.imread(tmp_path / "a.tif").any((1, 2)).all()
+
+
+def test_what_does_not_pass_is_not_tried_again(tmp_path, volume, weights, here, monkeypatch, capsys):
+    disk = Disk(monkeypatch, "features", errno.EACCES, 99)
+    assert main(["embed", str(volume), "-m", weights, "-o", str(tmp_path / "a.zarr"), "--scheduler", here, "-q"]) == 1
+    assert len(disk.tried) == len(set(disk.tried))
+    assert "Check the place and its permissions" in capsys.readouterr().err
+
+
 def test_a_full_disk_is_said_once_and_gone_on_with(tmp_path, volume, weights, here, monkeypatch, capsys):
-    from microsam_nb.engine.store.place import cannot_write
-
-    def put(shelf, item, made):
-        raise cannot_write("a.zarr", OSError(errno.ENOSPC, "No space left on device"))
-
     words = ["embed", str(volume), "-m", weights, "-o", str(tmp_path / "a.zarr"), "--scheduler", here]
     with monkeypatch.context() as patch:
-        patch.setattr(ZarrShelf, "put", put)
+        disk = Disk(patch, "features", errno.ENOSPC, 99)
         assert main(words) == 1
+    assert max(map(disk.tried.count, disk.tried)) == 3
     said = capsys.readouterr()
     assert said.err.count("Free some and go on") == 1
     assert "0 of 1 images" in said.out

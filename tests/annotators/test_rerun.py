@@ -15,7 +15,6 @@ from microsam_nb.annotators import service
 from microsam_nb.annotators.rerun import rerun
 from microsam_nb.annotators.service import EngineService
 from microsam_nb.core import FileError, Image, Mask, ProjectError
-from microsam_nb.engine import load_model
 from microsam_nb.engine.training.embedded import save_embedded
 from microsam_nb.session import (
     AcceptCandidates,
@@ -38,11 +37,6 @@ from microsam_nb.session import (
 )
 from microsam_nb.session.actions.classifying import Guessed
 from microsam_nb.session.story import read_story, without_undone
-
-
-@pytest.fixture(scope="module")
-def nano():
-    return load_model("nano")
 
 
 def files(folder):

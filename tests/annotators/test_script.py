@@ -12,13 +12,7 @@ from annotation import Annotation, annotate_cells
 
 from microsam_nb.__main__ import main
 from microsam_nb.core import Image
-from microsam_nb.engine import load_model
 from microsam_nb.session import AddPoint, Commit, ExtendObject, SetBatched, SetPlane
-
-
-@pytest.fixture(scope="module")
-def nano():
-    return load_model("nano")
 
 
 @pytest.fixture

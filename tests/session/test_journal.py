@@ -12,7 +12,7 @@ import zlib
 import loose
 import numpy as np
 import pytest
-from loose import annotate, kill
+from loose import annotate
 
 from microsam_nb.core import BoxPrompt, Ellipse, Image, Mask, MaskPrompt, Point, Polygon, PromptError, Scribble
 from microsam_nb.session import (
@@ -40,20 +40,6 @@ SHAPE = (1, 30, 30)
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "journal.jsonl"
-
-
-@pytest.fixture
-def reopen(tmp_path):
-    """A session on the folder, as after a killed kernel."""
-    sessions = []
-
-    def again():
-        sessions.append(loose.opened(tmp_path, SHAPE))
-        return sessions[-1]
-
-    yield again
-    for one in sessions:
-        kill(one)
 
 
 def test_reopening_gives_equal_labels_and_state(path, reopen):

@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from loose import answer, found, kill, opened, square
+from loose import answer, found, square
 
 from microsam_nb.core import Mask, Section
 from microsam_nb.session import (
@@ -42,19 +42,6 @@ SHAPE = (8, 30, 30)
 @pytest.fixture
 def session():
     return Session(SHAPE)
-
-
-@pytest.fixture
-def reopen(tmp_path):
-    sessions = []
-
-    def again():
-        sessions.append(opened(tmp_path, SHAPE))
-        return sessions[-1]
-
-    yield again
-    for one in sessions:
-        kill(one)
 
 
 def section(plane, side=4):

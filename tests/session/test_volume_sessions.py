@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from loose import answer, found, kill, opened, square
+from loose import answer, found, square
 
 from microsam_nb.core import (
     BoxPrompt,
@@ -65,20 +65,6 @@ OPTIONS = (Setting("iou", 0.5),)
 @pytest.fixture
 def session():
     return Session(SHAPE)
-
-
-@pytest.fixture
-def reopen(tmp_path):
-    """A session on the folder, as after a killed kernel."""
-    sessions = []
-
-    def again():
-        sessions.append(opened(tmp_path, SHAPE))
-        return sessions[-1]
-
-    yield again
-    for one in sessions:
-        kill(one)
 
 
 def section(plane, y=5, side=4, agreement=0.75, place=0, x=5, score=0.5):

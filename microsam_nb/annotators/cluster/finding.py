@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from ...core.replacing import replaced_whole
 from ...engine.automatic.kept import Kept
 from ...engine.automatic.large import Block, FoundBlock, begin_large, blocks, find_block
 from ...engine.automatic.segmenter import Segmenter
@@ -102,14 +102,12 @@ def find_block_into(task: Task, folder: str, state: Block, number: int) -> int:
     tile = blocks(opened.image.shape[1:], state)[number]
     settings = check_large(opened.image, opened.settings)
     found = find_block(model_of(task.source), opened.store, settings, replace(state, done=number), tile)
-    path = _block_path(Path(folder), number)
-    part = path.with_name(f"{path.name}.{os.getpid()}")
-    with writing(Path(task.output)), part.open("wb") as file:
+    place = _block_path(Path(folder), number)
+    with writing(Path(task.output)), replaced_whole(place) as part, part.open("wb") as file:
         if found is None:
             np.savez_compressed(file)
         else:
             np.savez_compressed(file, labels=found.labels, areas=found.areas, own=found.own)
-    part.replace(path)
     return number
 
 

@@ -15,11 +15,11 @@ import xxhash
 
 from ...core import MicrosamError, ModelError, SettingsError
 from .clients import Cluster
-from .workers import in_turn
+from .workers import Passing, in_turn, may_pass
 
 T = TypeVar("T")
-#: How often a task is done that fails by something that may pass, such as a network disk.
-_ATTEMPTS = 3
+#: Seconds before a task is done again that fails by something that may pass, such as a network disk; then it is not.
+_PAUSES = (1.0, 5.0)
 #: Tasks at the scheduler for every thread of its workers: enough to keep them busy, and soon gone after Ctrl-C.
 _AHEAD, _LEAST = 4, 8
 #: Seconds between two questions how many workers there are.
@@ -94,6 +94,8 @@ class _Driver(Generic[T]):
         self._answers: SimpleQueue[Any] = SimpleQueue()
         self._sent: dict[Any, tuple[_Running[T], Call, int]] = {}
         self._running: list[_Running[T]] = []
+        #: When tasks are to be sent again.
+        self._again: list[tuple[float, _Running[T], Call, int]] = []
         self._over: deque[tuple[T, Any]] = deque()
         self._done = self._total = 0
         self._more = True
@@ -102,14 +104,16 @@ class _Driver(Generic[T]):
     def run(self) -> Iterator[tuple[T, Any]]:
         while True:
             workers, room = self._room()
+            self._send_again()
             while len(self._sent) < room and self._send_next():
                 pass
             self._told(self._done, self._total, workers)
             while self._over:
                 yield self._over.popleft()
-            if self._sent:
+            if self._sent or self._again:
+                due = min((one[0] for one in self._again), default=time.monotonic() + _ROUND)
                 with suppress(Empty):  # meanwhile workers may come and go
-                    self._answer(self._answers.get(timeout=_ROUND))
+                    self._answer(self._answers.get(timeout=min(_ROUND, max(0.0, due - time.monotonic()))))
             elif not self._more and not any(one.waiting for one in self._running):
                 return
 
@@ -144,10 +148,10 @@ class _Driver(Generic[T]):
 
     def _send(self, running: _Running[T], call: Call, attempt: int = 0) -> None:
         try:
-            if call.before is not None and not attempt:
+            if call.before is not None:
                 call.before()
         except _SAID as error:
-            self._give_up(running, error)
+            self._failed(running, call, attempt, Passing(error) if may_pass(error) else error)
             return
         key = f"{call.key}-{attempt}" if attempt else call.key
         future = self._cluster.client.submit(
@@ -156,6 +160,15 @@ class _Driver(Generic[T]):
         running.open += 1
         self._sent[future] = running, call, attempt
         future.add_done_callback(self._answers.put)
+
+    def _send_again(self) -> None:
+        now = time.monotonic()
+        due = [one for one in self._again if one[0] <= now]
+        self._again = [one for one in self._again if one[0] > now]
+        for _, running, call, attempt in due:
+            running.open -= 1
+            if not running.given_up:
+                self._send(running, call, attempt)
 
     def _answer(self, future: Any) -> None:
         running, call, attempt = self._sent.pop(future)
@@ -191,10 +204,11 @@ class _Driver(Generic[T]):
 
     def _failed(self, running: _Running[T], call: Call, attempt: int, error: Exception) -> None:
         lasting = isinstance(error, MicrosamError | ImportError) or _is_killed(error)
-        if attempt + 1 < _ATTEMPTS and not lasting:
-            self._send(running, call, attempt + 1)
+        if attempt < len(_PAUSES) and not lasting:
+            running.open += 1
+            self._again.append((time.monotonic() + _PAUSES[attempt], running, call, attempt + 1))
             return
-        self._give_up(running, _explained(error))
+        self._give_up(running, _explained(error.args[0] if isinstance(error, Passing) else error))
 
     def _give_up(self, running: _Running[T], error: Exception) -> None:
         running.given_up = True

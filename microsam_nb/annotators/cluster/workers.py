@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from ...core import Image, ModelError
+from ...core import Image, MicrosamError, ModelError
 from ...engine.load import load_model
 from ...engine.models import Model
 from ...engine.store import EmbeddingStore, Item, open_store
@@ -18,6 +19,16 @@ from ...files.volumes import open_image
 
 #: A worker of several threads gets several tasks; they would load a model and fill a memory each.
 _ONE = threading.Lock()
+#: Errors of file systems that may be gone a moment later; not every system knows all of them.
+_PASSING = {
+    getattr(errno, name)
+    for name in (
+        "EIO", "ENOSPC", "EDQUOT", "ESTALE", "EAGAIN", "EBUSY", "EINTR", "ENOLCK", "ENXIO", "EREMOTEIO", "ETIMEDOUT",
+        "ECONNABORTED", "ECONNREFUSED", "ECONNRESET", "EHOSTDOWN", "EHOSTUNREACH", "ENETDOWN", "ENETRESET",
+        "ENETUNREACH", "ENOTCONN", "ESHUTDOWN",
+    )
+    if hasattr(errno, name)
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +59,21 @@ class Place:
     half: bool
 
 
+class Passing(Exception):
+    """What comes of a disk or a network that may be back soon; its argument is the error that says so."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether an error was caused by something that may pass, as with a disk that is full or was away."""
+    known: BaseException | None = error
+    while known is not None:
+        away = isinstance(known, ConnectionError | TimeoutError)
+        if away or (isinstance(known, OSError) and known.errno in _PASSING):
+            return True
+        known = known.__cause__
+    return False
+
+
 def in_turn(what: Callable[..., Any], threads: int | None, *arguments: Any) -> Any:
     """Do a task, when the one before is done, with so many threads (None: those that the worker has)."""
     import torch
@@ -56,7 +82,12 @@ def in_turn(what: Callable[..., Any], threads: int | None, *arguments: Any) -> A
     with _ONE:
         # What a sum comes to depends on the number of threads.
         torch.set_num_threads(threads or get_worker().state.nthreads)
-        return what(*arguments)
+        try:
+            return what(*arguments)
+        except MicrosamError as error:
+            if may_pass(error):  # said here: its causes are not sent along with it
+                raise Passing(error) from error
+            raise
 
 
 @lru_cache(maxsize=1)
