@@ -31,6 +31,8 @@ def load_model(
     device: str = "auto",
     decoder: str | os.PathLike[str] | None = None,
     precision: str = "auto",
+    *,
+    trainable: bool = False,
 ) -> Model:
     """Load a model by name, such as "nano" or "vit_b_lm", or from a checkpoint file.
 
@@ -40,7 +42,8 @@ def load_model(
     ``device`` is "auto", "cpu", "cuda" or "mps". ``decoder``: the file of an instance decoder; by default the one in
     the checkpoint, or beside it (NAME_decoder).
     ``precision`` is "auto" (what the device computes fastest), "fp32", "bf16" or "fp16". Below fp32 the image encoder
-    of segment-anything keeps its weights in that format: load with "fp32" to train or to write weights.
+    of segment-anything keeps its weights in that format. ``trainable`` keeps all weights as they are in the file, for
+    ``finetune`` and ``export``; such a model answers alike, a little slower.
     Raises ModelError for an unknown name, a missing or unreadable file, or other weights.
     """
     path, name = find_weights(name_or_path)
@@ -55,9 +58,9 @@ def load_model(
         sam = _build(architecture)
     _fill(sam, checkpoint.sam, path)
     sam.eval().requires_grad_(False).to(place)
-    if architecture == "nano":
+    if architecture == "nano" and not trainable:
         sam.image_encoder.fold()
-    sam.image_encoder = fast_encoder(sam.image_encoder, dtype)
+    sam.image_encoder = fast_encoder(sam.image_encoder, torch.float32 if trainable else dtype)
     sam.image_encoder.to(memory_format=torch.channels_last)
     distances = _distances(architecture, *_decoder(checkpoint.decoder, path, decoder))
     if distances is not None:

@@ -15,6 +15,7 @@ from segment_anything.modeling import ImageEncoderViT
 from segment_anything.modeling.image_encoder import Attention, Block
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from ..stepwise import Steps, finish
 
@@ -44,6 +45,8 @@ class FastEncoder(ImageEncoderViT):
 
     def __init__(self, encoder: ImageEncoderViT) -> None:
         nn.Module.__init__(self)
+        #: Whether gradients compute every block anew instead of from what it kept.
+        self.recompute = False
         self.img_size = encoder.img_size
         self.patch_embed = encoder.patch_embed
         self.pos_embed = encoder.pos_embed
@@ -70,8 +73,9 @@ class FastEncoder(ImageEncoderViT):
         x = self.patch_embed(x.to(self.dtype)).float().contiguous()
         if self.pos_embed is not None:
             x = x + self.pos_embed
+        again = self.recompute and torch.is_grad_enabled()
         for block in self.blocks:
-            x = _block(block, x, self.dtype)
+            x = checkpoint(_block, block, x, self.dtype, use_reentrant=False) if again else _block(block, x, self.dtype)
             yield
         return self._shrink(x)
 

@@ -1,7 +1,25 @@
 """Training with iterative prompts and instance distances."""
 
 from .dataset import CropDataset
+from .export import export
+from .finetuning import finetune
 from .loop import EpochResult, train
-from .settings import TrainingSettings
+from .parts import with_decoder
+from .settings import FinetuningSettings, MaskLoss, Schedule, TrainingPrecision, TrainingSettings
+from .validation import Score, Validator
 
-__all__ = ["CropDataset", "EpochResult", "TrainingSettings", "train"]
+__all__ = [
+    "CropDataset",
+    "EpochResult",
+    "FinetuningSettings",
+    "MaskLoss",
+    "Schedule",
+    "Score",
+    "TrainingPrecision",
+    "TrainingSettings",
+    "Validator",
+    "export",
+    "finetune",
+    "train",
+    "with_decoder",
+]

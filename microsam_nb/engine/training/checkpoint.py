@@ -18,6 +18,21 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         torch.save(state, part)
 
 
+def try_checkpoint(path: Path, state: dict[str, Any]) -> str:
+    """Write ``state`` as ``save_checkpoint`` does; return a sentence when the disk does not take it, else ""."""
+    try:
+        save_checkpoint(path, state)
+    # torch says in a RuntimeError of its own that a file could not be written.
+    except (OSError, RuntimeError) as error:
+        kept = "the earlier one is kept" if path.exists() else "there is none yet"
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "the disk may be full"
+        return (
+            f"The checkpoint {path.name} could not be written ({reason}); {kept} and the training goes on. "
+            "Make room on the disk: the next checkpoint is written as usual."
+        )
+    return ""
+
+
 def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint (tensors and plain values only). Raises ModelError when it is not one."""
     try:

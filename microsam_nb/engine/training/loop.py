@@ -1,45 +1,42 @@
-"""The training loop: one encoder pass per batch, all prompts of the batch decoded in one call."""
+"""The training loop: epochs, their checkpoints and scores, and when to stop."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from enum import Enum
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-import torch
 import torch.distributed as dist
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from ...core import MicrosamError, SettingsError
-from ..backbones.two_way import decode_hidden, draw
-from ..decode import SparsePrompts, encode_prompts
+from ...core import SettingsError
 from ..models import Model
-from ..precision import fast_dtype
-from ..prompting import SURE
-from .checkpoint import load_checkpoint, save_checkpoint
-from .clicks import boxes_of, corrections, first_points, scattered_points
-from .dataset import Crop, CropDataset, objects_of
-from .losses import distance_loss, mask_loss, overlap
+from .checkpoint import load_checkpoint, try_checkpoint
+from .dataset import CropDataset
+from .export import best_state
+from .learner import Learner, StepResult
+from .schedule import Progress
 from .settings import TrainingSettings
+from .validation import Score, Validator
 
-#: Empty crops in one batch before the training gives up.
-_TRIES = 500
-#: Share of the training over which the mask loss turns from balanced to plain.
-_BALANCED = 0.3
-#: Weight of the predicted IoU's squared error: it decides between the answers to a lone click.
-_SCORES = 3.0
 #: Settings that a training may go on with changed.
-_MAY_CHANGE = ("steps", "steps_per_epoch")
+_MAY_CHANGE = ("steps", "steps_per_epoch", "checkpoint_every", "early_stop")
+#: Steps in a row without a usable gradient after which the training ends; half precision first tries smaller scales.
+_LOST = 5
+_LOST_SCALED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class EpochResult:
-    """Means over the steps of one epoch."""
+    """Means over the steps of one epoch, and how good the averaged weights are.
+
+    ``score`` is None without validation; ``best``: it is the best so far. ``notes`` are sentences about what went
+    wrong without ending the training; ``stopped`` says why this epoch is the last one, "" when it is as planned.
+    """
 
     step: int
     loss: float
@@ -47,293 +44,184 @@ class EpochResult:
     last_iou: float
     distance_loss: float
     seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    images: Tensor
-    inside: Tensor
-    distances: Tensor
-    owner: Tensor
-    targets: Tensor
-    depth: Tensor
+    score: Score | None = None
+    best: bool = False
+    notes: tuple[str, ...] = ()
+    stopped: str = ""
 
 
 def train(
-    model: Model, data: CropDataset, settings: TrainingSettings, *, folder: Path | None = None
+    model: Model,
+    data: CropDataset,
+    settings: TrainingSettings,
+    *,
+    folder: Path | None = None,
+    validation: Validator | None = None,
 ) -> Iterator[EpochResult]:
-    """Train ``model`` in place, yielding a result per epoch.
+    """Train what may learn in ``model``, in place, yielding a result per epoch.
 
-    With ``folder`` a checkpoint is written after every epoch and training goes on from it when called again.
-    When the iterator ends, the model holds the averaged weights. Stop early by not iterating further.
+    With ``folder`` a checkpoint is written after every epoch, and within as the settings say; called again, training
+    goes on from it as if it had never been interrupted. With ``validation`` the best epoch is kept, in the folder as
+    ``best.pt``. When the iterator ends, the model holds the averaged weights of the best epoch, without validation of
+    the last one. Stop early by closing it. Raises SettingsError when the folder holds another training.
     """
-    run = _Run(model, data, settings)
-    path = folder / "checkpoint.pt" if folder else None
-    if path and path.exists():
-        run.restore(load_checkpoint(path))
-    while run.step < settings.steps:
-        result = run.epoch()
-        # Before the result is handed out: who stops iterating, or is killed, keeps the epoch.
-        if path and run.rank == 0:
-            save_checkpoint(path, run.state())
-        yield result
-    run.finish()
+    run = _Run(model, data, settings, folder, validation)
+    try:
+        while not run.ended:
+            yield run.epoch()
+    finally:
+        run.finish()
+
+
+@dataclass(slots=True)
+class _Epoch:
+    """What the steps of an epoch add up to."""
+
+    sums: list[float] = field(default_factory=lambda: [0.0] * 4)
+    count: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+    def add(self, one: StepResult) -> None:
+        if one.skipped:
+            self.skipped += 1
+            return
+        for i, value in enumerate((one.loss, one.first, one.last, one.distances)):
+            self.sums[i] += value
+        self.count += 1
 
 
 class _Run:
     """Everything that changes during a training."""
 
-    def __init__(self, model: Model, data: CropDataset, settings: TrainingSettings) -> None:
-        self.rank = dist.get_rank() if dist.is_initialized() else 0
-        self.model, self.data, self.settings, self.step = model, data, settings, 0
-        self.device = model.device
-        self._seed()
-        if settings.crop % 32 or settings.crop > model.frame:
-            raise SettingsError(
-                f"crop = {settings.crop} px does not fit the model's frame of {model.frame} px.",
-                f"Choose a multiple of 32 up to {model.frame}.",
-            )
-        self.net = nn.ModuleDict({"sam": model.sam})
-        if model.distances is not None:
-            self.net["distances"] = model.distances
-        self.net.to(memory_format=torch.channels_last)
-        self.mean = {k: v.detach().clone() for k, v in self.net.state_dict().items()}
-        weights = [p for p in self.net.parameters() if p.requires_grad]
-        groups = [
-            {"params": [p for p in weights if p.ndim > 1], "weight_decay": settings.decay},
-            {"params": [p for p in weights if p.ndim <= 1], "weight_decay": 0.0},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, lr=settings.rate, betas=(0.9, 0.98))
-        self.position = model.sam.prompt_encoder.get_dense_pe()
+    def __init__(
+        self,
+        model: Model,
+        data: CropDataset,
+        settings: TrainingSettings,
+        folder: Path | None,
+        validation: Validator | None,
+    ) -> None:
+        self.model, self.settings, self.validation = model, settings, validation
+        self.learner = Learner(model, data, settings)
+        self.folder = folder if self.learner.rank == 0 else None
+        self.progress, self.sofar = Progress(), _Epoch()
+        self.best: dict[str, Tensor] | None = None
+        self.lost, self.stopped = 0, ""
+        if folder is not None and (folder / "checkpoint.pt").exists():
+            self._restore(load_checkpoint(folder / "checkpoint.pt"))
 
-    def _seed(self) -> None:
-        """Begin all random draws anew; they depend on nothing but the seed, the process and the step."""
-        start = [self.settings.seed, self.rank, self.step]
-        self.random = np.random.default_rng([*start, 0])
-        # Crops are drawn on a thread of their own.
-        self.drawing = np.random.default_rng([*start, 1])
-        seed = int(np.random.default_rng([*start, 2]).integers(2**31))
-        self.noise = torch.Generator(self.device).manual_seed(seed)
-        torch.manual_seed(seed)
+    @property
+    def ended(self) -> bool:
+        return self.learner.step >= self.settings.steps or bool(self.stopped)
 
-    def state(self) -> dict[str, object]:
-        return {
-            "step": self.step,
-            "settings": asdict(self.settings),
-            "net": self.net.state_dict(),
-            "mean": self.mean,
-            "optimizer": self.optimizer.state_dict(),
+    def epoch(self) -> EpochResult:
+        """Take the steps that are left of an epoch, measure, and write the checkpoint."""
+        begun = time.perf_counter() - self.sofar.seconds
+        notes = self._take_steps(begun)
+        done, self.sofar = self.sofar, _Epoch()
+        if done.skipped:
+            steps = "1 step was" if done.skipped == 1 else f"{done.skipped} steps were"
+            notes.append(f"{steps} left out because the loss was no number.")
+        loss, first, last, distances = (v / done.count if done.count else math.nan for v in done.sums)
+        score, best = self._measure(notes)
+        self._judge(score, loss)
+        # Before the result is handed out: who stops iterating, or is killed, keeps the epoch.
+        notes.append(self._save())
+        seconds = time.perf_counter() - begun
+        told = tuple(note for note in notes if note)
+        return EpochResult(self.learner.step, loss, first, last, distances, seconds, score, best, told, self.stopped)
+
+    def _take_steps(self, begun: float) -> list[str]:
+        s, notes = self.settings, list[str]()
+        left = min(s.steps_per_epoch - self.learner.step % s.steps_per_epoch, s.steps - self.learner.step)
+        for number, one in enumerate(self.learner.steps(left), start=1):
+            self.sofar.add(one)
+            self.lost = self.lost + 1 if one.skipped else 0
+            if self.lost >= (_LOST_SCALED if self.learner.scaler.is_enabled() else _LOST):
+                self.stopped = (
+                    f"The loss was no number in {self.lost} steps one after another; the best weights so far are "
+                    "kept. Choose a lower learning rate, or precision fp32."
+                )
+                break
+            if s.checkpoint_every and self.learner.step % s.checkpoint_every == 0 and number < left:
+                self.sofar.seconds = time.perf_counter() - begun
+                notes.append(self._save())
+        return notes
+
+    def _measure(self, notes: list[str]) -> tuple[Score | None, bool]:
+        """Score the averaged weights, and keep them if they are the best."""
+        if self.validation is None:
+            return None, False
+        learner = self.learner
+        current = learner.copy()
+        learner.put(learner.mean)
+        shared = [self.validation.score(self.model, self.settings) if learner.rank == 0 else None]
+        if dist.is_initialized():
+            dist.broadcast_object_list(shared)
+        score = shared[0]
+        assert score is not None
+        best = self.progress.tell(score.total, self.settings)
+        if best:
+            self.best = {k: v.cpu() for k, v in learner.copy().items()}
+            if self.folder is not None:
+                notes.append(try_checkpoint(self.folder / "best.pt", best_state(self.model, learner.step, score.total)))
+        learner.put(current)
+        return score, best
+
+    def _judge(self, score: Score | None, loss: float) -> None:
+        """Lower the rate on a plateau, of the loss where no score is known, and end the training where it stands."""
+        s = self.settings
+        if score is None:
+            self.progress.tell(-loss, s)
+        elif s.early_stop and self.progress.since >= s.early_stop and not self.stopped:
+            epochs = "1 epoch" if s.early_stop == 1 else f"{s.early_stop} epochs"
+            self.stopped = f"No better score in {epochs}; the best weights are kept."
+        self.learner.factor = self.progress.factor
+
+    def finish(self) -> None:
+        """Give the model the best weights, ready to be used."""
+        self.learner.put(self.best or self.learner.mean)
+        self.learner.net.eval()
+
+    def _save(self) -> str:
+        return "" if self.folder is None else try_checkpoint(self.folder / "checkpoint.pt", self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return self.learner.state() | {
+            "settings": _plain(self.settings),
+            "base": self.model.spec.hash,
+            "progress": asdict(self.progress),
+            "sofar": asdict(self.sofar),
+            "best": self.best,
+            "lost": self.lost,
+            "stopped": self.stopped,
         }
 
-    def restore(self, state: dict[str, object]) -> None:
-        self._check(state.get("settings"))
-        self.net.load_state_dict(state["net"])  # type: ignore[arg-type]
-        self.mean = state["mean"]  # type: ignore[assignment]
-        self.optimizer.load_state_dict(state["optimizer"])  # type: ignore[arg-type]
-        self.step = int(state["step"])  # type: ignore[call-overload]
-        self._seed()
+    def _restore(self, state: dict[str, Any]) -> None:
+        self._check(state)
+        self.learner.restore(state)
+        self.progress = Progress(**state["progress"])
+        self.sofar = _Epoch(**state["sofar"])
+        self.best, self.lost, self.stopped = state["best"], state["lost"], state["stopped"]
+        self.learner.factor = self.progress.factor
 
-    def _check(self, before: object) -> None:
-        """Raise SettingsError when the training was begun with other settings; steps and reports may change."""
-        if not isinstance(before, dict):
-            return
-        now = asdict(self.settings)
+    def _check(self, state: dict[str, Any]) -> None:
+        """Raise SettingsError when the training was begun otherwise; steps and reports may change."""
+        before, now = state["settings"], _plain(self.settings)
         other = [name for name in now if name not in _MAY_CHANGE and before.get(name, now[name]) != now[name]]
         if other:
             was = ", ".join(f"{name}={before[name]}" for name in other)
             raise SettingsError(
                 f"This training was begun with {was}.", "Give the same settings, or another folder to begin anew."
             )
+        if state["base"] != self.model.spec.hash:
+            raise SettingsError(
+                f"This training was begun with other weights than those of {self.model.spec.name}.",
+                "Load the same model, or give another folder to begin anew.",
+            )
 
-    def finish(self) -> None:
-        self.net.load_state_dict(self.mean)
-        self.net.eval()
 
-    def epoch(self) -> EpochResult:
-        start, sums, count = time.perf_counter(), np.zeros(4), 0
-        self.net.train()
-        with ThreadPoolExecutor(1) as pool:
-            coming = pool.submit(self._draw)
-            for _ in range(min(self.settings.steps_per_epoch, self.settings.steps - self.step)):
-                batch = coming.result()
-                coming = pool.submit(self._draw)
-                sums += self._learn(batch)
-                count += 1
-            coming.result()
-        loss, first, last, distance = sums / count
-        return EpochResult(self.step, loss, first, last, distance, time.perf_counter() - start)
-
-    def _draw(self) -> _Batch:
-        crops: list[Crop] = []
-        owner: list[int] = []
-        targets: list[Tensor] = []
-        depth: list[Tensor] = []
-        room = self.settings.batch * self.settings.objects
-        misses = 0
-        while len(crops) < self.settings.batch:
-            crop = self.data.draw(self.settings.crop, self.drawing)
-            ids = objects_of(crop.labels, self.settings.objects, self.drawing)
-            if not ids:
-                misses += 1
-                if misses > _TRIES:
-                    raise MicrosamError(
-                        "The training images show hardly any object of ten pixels or more.",
-                        "Add images with larger objects, or enlarge these.",
-                    )
-                continue
-            for one in ids:
-                mask = (crop.labels == one).float()
-                owner.append(len(crops))
-                targets.append(mask)
-                depth.append((1 - crop.distances[2]) * mask)
-            crops.append(crop)
-        # Repeats fill the step up; their prompts differ from the first ones.
-        for again in self.drawing.integers(0, len(owner), room - len(owner)):
-            owner.append(owner[again])
-            targets.append(targets[again])
-            depth.append(depth[again])
-        sam = self.model.sam
-        images = torch.stack([c.image for c in crops])
-        inside = torch.stack([c.inside for c in crops])
-        images = (images - sam.pixel_mean.cpu()) / sam.pixel_std.cpu() * inside[:, None]
-        parts = (
-            images.contiguous(memory_format=torch.channels_last),
-            inside[:, ::2, ::2],
-            torch.stack([c.distances for c in crops]),
-            torch.tensor(owner),
-            torch.stack(targets),
-            torch.stack(depth),
-        )
-        return _Batch(*(part.to(self.device) for part in parts))
-
-    def _learn(self, batch: _Batch) -> NDArray[np.float64]:
-        """Take one step; return its loss, first and last IoU, and the instance decoder's loss."""
-        s = self.settings
-        for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
-        half = self._dtype() is torch.bfloat16
-        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=half), self.device:
-            features = self.model.sam.image_encoder(batch.images)
-            prompted, first, last = self._prompt(batch, features)
-            decoder = self.model.distances if s.distances > 0 else None
-            logits = decoder(features) if decoder is not None else None
-            distance = torch.zeros(())
-        if logits is not None:
-            distance = distance_loss(logits.float(), batch.distances, batch.inside)
-        loss = prompted + s.distances * distance
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self._share()
-        nn.utils.clip_grad_norm_(self.net.parameters(), 1.0)
-        self.optimizer.step()
-        self.step += 1
-        self._average()
-        return np.array([loss.item(), first, last, distance.item()])
-
-    def _share(self) -> None:
-        """Average the gradients of all processes of a distributed run."""
-        if not dist.is_initialized():
-            return
-        weights = [p for p in self.net.parameters() if p.requires_grad]
-        for p in weights:
-            # A process whose prompts left a weight out (the mask prompt's, say) still takes part in the mean.
-            p.grad = torch.zeros_like(p) if p.grad is None else p.grad
-        flat = torch.cat([p.grad.flatten() for p in weights if p.grad is not None])
-        dist.all_reduce(flat)
-        flat /= dist.get_world_size()
-        for p, part in zip(weights, flat.split([p.numel() for p in weights]), strict=True):
-            p.grad = part.view_as(p)
-
-    def _prompt(self, batch: _Batch, features: Tensor) -> tuple[Tensor, float, float]:
-        """Prompt every object, correct it, and return the mean loss, first and last IoU."""
-        s, sam = self.settings, self.model.sam
-        grid = features.shape[-1]
-        room = self.position.shape[-1] - grid
-        # A crop lies at a random place of the frame, so that every part of the position encoding is learned.
-        top, left = (int(v) for v in self.random.integers(0, room + 1, 2))
-        position = self.position[..., top : top + grid, left : left + grid]
-        shift = torch.tensor([left, top]) * (sam.image_encoder.img_size / self.position.shape[-1])
-        targets, own = batch.targets, features[batch.owner]
-        boxes = points = labels = logits = None
-        kind = self.random.random()
-        if kind < s.box_chance:
-            boxes = boxes_of(targets, s.box_jitter, self.noise) * 2 + shift.repeat(2)
-        elif kind < s.box_chance + s.several_chance:
-            inside, beside = int(self.random.integers(1, 5)), int(self.random.integers(0, 4))
-            where, labels = scattered_points(targets, inside, beside if inside > 1 else beside + 1)
-            points = where.flip(2) * 2 + 0.5 + shift
-        else:
-            where = first_points(targets, batch.depth)
-            points, labels = (where.flip(1) * 2 + 0.5 + shift)[:, None], torch.ones(len(where), 1)
-        total: Tensor = torch.zeros(())
-        first = last = 0.0
-        # Half of all steps end with the first answer: it is what users see most.
-        turns = min(int(self.random.geometric(0.5)), s.corrections + 1)
-        for turn in range(turns):
-            prompts = SparsePrompts(points, labels, boxes, logits)
-            sparse, dense = encode_prompts(sam.prompt_encoder, prompts, features.shape[-2:])
-            lone = turn == 0 and boxes is None and points is not None and points.shape[1] == 1
-            masks, scores, loss, real = self._answer(own, position, sparse, dense, targets, lone)
-            if lone:
-                # The best of three answers learns, and so does the single one.
-                prompted = loss[:, 1:].amin(1).mean() + 0.5 * loss[:, 0].mean()
-                best = scores[:, 1:].argmax(1) + 1
-            else:
-                prompted = loss.mean()
-                best = torch.zeros(len(scores), dtype=torch.long)
-            total = total + prompted + _SCORES * (scores - real).square().mean()
-            rows = torch.arange(len(best))
-            answer = masks[rows, best]
-            last = float(real[rows, best].mean())
-            first = last if turn == 0 else first
-            if turn + 1 < turns:
-                where, sign = corrections(answer, targets)
-                new = (where.flip(1) * 2 + 0.5 + shift)[:, None]
-                points = new if points is None else torch.cat([points, new], 1)
-                signs = sign[:, None].float()
-                labels = signs if labels is None else torch.cat([labels, signs], 1)
-                logits = self._mask_prompt(answer) if self.random.random() < s.mask_chance else None
-        return total / turns, first, last
-
-    def _mask_prompt(self, answer: Tensor) -> Tensor:
-        """Feed an answer (n, h, w) back, as it is or, as often, as the sure mask that a shape or an edit gives."""
-        if self.random.random() < 0.5:
-            return answer[:, None].clamp(-16, 16)
-        return torch.where(answer > 0, SURE, -SURE)[:, None]
-
-    def _answer(
-        self, own: Tensor, position: Tensor, sparse: Tensor, dense: Tensor, targets: Tensor, lone: bool
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Decode encoded prompts; return logits (detached), scores, losses and real IoU per mask."""
-        decoder = self.model.sam.mask_decoder
-        wanted = range(4) if lone else range(1)
-        with torch.autocast(self.device.type, enabled=False):
-            hidden = decode_hidden(decoder, own, position, sparse.float(), dense, self._dtype())
-            masks = draw(decoder, hidden, wanted).float()
-        loss = mask_loss(masks, targets[:, None], self._balance())
-        scores = hidden.scores[:, wanted.start : wanted.stop]
-        return masks.detach(), scores, loss, overlap(masks.detach(), targets[:, None])
-
-    def _dtype(self) -> torch.dtype:
-        # float16 would need its losses scaled; without bfloat16 the training runs in float32.
-        return torch.bfloat16 if fast_dtype(self.device) is torch.bfloat16 else torch.float32
-
-    def _balance(self) -> float:
-        return max(0.0, 1 - self.step / (_BALANCED * self.settings.steps))
-
-    def _rate(self) -> float:
-        s = self.settings
-        if self.step < s.warmup:
-            return s.rate * (self.step + 1) / s.warmup
-        done = (self.step - s.warmup) / max(1, s.steps - s.warmup)
-        return s.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
-
-    @torch.no_grad()
-    def _average(self) -> None:
-        # The average follows closely at first, when the weights still move fast.
-        keep = min(self.settings.average, (1 + self.step) / (10 + self.step))
-        for name, value in self.net.state_dict().items():
-            if value.dtype.is_floating_point:
-                self.mean[name].lerp_(value, 1 - keep)
-            else:
-                self.mean[name].copy_(value)
+def _plain(settings: TrainingSettings) -> dict[str, Any]:
+    """Return settings as plain values, as a checkpoint can hold them."""
+    return {k: str(v) if isinstance(v, Enum) else v for k, v in asdict(settings).items()}
