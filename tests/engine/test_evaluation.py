@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from microsam_nb.core import BoxPrompt, Candidate, LabelledImage, Mask, Point
+from microsam_nb.core import BoxPrompt, Candidate, LabelError, LabelledImage, Mask, Point
 from microsam_nb.engine.evaluation import (
     accuracies,
     evaluate_prompts,
@@ -137,5 +137,5 @@ class TestMatching:
         assert accuracies(np.zeros((4, 4), int), np.zeros((4, 4), int)).tolist() == [1] * 10
 
     def test_other_shapes_are_refused(self):
-        with pytest.raises(ValueError, match="cannot be compared"):
+        with pytest.raises(LabelError, match="same image"):
             overlaps(self.truth, self.truth[1:])

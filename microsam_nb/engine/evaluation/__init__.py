@@ -1,6 +1,20 @@
 """How good a model is."""
 
-from .matching import accuracies, mean_segmentation_accuracy, overlaps
+from .boundaries import Boundaries, boundaries
+from .matching import THRESHOLDS, accuracies, mean_segmentation_accuracy, overlaps
 from .protocol import PromptScore, evaluate_prompts
+from .scores import Scores, pooled, score
 
-__all__ = ["PromptScore", "accuracies", "evaluate_prompts", "mean_segmentation_accuracy", "overlaps"]
+__all__ = [
+    "THRESHOLDS",
+    "Boundaries",
+    "PromptScore",
+    "Scores",
+    "accuracies",
+    "boundaries",
+    "evaluate_prompts",
+    "mean_segmentation_accuracy",
+    "overlaps",
+    "pooled",
+    "score",
+]
