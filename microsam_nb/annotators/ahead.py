@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core import Image, MicrosamError
 from ..core.replacing import replaced_whole
@@ -15,6 +17,9 @@ from ..session.records import Entry
 from ..view.series import small_picture
 from .base import Annotator
 from .late import LateService
+
+if TYPE_CHECKING:
+    from ..engine import Model
 
 _log = logging.getLogger("microsam_nb")
 
@@ -33,8 +38,12 @@ class Prepared:
 class Ahead:
     """Reads and prepares the image that comes next, when the open one needs nothing more. Clicks come first."""
 
-    def __init__(self, read: Callable[[Entry], Image], device: str) -> None:
-        self._read, self._device = read, device
+    def __init__(
+        self,
+        read: Callable[[Entry], Image],
+        serve: Callable[[Entry, Image, Model | str | os.PathLike[str]], LateService],
+    ) -> None:
+        self._read, self._serve = read, serve
         self._entry: Entry | None = None
         self._age = 0.0
         self._prepared: Prepared | None = None
@@ -78,7 +87,7 @@ class Ahead:
             self._age = _age(entry.path)
             image = self._read(entry)
             image.fingerprint()
-            made = LateService(image, service.source, self._device, entry.folder)
+            made = self._serve(entry, image, service.source)
             self._prepared = Prepared(image, made)
             for _ in made.ahead(image.shape[0] // 2 if image.axes[0] == "z" else 0):
                 if stop.is_set():

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core import ImageError
-from ..session import LoadLabels
 from .base import Annotator
-from .inputs import read_input, read_labels
+from .beginning import begin_with
+from .inputs import read_input
 from .opening import open_annotator
 from .settings import AnnotatorSettings
 
@@ -36,9 +36,9 @@ def annotate_2d(
     ``model``: a name such as "nano" or "vit_b_lm", a checkpoint file, or a loaded model. ``embeddings``: the store that
     the command ``embed`` made with that model, a folder or an address (https:// is only read); what it lacks is
     computed. ``labels``: objects to begin with, an array or the path of one; a project that holds work already keeps
-    its own. ``project``: the folder that keeps the work, opened again if it is there; by default NAME-HASH.msam in the
-    working folder, False for none.
-    ``settings``: how a new annotation begins, ``AnnotatorSettings`` or a dict of some of them.
+    its own, so that the same cell goes on where it was left. ``project``: the folder that keeps the work, opened again
+    if it is there; by default NAME-HASH.msam in the working folder, False for none. ``settings``: how a new annotation
+    begins, ``AnnotatorSettings`` or a dict of some of them.
     Raises ImageError, FileError, LabelError, ModelError, SettingsError or ProjectError with the remedy.
     """
     shown = read_input(image, axes, name)
@@ -49,13 +49,12 @@ def annotate_2d(
             f"Open a {door}(image), pass one plane, for example annotate_2d(volume[0]), or say axes='yxc' if the last "
             "axis is colour.",
         )
-    first = None if labels is None else LoadLabels.of(*read_labels(labels, shown))
     return open_annotator(
         shown,
         model=model,
         device=device,
         embeddings=embeddings,
-        first=first,
+        first=begin_with(labels, shown),
         project=project,
         settings=settings,
     )

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..core import ImageError
-from ..session import LoadLabels
 from .base import Annotator
-from .inputs import read_input, read_labels
+from .beginning import begin_with
+from .inputs import read_input
 from .opening import open_annotator
 from .settings import AnnotatorSettings
 
@@ -48,13 +48,12 @@ def annotate_3d(
             f"annotate_3d shows volumes, but the image has axes {shown.axes!r} and shape {shown.pixels.shape}.",
             "Open it with annotate_2d(image), or say axes='zyx' if its first axis is z.",
         )
-    first = None if labels is None else LoadLabels.of(*read_labels(labels, shown))
     return open_annotator(
         shown,
         model=model,
         device=device,
         embeddings=embeddings,
-        first=first,
+        first=begin_with(labels, shown),
         project=project,
         settings=settings,
     )

@@ -10,19 +10,21 @@ from weakref import WeakValueDictionary
 
 from filelock import FileLock, Timeout
 
-from ..core import FileError, Image, ImageError, SettingsError
+from ..core import FileError, Image, ImageError, MicrosamError, SettingsError
 from ..engine.automatic.settings import Mode
 from ..files.catalogue import Catalogue, places
 from ..files.export import check_objects_path
-from ..files.series import Found, find_series, match_labels, natural
-from ..session import LoadLabels
+from ..files.series import Found, find_series, match_labels, match_stores, natural
 from ..session.records import Entry
 from ..session.series import SeriesSession
+from ..session.wording import counted
 from ..view import Command
 from .base import Annotator
-from .inputs import read_input, read_labels
+from .beginning import Beginning, begin_with
+from .inputs import read_input
 from .late import LateService
-from .opening import open_annotator
+from .loading import Loader
+from .opening import name_of, open_annotator
 from .series import SeriesAnnotator
 from .settings import AnnotatorSettings
 
@@ -44,6 +46,7 @@ def annotate_series(
     model: Model | str | os.PathLike[str] = "nano",
     device: str = "auto",
     labels: str | os.PathLike[str] | None = None,
+    embeddings: str | os.PathLike[str] | None = None,
     automatic: bool | str = False,
     results: str = ".tif",
     settings: AnnotatorSettings | Mapping[str, Any] | None = None,
@@ -51,12 +54,14 @@ def annotate_series(
     """Annotate many images, one after the other; the same call goes on where it was left.
 
     ``images``: a folder, a pattern such as "day1/**/*.tif", or a list of paths: images and volumes of any size.
-    ``output``: the folder that keeps the work and the results, one project folder and one file of objects per image;
-    by default NAME_annotated in the working folder. ``ndim``: 2 or 3 where all images are planes, or all are volumes;
-    ``axes`` where the guess is wrong. ``labels``: a folder or a pattern of objects to begin with, found by the names
-    of the images. ``automatic``: True, "ais", "apg" or "amg" to find all objects of an image that nobody has touched.
-    ``results``: the ending of the files of objects, one of ``files.export.ENDINGS``. The other arguments are those of
-    ``annotate_2d``. Raises FileError, ModelError, SettingsError or ProjectError with the remedy.
+    ``output``: the folder that keeps the work and the results, one project folder and one file of objects per image; by
+    default NAME_annotated in the working folder. ``ndim``: 2 or 3 where all images are planes, or all are volumes;
+    ``axes`` where the guess is wrong. ``labels``: a folder or a pattern of objects to begin with, found by the names of
+    the images. ``embeddings``: the folder, or the address of one, in which the command ``embed`` made a store of each
+    image with that model; what they lack is computed. ``automatic``: True, "ais", "apg" or "amg" to find all objects of
+    an image that nobody has touched. ``results``: the ending of the files of objects, one of ``files.export.ENDINGS``.
+    The other arguments are those of ``annotate_2d``. Raises FileError, ModelError, SettingsError or ProjectError with
+    the remedy.
     """
     if ndim not in (None, 2, 3):
         raise SettingsError(f"Images have no {ndim} dimensions here.", "Use ndim=2 or ndim=3, or leave it out.")
@@ -68,14 +73,23 @@ def annotate_series(
     if where == found.root:
         raise FileError(f"The images lie in {where}.", "Name another folder as output, so that nothing is overwritten.")
     given = {} if labels is None else match_labels(labels, found)
+    stores = {} if embeddings is None else match_stores(embeddings, found)
+    name_of(model)
+    ending = results if results.startswith(".") else f".{results}"
+    catalogue = _catalogue(where, found)
+    check_objects_path(where / f"results{ending}")
+    # Only now: a call with a mistake must not end the work that is open.
     if where in _open:
         _open.pop(where).close()
-    catalogue = _catalogue(where, found)
-    ending = results if results.startswith(".") else f".{results}"
-    check_objects_path(where / f"results{ending}")
     entries = [_entry(name, found, where, catalogue, ending) for name in _names(found, catalogue)]
-    note = _note(found, given, labels is not None)
-    opener = _Opener(axes, ndim, model, device, given, options)
+    note = " ".join(
+        [
+            *_left_out(found),
+            *([] if labels is None else _missing(found, given, "labels to begin with.")),
+            *([] if embeddings is None else _missing(found, stores, "embeddings; those of the others are computed.")),
+        ]
+    )
+    opener = _Opener(axes, ndim, model, device, given, stores, options)
     made = SeriesAnnotator(SeriesSession(entries), opener, where, mode=mode, note=note)
     _open[where] = made
     return made
@@ -91,9 +105,13 @@ class _Opener:
         model: Model | str | os.PathLike[str],
         device: str,
         labels: Mapping[str, Path],
+        stores: Mapping[str, str],
         settings: AnnotatorSettings,
     ) -> None:
-        self.model, self.device = model, device
+        self.model, self._device = model, device
+        self._stores, self._loader = stores, Loader()
+        #: Images that were begun before, and of which the labels given were compared with those that it began with.
+        self._compared: set[str] = set()
         self._axes, self._ndim, self._labels, self._settings = axes, ndim, labels, settings
 
     def read(self, entry: Entry) -> Image:
@@ -116,18 +134,33 @@ class _Opener:
         self, entry: Entry, image: Image, service: LateService, commands: Mapping[Command, Callable[[], object]]
     ) -> Annotator:
         """Return the annotator of an image, with the labels to begin with if it is new. Raises MicrosamError."""
-        begun = (entry.folder / "journal.jsonl").exists()
-        given = None if begun else self._labels.get(entry.name)
         return open_annotator(
             image,
             model=service.source,
-            device=self.device,
-            first=None if given is None else LoadLabels.of(*read_labels(given, image)),
+            device=self._device,
+            first=self._beginning(entry, image),
             project=entry.folder,
             settings=self._settings,
             service=service,
             commands=commands,
         )
+
+    def service(self, entry: Entry, image: Image, model: Model | str | os.PathLike[str]) -> LateService:
+        """Return what answers the requests about an image, with its embeddings where some are given."""
+        return LateService(image, model, self._device, entry.folder, self._stores.get(entry.name), self._loader)
+
+    def _beginning(self, entry: Entry, image: Image) -> Beginning | None:
+        """Return the labels to begin with; of an image that was begun before only once, to compare them."""
+        given = self._labels.get(entry.name)
+        if not (entry.folder / "journal.jsonl").exists():
+            return begin_with(given, image)
+        if given is None or entry.name in self._compared:
+            return None
+        self._compared.add(entry.name)
+        try:
+            return begin_with(given, image)
+        except MicrosamError:
+            return None  # they are not needed any more
 
 
 def _mode(automatic: bool | str) -> str | None:
@@ -177,12 +210,13 @@ def _entry(name: str, found: Found, output: Path, catalogue: Catalogue, ending: 
     return Entry(name, path, output / f"{place}.msam", output / f"{place}{ending}").refreshed()
 
 
-def _note(found: Found, given: Mapping[str, Path], asked: bool) -> str:
-    """Return what the user must know at the beginning, "" for nothing."""
-    said = []
-    if found.left_out:
-        some = ", ".join(found.left_out[:4]) + (" ..." if len(found.left_out) > 4 else "")
-        said.append(f"No images, left out: {some}.")
-    if asked and len(given) < len(found.paths):
-        said.append(f"{len(given)} of {len(found.paths)} images have labels to begin with.")
-    return " ".join(said)
+def _left_out(found: Found) -> list[str]:
+    """Return what is to be said of files that are no images, if there are any."""
+    some = ", ".join(found.left_out[:4]) + (" ..." if len(found.left_out) > 4 else "")
+    return [f"No images, left out: {some}."] if some else []
+
+
+def _missing(found: Found, given: Mapping[str, object], what: str) -> list[str]:
+    """Return what is to be said where not every image has what was given."""
+    have, images = len(given), len(found.paths)
+    return [f"{have} of {counted(images, 'image')} {'has' if have == 1 else 'have'} {what}"] if have < images else []

@@ -11,7 +11,9 @@ from ..core import ImageError, LabelError, SettingsError, Tracks
 from ..core.labels import as_labels
 from ..files.export import OVERLAPPING
 from ..session import LoadTracks
+from ..session.wording import be, counted
 from .base import Annotator, stem
+from .beginning import Beginning, fingerprint_of
 from .inputs import as_movie, read_input, read_labels
 from .opening import open_annotator
 from .settings import AnnotatorSettings
@@ -41,11 +43,16 @@ class TracksAnnotator(Annotator):
         if where.suffix.lower() in (".tif", ".tiff", *OVERLAPPING):
             return super().save(where)
         # Importing all formats takes a second.
-        from ..files.tracks import write_tracks
+        from ..files.tracks import is_ctc, write_tracks
 
         tracks = self.tracks
         write_tracks(where, tracks, voxel=self.image.voxel_size)
-        self.saved(where, f"{len(tracks.present)} tracks are" if len(tracks.present) != 1 else "1 track is")
+        count, broken = len(tracks.present), len(tracks.gaps)
+        note = ""
+        if broken and is_ctc(where):
+            note = f" {counted(broken, 'track')} with gaps {be(broken)} split there, as the Cell Tracking Challenge"
+            note += " knows no gaps; read_tracks joins the parts again."
+        self.saved(where, f"{counted(count, 'track')} {be(count)}", note)
         return where
 
 
@@ -81,17 +88,23 @@ def annotate_tracks(
     shown = as_movie(shown)
     if labels is not None and tracks is not None:
         raise SettingsError("Both labels and tracks are given.", "Give one of them.")
-    given = labels is not None or tracks is not None
+    first = None
+    if labels is not None or tracks is not None:
+        argument = "labels" if labels is not None else "tracks"
+        first = Beginning(
+            lambda: LoadTracks.of(*_read(shown, labels, tracks)),
+            fingerprint_of(labels if labels is not None else tracks),
+            argument,
+        )
     opened = open_annotator(
         shown,
         model=model,
         device=device,
         embeddings=embeddings,
-        first=(lambda: LoadTracks.of(*_read(shown, labels, tracks))) if given else None,
+        first=first,
         project=project,
         settings=settings,
         kind=TracksAnnotator,
-        given="labels" if labels is not None else "tracks",
     )
     assert isinstance(opened, TracksAnnotator)
     return opened

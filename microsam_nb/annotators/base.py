@@ -33,6 +33,7 @@ from ..session import (
     class_names,
 )
 from ..session.runner import Service
+from ..session.wording import be, counted
 from ..view import PROOFREADING, Command
 from ..view.differences import Comparison
 from ..view.snapshot import compact
@@ -107,10 +108,11 @@ class Planes:
 class Annotator:
     """An annotation on screen; show it as the last line of a cell.
 
-    ``labels`` are the committed objects, ``session`` takes actions from scripts. ``models`` lists what can be chosen
-    in the panel of models, ``methods`` how all objects can be found, ``linking`` the options of linking them to tracks
-    in a movie; ``follows`` says whether a place that is looked at has to be prepared for prompts; ``commands`` are
-    done by somebody else, such as those of a series.
+    ``labels`` are the committed objects, ``session`` takes actions from scripts. ``models`` lists what can be chosen in
+    the panel of models, ``methods`` how all objects can be found, ``linking`` the options of linking them to tracks in
+    a movie; ``follows`` says whether a place that is looked at has to be prepared for prompts; ``commands`` are done by
+    somebody else, such as those of a series; ``loaded`` is said of a model that is there already, and ``aside`` as long
+    as it is open.
     """
 
     def __init__(
@@ -128,6 +130,8 @@ class Annotator:
         follows: Callable[[Embed], bool] | None = None,
         commands: Mapping[Command, Callable[[], object]] | None = None,
         engine: Callable[[], tuple[Model, EmbeddingStore]] | None = None,
+        loaded: str = "",
+        aside: str = "",
     ) -> None:
         self.image, self.project = image, project
         self._follows = follows
@@ -144,7 +148,7 @@ class Annotator:
         self.engine = engine
         self._panels = Panels(self._makers(hands, models, methods, linking), hands)
         self._toolbar = Toolbar(hands, self._panels.bar, volume=volume, movie=movie)
-        self._status = Status(note, lambda: self._handle(Cancel()), self._toolbar.brushing)
+        self._status = Status(note, lambda: self._handle(Cancel()), self._toolbar.brushing, aside)
         series = Command.NEXT_IMAGE in (commands or {})
         self._help = KeyHelp(volume=volume, movie=movie, series=series)
         self._planes = PlaneBar(image, self.session, hands) if volume else None
@@ -173,7 +177,7 @@ class Annotator:
         }  # fmt: skip
         self._controls = Controls(self.session, self._screen, self._interaction, self._loop, extra, volume=volume)
         if not self.session.notice.error:
-            self.session.say("Loading the model ...")
+            self.session.say(loaded or "Loading the model ...")
         if project is not None:
             project.closed.connect(lambda _: self.close())
         # Importing torch keeps the interpreter busy for seconds: the picture goes first.
@@ -200,7 +204,7 @@ class Annotator:
         """
         where = self.write(Path(path).expanduser() if path is not None else Path(f"{stem(self.image)}_labels.tif"))
         count = self.session.labels.count()
-        self.saved(where, f"{count} objects are" if count != 1 else "1 object is")
+        self.saved(where, f"{counted(count, 'object')} {be(count)}")
         return where
 
     def write(self, where: Path) -> Path:
@@ -213,15 +217,15 @@ class Annotator:
             self._write_planes(where)
         return where
 
-    def saved(self, where: Path, what: str) -> None:
-        """Say that ``what`` was saved, and what was not."""
+    def saved(self, where: Path, what: str, note: str = "") -> None:
+        """Say that ``what`` was saved, a ``note`` about that, and what was not."""
         count = self.session.labels.count()
         waiting = len(self.session.state.candidates)
-        some = f" {waiting} candidates are" if waiting != 1 else " 1 candidate is"
+        some = f" {counted(waiting, 'candidate')} {be(waiting)}"
         there = where.suffix.lower() in OVERLAPPING
         left = "" if not waiting else f"{some} there too." if there else f"{some} not among them: Shift-A keeps all."
         working = " The object in hand is not among them: commit it with C." if self.session.state.proposals else ""
-        self.session.say(f"{what} saved in {where.absolute()}.{working}{left}", error=bool(waiting and not count))
+        self.session.say(f"{what} saved in {where.absolute()}.{note}{working}{left}", error=bool(waiting and not count))
         self._still.flush()
 
     def _export(self, where: Path) -> Path:
@@ -254,6 +258,19 @@ class Annotator:
         """Whether the model and the screen have nothing left to do."""
         return self._controls.idle and self._loop.idle and self._runner.idle
 
+    def hold(self, on: bool, then: Callable[[], object] | None = None) -> None:
+        """Take nothing more from the page, or again, after what came before; ``then`` something is done."""
+
+        def do() -> None:
+            self._controls.held = on
+            if then is not None:
+                then()
+
+        if self._loop.here:
+            do()
+        else:
+            self._loop.post(do)
+
     def close(self) -> None:
         """Stop the threads, close the widgets and release the project; a picture stays in the notebook."""
         if self._closed:
@@ -270,6 +287,10 @@ class Annotator:
         self._panels.close()
         self._screen.close()
         close_tree(self.widget)
+
+    def shows(self, panel: str) -> bool:
+        """Whether a panel is on screen, by what its switch says."""
+        return self._panels.is_open(panel)
 
     def classify(self, classes: Sequence[str] = (), classifier: Classifier | None = None) -> None:
         """Open the panel of classes, and take the tool that gives them; see ``microsam_nb.classify``."""

@@ -15,7 +15,7 @@ from . import compute  # noqa: F401 - what is registered first ends last: after 
 if TYPE_CHECKING:
     from ..engine import Model
     from ..engine.store import EmbeddingStore
-    from .service import EngineService
+    from .service import EngineService, Load
 
 
 class LateService:
@@ -28,8 +28,9 @@ class LateService:
         device: str = "auto",
         folder: Path | None = None,
         embeddings: str | None = None,
+        load: Load | None = None,
     ) -> None:
-        self._given = (image, model, device, folder, embeddings)
+        self._given = (image, model, device, folder, embeddings, load)
         self._made: EngineService | None = None
         self._lock = threading.Lock()
 

@@ -13,10 +13,11 @@ from ..engine.download import cached_files
 from ..engine.finding import find_weights
 from ..engine.linking.settings import LinkSettings
 from ..engine.registry import MODELS
-from ..session import LoadLabels, LoadTracks, Project, Session, SetPlane, Settle
+from ..session import Project, Session, SetPlane, Settle
 from ..view import Command
 from ..widgets import ModelChoice
 from .base import Annotator, Methods, stem
+from .beginning import Beginning
 from .late import LateService
 from .settings import AnnotatorSettings
 
@@ -34,38 +35,42 @@ def open_annotator(
     *,
     model: Model | str | os.PathLike[str],
     device: str,
-    first: LoadLabels | LoadTracks | Callable[[], LoadLabels | LoadTracks] | None,
+    first: Beginning | None,
     project: str | os.PathLike[str] | bool | None,
     settings: AnnotatorSettings | Mapping[str, Any] | None,
     embeddings: str | os.PathLike[str] | None = None,
     kind: type[Annotator] = Annotator,
-    given: str = "labels",
     service: LateService | None = None,
     commands: Mapping[Command, Callable[[], object]] | None = None,
 ) -> Annotator:
-    """Return an annotator of this ``kind``, with the objects of ``first``, the ``given``, in a new project.
+    """Return an annotator of this ``kind``, with the objects of ``first`` in a new project.
 
-    A function of ``first`` is called in a new project only: what takes long need not be done for one that has work.
-    ``service``: one that was prepared for this image; ``commands``: what else keys do. The other arguments, and what
-    is raised, are those of ``annotate_2d``.
+    They are made in a new project only: what takes long need not be done for one that has work. ``service``: one that
+    was prepared for this image; ``commands``: what else keys do. The other arguments, and what is raised, are those of
+    ``annotate_2d``.
     """
     options = AnnotatorSettings.of(settings)
     movie = image.axes[0] == "t"
-    kept, warning = _project(image, project, _name_of(model))
+    aside = ""
+    kept, warning = _project(image, project, name_of(model))
     try:
         session = Session(image.shape, kept, movie=movie)
         new = not (session.can_undo or session.can_redo or session.labels.count())
         if new:
             # A stack of images is empty at its ends; a movie begins with its first frame.
             middle = [SetPlane(image.shape[0] // 2)] if image.axes[0] == "z" else []
-            begin = first() if callable(first) else first
+            begin = None if first is None else first.make()
             for action in [*options.actions(), *middle, *([begin, Settle()] if begin is not None else [])]:
                 session.handle(action)
             # That was not the user.
             session.acted = False
+            if first is not None and kept is not None:
+                kept.begin(first.fingerprint)
+        elif first is not None and kept is not None and first.fingerprint and kept.begun == first.fingerprint:
+            aside = f"It goes on with what was done; {first.argument}= was used when the project was made."
         elif first is not None and kept is not None:
             folder = kept.folder.name
-            left = f"The {given} given were not loaded: {folder} holds work already. "
+            left = f"The {first.argument} given were not loaded: {folder} holds work already. "
             warning = f"{warning} {left}Choose another project folder to begin with them.".strip()
         warning = f"{warning} {session.recovered}".strip()
         beside = kept.folder if kept is not None else None
@@ -84,6 +89,8 @@ def open_annotator(
             follows=service.follows,
             commands=commands,
             engine=service.engine,
+            loaded=loaded(service.source),
+            aside=aside,
         )
     except BaseException:
         if kept is not None:
@@ -91,7 +98,14 @@ def open_annotator(
         raise
 
 
-def _name_of(model: Model | str | os.PathLike[str]) -> str:
+def loaded(model: Model | str | os.PathLike[str]) -> str:
+    """Return what is said of a model that is there already, "" for one that is yet to be loaded."""
+    if isinstance(model, str | os.PathLike):
+        return ""
+    return f"The model {model.spec.label} is ready on {model.device.type}."
+
+
+def name_of(model: Model | str | os.PathLike[str]) -> str:
     if isinstance(model, str | os.PathLike):
         return find_weights(model)[1]
     if not hasattr(model, "spec"):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import logging
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -41,11 +43,13 @@ _ACTIONS: dict[Command, SeriesAction] = {
 class Opener(Protocol):
     """Opens the annotator of one image."""
 
-    device: str
     model: Any
 
     def read(self, entry: Entry) -> Image:
         """Return an image. Raises FileError or ImageError."""
+
+    def service(self, entry: Entry, image: Image, model: Any) -> LateService:
+        """Return what answers the requests about an image with a model, or one that is yet to be loaded."""
 
     def open(
         self, entry: Entry, image: Image, service: LateService, commands: dict[Command, Callable[[], object]]
@@ -73,12 +77,16 @@ class SeriesAnnotator:
         self._asked: tuple[Annotator, SeriesAction] | None = None
         self._looking: threading.Thread | None = None
         self._closed = False
+        self._taught = Taught()
+        #: Held while an image takes the place of another: closing must find the one or the other.
+        self._changing = threading.Lock()
         self.filmstrip = Filmstrip([one.name for one in series.entries])
         self._stage = widgets.VBox()
+        self._stage.add_class("msam-series-stage")
         self.widget = widgets.VBox([style_sheet(), self.filmstrip, self._stage])
         for name in ("msam-annotator", "msam-series"):
             self.widget.add_class(name)
-        self._ahead = Ahead(opener.read, opener.device)
+        self._ahead = Ahead(opener.read, opener.service)
         self._pictures = SmallPictures(
             output / "thumbnails", opener.read, lambda place, data: self.filmstrip.picture({place: data}), self._unread
         )
@@ -98,8 +106,8 @@ class SeriesAnnotator:
             raise
         series.changed.connect(self._repaint)
         self.filmstrip.on_msg(lambda _, message, __: self._hear(message))
-        if note:
-            self.series.say(note)
+        if said := " ".join(filter(None, [note, series.conclusion()])):
+            self.series.say(said)
         self._write_summary()
         self._repaint(None)
 
@@ -131,16 +139,23 @@ class SeriesAnnotator:
 
     def wait(self, timeout: float = 60.0) -> None:
         """Return when the image is open, the model has answered and results are written. Raises TimeoutError."""
-        self._loop.wait(timeout)
-        self.annotator.wait(timeout)
-        self._later.flush()
-        self._loop.wait(timeout)
+        end = time.monotonic() + timeout
+        while True:
+            self._loop.wait(max(0.0, end - time.monotonic()))
+            now = self.annotator
+            now.wait(max(0.0, end - time.monotonic()))
+            self._later.flush()
+            self._loop.wait(max(0.0, end - time.monotonic()))
+            if now is self._annotator:
+                return
 
     def close(self) -> None:
         """Write what is not written, stop the threads and close the widgets; a picture stays in the notebook."""
-        if self._closed:
-            return
-        self._closed = True
+        with self._changing:
+            if self._closed:
+                return
+            # An image that is being opened now is closed by the one who opens it.
+            self._closed = True
         self._loop.close()
         self._ahead.end()
         self._pictures.close()
@@ -149,6 +164,7 @@ class SeriesAnnotator:
         self._later.close()
         if self._annotator is not None:
             self._still.flush()
+            self._keep()
             # Also without results the journal is written.
             self._annotator.close()
             self._write_summary()
@@ -181,10 +197,14 @@ class SeriesAnnotator:
         elif message.get("at") != self.series.at:
             return  # it was meant for another image
         elif kind == "do":
-            action = _ACTIONS[Command(message["command"])]
-            self._loop.post(lambda: self._do_in(now, action))
+            self._ask(now, _ACTIONS[Command(message["command"])])
         elif kind == "jump":
-            self._loop.post(lambda: self._do_in(now, Jump(int(message["place"]))))
+            self._ask(now, Jump(int(message["place"])))
+
+    def _ask(self, now: Annotator | None, action: SeriesAction) -> None:
+        """Do something after what the user did before; what comes after that is for another image, or for none."""
+        if now is not None:
+            now.hold(True, lambda: self._loop.post(lambda: self._do_in(now, action)))
 
     def _repaint(self, _: object) -> None:
         self._loop.repaint(Change(tool=True))
@@ -194,17 +214,31 @@ class SeriesAnnotator:
     def _paint(self) -> None:
         self.filmstrip.show(self.series)
 
-    def _do_in(self, annotator: Annotator | None, action: SeriesAction) -> None:
+    def _do_in(self, annotator: Annotator, action: SeriesAction) -> None:
         """Do what was asked of the image that was open then: a key pressed twice is no order for the next one."""
         if annotator is self._annotator:
             self._do(action)
 
     def _do(self, action: SeriesAction, *, sure: bool = False) -> None:
-        if self._closed:
+        now = self._annotator
+        if self._closed or now is None:
             return
+        try:
+            self._leave(action, sure=sure)
+        finally:
+            self.filmstrip.stay()
+            if now is self._annotator:
+                now.hold(False)
+
+    def _leave(self, action: SeriesAction, *, sure: bool) -> None:
         if isinstance(action, Finish) and not sure and self._left_over(action):
             return
         self._asked = None
+        if (wanted := action.target(self.series)) is not None:
+            # At once: what is written now may take a while.
+            self.annotator.hold(True)
+            self.filmstrip.leave(self.series.entries[wanted.index].name)
+            self._keep()
         if not self._kept(anyway=isinstance(action, Finish) and action.kept is Status.DONE):
             return
         try:
@@ -248,14 +282,16 @@ class SeriesAnnotator:
             wanted = self._open(wanted, strict=strict)
 
     def _open(self, wanted: Open, *, strict: bool) -> Open | None:
-        """Open an image in the place of the one that is open; return the one to try next, if it cannot be opened."""
+        """Open an image in the place of the one that is open; return the one to try next, if it cannot be opened.
+
+        Title and picture change together; the old annotator is closed after that.
+        """
         entry = self.series.entries[wanted.index]
         old, before = self._annotator, self.series.current
-        self.filmstrip.leave(f"Opening {entry.name} ...")
+        self.filmstrip.leave(entry.name)
         try:
             new, service = self._make(entry)
         except MicrosamError as error:
-            self.filmstrip.opened()
             if isinstance(error, ProjectError) and isinstance(error.__cause__, OSError):
                 # No fault of the image: nothing can be written.
                 if strict:
@@ -263,17 +299,25 @@ class SeriesAnnotator:
                 self.series.say(str(error), error=True)
                 return None
             return self.series.handle(Refused(wanted, *_obstacle(entry, error)))
-        self._annotator, self._service = new, service
-        self._stage.children = (new.widget,)
+        with self._changing:
+            if not self._closed:
+                self._annotator, self._service = new, service
+        if self._annotator is not new:
+            new.close()
+            return None
         self.series.handle(Opened(wanted.index, new.session))
+        self.filmstrip.opened()
+        self.filmstrip.show(self.series)
+        self._stage.children = (new.widget,)
         new.session.changed.connect(lambda change: self._heard(new, change))
         if old is not None:
+            if before is not None:
+                self._taught.hand_on(before.name, old, entry.name, new)
             old.close()
             if self._unsaved is old and before is not None:
                 # Changed between the last saving and now: the journal has it, and so must the results.
                 self._write_late(old, before)
         self._unsaved = None
-        self.filmstrip.opened()
         self._begin(entry, new)
         return None
 
@@ -292,11 +336,11 @@ class SeriesAnnotator:
         if found is None:
             image = self._opener.read(entry)
             source = self._opener.model if self._service is None else self._service.source
-            found = Prepared(image, LateService(image, source, self._opener.device, entry.folder))
+            found = Prepared(image, self._opener.service(entry, image, source))
         made: list[Annotator] = []
 
         def command(action: SeriesAction) -> Callable[[], object]:
-            return lambda: self._loop.post(lambda: self._do_in(made[0], action))
+            return lambda: self._ask(made[0], action)
 
         commands = {key: command(action) for key, action in _ACTIONS.items()}
         made.append(self._opener.open(entry, found.image, found.service, commands))
@@ -304,6 +348,8 @@ class SeriesAnnotator:
 
     def _begin(self, entry: Entry, annotator: Annotator) -> None:
         """What happens to an image that has just been opened."""
+        if self._closed:
+            return
         session = annotator.session
         record = entry.record
         if record.kept is Status.UNTOUCHED and self._mode is not None:
@@ -355,6 +401,11 @@ class SeriesAnnotator:
         except BaseException:
             self._unsaved = annotator
             raise
+
+    def _keep(self) -> None:
+        """Write how long somebody was at the open image, also if nothing was changed in it."""
+        with contextlib.suppress(OSError):  # the results cannot be written either, and that is told
+            self.series.keep()
 
     def _told(self, problem: str) -> None:
         entry = self.series.current

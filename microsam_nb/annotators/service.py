@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +50,9 @@ from .tracking import link_all
 
 _log = logging.getLogger("microsam_nb")
 
+#: Loads a model by its name or path, and a device.
+Load = Callable[[str | os.PathLike[str], str], Model]
+
 #: Bytes of answers kept, so that an undo or a further object in a batch costs nothing.
 _KEPT = 64 * 2**20
 #: Tiles prepared around what is looked at; the others when somebody clicks into them, or looks there.
@@ -67,7 +70,7 @@ class EngineService:
 
     ``model`` is loaded, and if need be downloaded, when it is first needed. ``folder``: where embeddings that take
     long are kept on disk, None for memory. ``embeddings``: a store or its address, used instead, and completed where it
-    can be written, for the model that it was made with.
+    can be written, for the model that it was made with. ``load`` loads models by name and device.
     """
 
     def __init__(
@@ -77,9 +80,10 @@ class EngineService:
         device: str = "auto",
         folder: Path | None = None,
         embeddings: str | None = None,
+        load: Load | None = None,
     ) -> None:
         self._image, self._device, self._folder, self._embeddings = image, device, folder, embeddings
-        self._source = model
+        self._source, self._load = model, load or load_model
         self._store: EmbeddingStore | None = None
         self._movie = image.axes.startswith("t")
         self._automatic = AutomaticService(folder)
@@ -323,7 +327,7 @@ class EngineService:
         yield Working(Work(f"Loading the model {name}"))
         find_weights(name)
         yield from self._fetch(name)
-        model = compute.call(lambda: load_model(name, self._device))
+        model = compute.call(lambda: self._load(name, self._device))
         store = self._open(model)
         with self._lock:
             self._source, self._store, self._announced = model, store, True
@@ -358,7 +362,7 @@ class EngineService:
         with self._loading:
             with self._lock:
                 source, store = self._source, self._store
-            model = source if isinstance(source, Model) else compute.call(lambda: load_model(source, self._device))
+            model = source if isinstance(source, Model) else compute.call(lambda: self._load(source, self._device))
             store = store or self._open(model)
             with self._lock:
                 self._source, self._store = model, store

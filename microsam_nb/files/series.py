@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core import FileError
 from .images import SUFFIXES
-from .inputs import is_image
+from .inputs import is_image, name_results
 from .volumes import PLUGINS
 
 _KNOWN = ", ".join((*SUFFIXES, *PLUGINS, "zarr"))
@@ -114,6 +114,28 @@ def match_labels(labels: str | os.PathLike[str], found: Found) -> dict[str, Path
                 f"{name} has several labels: {several}.", "Use a pattern that fits one, such as '*_masks.tif'."
             )
     return {name: some[0] for name, some in of.items()}
+
+
+def match_stores(folder: str | os.PathLike[str], found: Found) -> dict[str, str]:
+    """Return the stores of embeddings of images, by the images' names, as the command ``embed`` names them.
+
+    In a folder only those that are there; of an address all are taken to be. Raises FileError when there is none.
+    """
+    text = os.fspath(folder).rstrip("/")
+    address = "://" in text
+    if not address:
+        text = os.path.abspath(os.path.expanduser(text))
+    if len(found.paths) == 1 and text.endswith((".zarr", ".zip")):
+        stores = [text]
+    else:
+        stores = [f"{text}/{name}.zarr" for name in name_results(list(found.paths.values()))]
+    of = {name: one for name, one in zip(found.paths, stores, strict=True) if address or os.path.exists(one)}
+    if not of:
+        raise FileError(
+            f"There are no embeddings of these images in {text}.",
+            f"Make them with: microsam-nb embed IMAGES -m MODEL -o {text}",
+        )
+    return of
 
 
 def _meant(name: str) -> tuple[list[Path], list[Path]]:

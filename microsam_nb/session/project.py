@@ -34,7 +34,8 @@ _open: dict[Path, Project] = {}
 class Meta:
     """What a project belongs to, and the model that it was begun with; each answer in the journal names its own.
 
-    ``origin``: where the image was read from when it was opened last, as ``origin_of`` gives it.
+    ``origin``: where the image was read from when it was opened last, as ``origin_of`` gives it. ``begun``: what tells
+    the objects that it was begun with from others, "" for none.
     """
 
     format: int
@@ -46,6 +47,7 @@ class Meta:
     dtype: str
     model: str
     origin: Mapping[str, str] = field(default_factory=dict)
+    begun: str = ""
 
 
 class Project:
@@ -99,6 +101,19 @@ class Project:
     def stored(self, shape: Triple) -> StoredLabels:
         """Return the place of the labels, of shape ``shape`` (planes, h, w)."""
         return StoredLabels(self.folder / "labels.zarr", shape)
+
+    @property
+    def begun(self) -> str:
+        """What ``begin`` was told; "" in a project that began with nothing."""
+        with contextlib.suppress(OSError, ValueError):
+            return str(json.loads((self.folder / "meta.json").read_text()).get("begun", ""))
+        return ""
+
+    def begin(self, fingerprint: str) -> None:
+        """Remember what the project begins with, to know it again when it is given another time."""
+        path = self.folder / "meta.json"
+        with contextlib.suppress(OSError):  # it is only a sentence more the next time
+            _write_meta(path, json.loads(path.read_text()) | {"begun": fingerprint})
 
     def check(self) -> None:
         """Raise ProjectError when this project was closed or taken over."""

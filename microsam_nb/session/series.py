@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
-from .records import FINISHED, Entry, Status, write_record
+from .records import FINISHED, Entry, Record, Status, write_record
 from .session import Session
 from .signal import Signal
 from .state import Change, Notice
@@ -36,6 +36,10 @@ class SeriesAction:
     __slots__ = ()
     said: ClassVar[bool] = True
 
+    def target(self, series: SeriesSession) -> Open | None:
+        """Return what ``apply`` will want to be opened, and change nothing; None also where only that tells."""
+        return None
+
     def apply(self, series: SeriesSession) -> Open | None:
         raise NotImplementedError
 
@@ -54,8 +58,11 @@ class Turn(SeriesAction):
 
     step: int
 
+    def target(self, series: SeriesSession) -> Open | None:
+        return series.seek(series.at + self.step, self.step, unfinished=False)
+
     def apply(self, series: SeriesSession) -> Open | None:
-        found = series.seek(series.at + self.step, self.step, unfinished=False)
+        found = self.target(series)
         if found is None:
             series.notice = Notice(f"This is the {'last' if self.step > 0 else 'first'} image that can be opened.")
         return found
@@ -67,10 +74,12 @@ class Jump(SeriesAction):
 
     index: int
 
+    def target(self, series: SeriesSession) -> Open | None:
+        there = 0 <= self.index < len(series.entries) and self.index != series.at
+        return Open(self.index) if there else None
+
     def apply(self, series: SeriesSession) -> Open | None:
-        if not 0 <= self.index < len(series.entries):
-            return None
-        return Open(self.index) if self.index != series.at else None
+        return self.target(series)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +88,12 @@ class Finish(SeriesAction):
 
     kept: Status = Status.DONE
 
+    def target(self, series: SeriesSession) -> Open | None:
+        return series.seek(series.at + 1, 1, unfinished=True) or series.seek(0, 1, unfinished=True)
+
     def apply(self, series: SeriesSession) -> Open | None:
         series.mark(self.kept)
-        found = series.seek(series.at + 1, 1, unfinished=True) or series.seek(0, 1, unfinished=True)
+        found = self.target(series)
         if found is None:
             series.notice = Notice(series.conclusion())
         return found
@@ -171,17 +183,28 @@ class SeriesSession:
         with self._lock:
             return sum(one.record.kept in kinds for one in self.entries)
 
+    @property
+    def unreadable(self) -> tuple[Entry, ...]:
+        """The images whose files cannot be read, finished ones left out: nobody can do anything about them here."""
+        with self._lock:
+            return tuple(
+                one for one in self.entries if one.obstacle is Status.UNREADABLE and one.record.kept not in FINISHED
+            )
+
     def conclusion(self) -> str:
-        """Return the sentence for the end: nothing is left, or only what cannot be opened."""
-        left = [one for one in self.entries if one.record.kept not in FINISHED]
-        done, skipped = self.count(Status.DONE), self.count(Status.SKIPPED)
-        if not left:
-            return f"All images are finished: {done} done, {skipped} skipped."
-        others = [one for one in left if one.obstacle is not None]
-        if len(others) < len(left):
+        """Return the sentence for the end, "" before it: all that can be read are finished, or others have the rest."""
+        with self._lock:
+            unread = self.unreadable
+            left = [one for one in self.entries if one.record.kept not in FINISHED and one not in unread]
+        if any(one.obstacle is None for one in left):
             return ""
-        some = ", ".join(f"{one.name} ({one.obstacle})" for one in others[:3]) + (" ..." if len(others) > 3 else "")
-        return f"All images that can be opened are finished. Left: {some}."
+        broken = f" {len(unread)} cannot be read: {_listed(one.name for one in unread)}." if unread else ""
+        if not left:
+            done, skipped = self.count(Status.DONE), self.count(Status.SKIPPED)
+            which = "All images that can be read" if unread else "All images"
+            return f"{which} are finished: {done} done, {skipped} skipped.{broken}"
+        some = _listed(f"{one.name} ({one.obstacle})" for one in left)
+        return f"All images that can be opened are finished. Left: {some}.{broken}"
 
     def say(self, text: str, *, error: bool = False) -> None:
         """Show a sentence beside the filmstrip."""
@@ -208,8 +231,12 @@ class SeriesSession:
             if entry is None or self.session is None:
                 return
             record = replace(
-                entry.record, objects=self.session.labels.count(), model=self.session.model or entry.record.model
+                self._timed(entry.record),
+                objects=self.session.labels.count(),
+                model=self.session.model or entry.record.model,
             )
+            if record.kept is Status.UNTOUCHED and self.session.state.prompts:
+                record = replace(record, kept=Status.STARTED)
             self.entries[self.at] = replace(entry, record=record)
         write_record(entry.folder, record)
 
@@ -242,8 +269,18 @@ class SeriesSession:
         self.at, self.session, self._acted = index, session, self._clock()
         entry = self.entries[index]
         record = replace(entry.record, objects=session.labels.count())
+        if record.kept is Status.UNTOUCHED and session.state.prompts:
+            # The kernel was stopped before the beginning was noted.
+            record = replace(record, kept=Status.STARTED)
         self.entries[index] = replace(entry, obstacle=None, problem="", record=record)
         session.changed.connect(self._heard)
+
+    def _timed(self, record: Record) -> Record:
+        """Return a record with the seconds since somebody did something last, unless they were a break."""
+        now = self._clock()
+        passed = now - (self._acted if self._acted is not None else now)
+        self._acted = now
+        return replace(record, seconds=record.seconds + passed) if passed <= _IDLE else record
 
     def _heard(self, change: Change) -> None:
         """Count the time, and notice that somebody has begun with the image."""
@@ -251,15 +288,10 @@ class SeriesSession:
             entry, session = self.current, self.session
             if entry is None or session is None:
                 return
-            now = self._clock()
             acts = change.labels is not None or change.prompts or change.view or change.tool
             if not acts:
                 return
-            passed = now - (self._acted if self._acted is not None else now)
-            self._acted = now
-            record = entry.record
-            if passed <= _IDLE:
-                record = replace(record, seconds=record.seconds + passed)
+            record = self._timed(entry.record)
             begun = change.labels is not None or bool(session.state.prompts)
             first = begun and record.kept is Status.UNTOUCHED
             if first:
@@ -272,3 +304,9 @@ class SeriesSession:
                 self.keep()
         if first or record.objects != entry.record.objects:
             self.changed.emit(None)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return the first names of many."""
+    all_of_them = list(names)
+    return ", ".join(all_of_them[:3]) + (" ..." if len(all_of_them) > 3 else "")

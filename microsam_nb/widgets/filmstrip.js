@@ -1,7 +1,8 @@
 // Small pictures of all images of a series, of which only those in sight exist.
 //
 // To Python: do {command, at}   jump {place, at}   want {places}; `at` is the image that was open then.
-// From Python: leaving {}   opened {}   pictures {places} with one JPEG each; see filmstrip.py for the traits.
+// From Python: leaving {text}, then opened {} or staying {}   pictures {places} with one JPEG each; see filmstrip.py for
+// the traits.
 
 const WIDTH = 92, HEIGHT = 78; // CSS pixels of a cell
 const KINDS = {
@@ -12,6 +13,11 @@ const KINDS = {
 // The picture is lower than elsewhere, so that strip, tools and image are in sight together.
 const STYLE = `
 .msam-series .msam-canvas { max-height: max(320px, 50vh) !important; }
+.msam-series-stage { position: relative; }
+.msam-series-veil { position: absolute; inset: 0; z-index: 20; cursor: progress; display: flex; justify-content: center;
+  align-items: flex-start; background: rgba(0, 0, 0, 0.35); }
+.msam-series-veil span { position: sticky; top: 0; margin: 120px 12px 0; padding: 6px 14px; border-radius: 4px;
+  overflow-wrap: anywhere; color: #fff; background: rgba(0, 0, 0, 0.75); }
 .msam-filmstrip { width: 100%; min-width: 0; color: var(--msam-text, #222); margin: 0 0 4px; display: block;
   font-size: var(--jp-ui-font-size1, 13px); }
 .msam-filmstrip .head { display: flex; flex-flow: row wrap; gap: 2px 10px; align-items: center; min-height: 30px; }
@@ -143,10 +149,13 @@ function render({ model, el }) {
     }
   }
   function tell() {
-    const [done, skipped, all] = model.get("progress");
-    count.textContent = `${done} of ${all} done${skipped ? `, ${skipped} skipped` : ""}`;
-    bars[0].style.width = `${(100 * done) / Math.max(1, all)}%`;
-    bars[1].style.width = `${(100 * skipped) / Math.max(1, all)}%`;
+    const [done, skipped, all, unread] = model.get("progress");
+    const rest = [skipped ? `, ${skipped} skipped` : "", unread ? `, ${unread} cannot be read` : ""];
+    count.textContent = `${done} of ${all - unread} done${rest.join("")}`;
+    bars[0].style.width = `${(100 * done) / Math.max(1, all - unread)}%`;
+    bars[1].style.width = `${(100 * skipped) / Math.max(1, all - unread)}%`;
+    // While the picture of the new image is on its way the title says so: both change together.
+    if (waiting) return;
     about.textContent = model.get("about");
     about.title = model.get("about");
     const [text, error] = model.get("notice");
@@ -189,35 +198,61 @@ function render({ model, el }) {
     e.preventDefault();
   }, { passive: false });
 
-  // ---- The image changes: the keys must not go to the notebook while there is none. ----
+  // ---- The image changes: until the new one is painted, a veil takes what the pointer does, the strip the keys. ----
   const root = () => el.closest(".msam-series") ?? el;
+  const stageOf = () => root().querySelector(".msam-series-stage");
   const canvasOf = () => root().querySelector(".msam-canvas canvas");
-  let waiting = null; // the canvas that goes away, and whether the focus was with us
+  const painted = (canvas) => !!canvas.parentElement.querySelector("canvas.msam-overlay")?.dataset.view;
+  let waiting = null; // {old: the canvas that goes away, ours: whether the focus was with us, veil}
   let timer = 0;
-  function leave() {
+  function leave(text) {
+    clearInterval(timer);
     const ours = root().contains(document.activeElement);
-    waiting = { old: canvasOf(), ours: ours || !!waiting?.ours };
+    const stage = stageOf();
+    const veil = waiting?.veil ?? (stage ? make("div", "msam-series-veil", stage) : null);
+    if (veil) {
+      if (!veil.firstChild) make("span", "", veil);
+      veil.firstChild.textContent = text;
+      // What lies below must not jump while there is no picture.
+      stage.style.minHeight = `${stage.offsetHeight}px`;
+    }
+    waiting = { old: waiting?.old ?? canvasOf(), ours: ours || !!waiting?.ours, veil };
+    about.textContent = about.title = text;
+    notice.textContent = "";
     if (ours) strip.focus({ preventScroll: true });
+  }
+  function end() {
+    clearInterval(timer);
+    waiting?.veil?.remove();
+    const stage = stageOf();
+    if (stage) stage.style.minHeight = "";
+    waiting = null;
+    tell();
+  }
+  function stay() {
+    const ours = waiting?.ours;
+    end();
+    if (ours && document.activeElement === strip) canvasOf()?.focus({ preventScroll: true });
   }
   function arrive() {
     clearInterval(timer);
-    const { old, ours } = waiting ?? {};
+    if (!waiting) return;
+    const { old, ours } = waiting;
     const begun = Date.now();
     timer = setInterval(() => {
       const canvas = canvasOf();
       const there = canvas && canvas !== old;
       const elsewhere = document.activeElement !== document.body && !el.contains(document.activeElement);
       if (there && ours && !elsewhere) canvas.focus({ preventScroll: true });
-      if ((there && (!ours || elsewhere || document.activeElement === canvas)) || Date.now() - begun > 10000) {
-        clearInterval(timer);
-        waiting = null;
-      }
+      const focussed = !ours || elsewhere || document.activeElement === canvas;
+      if ((there && painted(canvas) && focussed) || Date.now() - begun > 10000) end();
     }, 30);
   }
 
   const hear = (message, buffers) => {
-    if (message.kind === "leaving") leave();
+    if (message.kind === "leaving") leave(message.text);
     else if (message.kind === "opened") arrive();
+    else if (message.kind === "staying") stay();
     else if (message.kind === "pictures") {
       message.places.forEach((place, i) => {
         if (!buffers[i].byteLength) return;
@@ -239,7 +274,7 @@ function render({ model, el }) {
   tell();
   setTimeout(() => { reveal(cursor); draw(); }, 0);
   return () => {
-    clearInterval(timer);
+    end();
     for (const [what, ear] of Object.entries(ears)) model.off(what, ear);
     sized.disconnect();
     for (const one of pictures.values()) if (one) URL.revokeObjectURL(one);

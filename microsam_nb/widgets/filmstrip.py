@@ -27,7 +27,8 @@ class Filmstrip(anywidget.AnyWidget):
 
     ``names``: of all images. ``marks``: a letter per image, as ``view.series.letters``. ``counts``: objects and
     ``times``: how long somebody worked, of each. ``problems``: by the place of an image, as text, why it cannot be
-    opened. ``about``: of the open image; ``notice``: a sentence, and whether it is an error.
+    opened. ``progress``: how many are done, are skipped, are there, and cannot be read. ``about``: of the open image,
+    or of the one that is being opened; ``notice``: a sentence, and whether it is an error.
     """
 
     # The text, not the path: anywidget would keep every widget that was ever made, to tell it of changes of the file.
@@ -39,7 +40,7 @@ class Filmstrip(anywidget.AnyWidget):
     times = traitlets.List().tag(sync=True)
     problems = traitlets.Dict().tag(sync=True)
     at = traitlets.Int(-1).tag(sync=True)
-    progress = traitlets.List([0, 0, 0]).tag(sync=True)
+    progress = traitlets.List([0, 0, 0, 0]).tag(sync=True)
     about = traitlets.Unicode("").tag(sync=True)
     notice = traitlets.List(["", False]).tag(sync=True)
 
@@ -50,6 +51,7 @@ class Filmstrip(anywidget.AnyWidget):
             for command, icon, text, words in _BUTTONS
         ]  # fmt: skip
         super().__init__(names=names, buttons=table)
+        self._coming = ""
 
     def show(self, series: SeriesSession) -> None:
         """Bring it up to date."""
@@ -61,28 +63,36 @@ class Filmstrip(anywidget.AnyWidget):
             self.times = [clock(one.record.seconds) for one in entries]
             self.problems = {str(i): one.problem for i, one in enumerate(entries) if one.problem}
             self.at = series.at
-            self.progress = [series.count(Status.DONE), series.count(Status.SKIPPED), len(entries)]
-            if current is not None:
+            done, skipped = series.count(Status.DONE), series.count(Status.SKIPPED)
+            self.progress = [done, skipped, len(entries), len(series.unreadable)]
+            if self._coming:
+                self.about = self._coming
+            elif current is not None:
                 count = current.record.objects
                 objects = f"{count} object{'' if count == 1 else 's'}"
                 self.about = f"{current.name} · {objects} · {clock(current.record.seconds)}"
-            if series.notice.text or not self.notice[0].startswith("Opening"):
-                self.notice = [series.notice.text, series.notice.error]
+            self.notice = [series.notice.text, series.notice.error]
 
-    def say(self, text: str, *, error: bool = False) -> None:
-        """Show a sentence beside the buttons."""
-        self.notice = [text, error]
-
-    def leave(self, text: str) -> None:
-        """Another image will be opened: keys that are pressed until then must go nowhere."""
-        self.say(text)
-        self.send({"kind": "leaving"})
+    def leave(self, name: str) -> None:
+        """Another image will be opened: until it is there, nothing that is done on the page must go anywhere."""
+        text = f"Opening {name} ..."
+        if text == self._coming:
+            return
+        self._coming = text
+        with self.hold_sync():
+            self.about, self.notice = self._coming, ["", False]
+        self.send({"kind": "leaving", "text": self._coming})
 
     def opened(self) -> None:
-        """The picture of the image is on its way to the page."""
-        if self.notice[0].startswith("Opening"):
-            self.say("")
+        """The picture of the image is on its way to the page; ``show`` tells which one it is."""
+        self._coming = ""
         self.send({"kind": "opened"})
+
+    def stay(self) -> None:
+        """The image that was there stays; does nothing where none was to be left."""
+        if self._coming:
+            self._coming = ""
+            self.send({"kind": "staying"})
 
     def picture(self, found: Mapping[int, bytes]) -> None:
         """Hand over small pictures, by the place of the image; empty where there is none."""

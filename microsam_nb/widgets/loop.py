@@ -62,6 +62,11 @@ class Loop:
                 raise TimeoutError(f"The screen is still busy after {timeout:g} s; wait longer.")
 
     @property
+    def here(self) -> bool:
+        """Whether this is the loop's own thread."""
+        return threading.current_thread() is self._thread
+
+    @property
     def idle(self) -> bool:
         """Whether nothing is left to do."""
         with self._wake:
@@ -72,11 +77,12 @@ class Loop:
             self._closed = True
             self._wake.notify_all()
         atexit.unregister(self.close)
-        if threading.current_thread() is not self._thread:
+        if not self.here:
             self._thread.join(10.0)
 
     def _idle(self) -> bool:
-        return not self._events and self._change is None and not self._busy
+        # What a closed loop has not done it never does.
+        return not self._busy and (self._closed or (not self._events and self._change is None))
 
     def _run(self) -> None:
         while True:

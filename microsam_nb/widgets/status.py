@@ -15,8 +15,8 @@ from .progress import Progress
 class Status:
     """Two lines above the image, so that no common sentence moves it.
 
-    ``warning`` stays on screen whatever else happens. ``cancel`` is called by the button beside the progress;
-    ``options`` are those of the chosen tool.
+    ``warning`` stays on screen whatever else happens; so does ``aside``, which is nothing to worry about. ``cancel`` is
+    called by the button beside the progress; ``options`` are those of the chosen tool.
     """
 
     def __init__(
@@ -24,13 +24,16 @@ class Status:
         warning: str = "",
         cancel: Callable[[], None] = lambda: None,
         options: widgets.Widget | None = None,
+        aside: str = "",
     ) -> None:
         self.line = widgets.HTML()
         self.line.add_class("msam-status")
         self.progress = Progress(cancel)
-        self.warning = widgets.HTML(_alert(warning) if warning else "")
+        parts = [_alert(warning)] if warning else []
+        parts += [f"<span class='msam-note'>{html.escape(aside)}</span>"] if aside else []
+        self.warning = widgets.HTML(" ".join(parts))
         self.warning.add_class("msam-warning")
-        visible(self.warning, bool(warning))
+        visible(self.warning, bool(parts))
         # Side by side: work that begins or ends must not move the image under the pointer.
         self.box = widgets.Box([self.line, *([options] if options is not None else []), self.progress.box])
         self.box.add_class("msam-news")

@@ -597,9 +597,16 @@ def test_labels_to_begin_with(folder, drawn, opened):
     assert "the 4 objects that the image was opened with stay" in first.session.notice.text
     first.session.handle(Delete((1,)))
     first.close()
-    again = annotate_2d(drawn.pixels, labels=drawn.labels, project="mine.msam")
+    again = annotate_2d(drawn.pixels, labels=drawn.labels.astype(np.uint8), project="mine.msam")
     opened(again)
     assert 1 not in again.labels, "work that is there already is not overwritten"
+    # The same cell once more is how one goes on.
+    assert "It goes on with what was done; labels= was used" in again._status.warning.value
+    assert "msam-alert" not in again._status.warning.value
+    again.close()
+    again = annotate_2d(drawn.pixels, labels=drawn.labels * 2, project="mine.msam")
+    opened(again)
+    assert 1 not in again.labels
     assert "were not loaded" in again._status.warning.value
     assert "Choose another project folder" in again._status.warning.value
     tifffile.imwrite("labels.tif", drawn.labels.astype(np.uint16))

@@ -2,6 +2,7 @@
 
 import csv
 import gc
+import importlib
 import json
 import os
 import subprocess
@@ -19,12 +20,12 @@ from drawing import disk
 from ipywidgets.widgets.widget import _instances
 
 from microsam_nb import annotate_series
-from microsam_nb.annotators import ahead, series
 from microsam_nb.annotators.late import LateService
-from microsam_nb.core import Candidate, FileError, Mask, SettingsError
+from microsam_nb.core import Candidate, FileError, Mask, MicrosamError, SettingsError
 from microsam_nb.session import (
     AddPoint,
     Automatic,
+    Clear,
     Commit,
     Embedded,
     ModelLoaded,
@@ -36,6 +37,10 @@ from microsam_nb.session import (
 )
 from microsam_nb.session.records import Status
 from microsam_nb.session.series import Finish, Jump, Turn
+from microsam_nb.view import Command
+
+#: The module, whose name in its package is that of the function.
+door = importlib.import_module("microsam_nb.annotators.annotate_series")
 
 
 class FakeService(LateService):
@@ -43,8 +48,8 @@ class FakeService(LateService):
 
     prepared: ClassVar[list[str]] = []
 
-    def __init__(self, image, model, device="auto", folder=None):
-        super().__init__(image, model, device, folder)
+    def __init__(self, image, *more):
+        super().__init__(image, *more)
         self.image = image
         self.told = False
 
@@ -74,8 +79,7 @@ class FakeService(LateService):
 
 @pytest.fixture(autouse=True)
 def fake(monkeypatch):
-    monkeypatch.setattr(series, "LateService", FakeService)
-    monkeypatch.setattr(ahead, "LateService", FakeService)
+    monkeypatch.setattr(door, "LateService", FakeService)
     FakeService.prepared = []
 
 
@@ -122,6 +126,13 @@ def do(one, action):
     one.wait()
 
 
+def until(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
 def name(one):
     return one.series.current.name
 
@@ -154,10 +165,7 @@ def test_all_images_are_annotated_and_every_one_has_its_results(open_series, tmp
 def test_results_are_written_on_every_change(open_series, tmp_path):
     one = open_series()
     draw(one)
-    end = time.monotonic() + 20
-    while not (tmp_path / "out" / "a.tif").exists():
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until((tmp_path / "out" / "a.tif").exists)
     draw(one, 10, 40)
     one.wait()
     assert np.array_equal(tifffile.imread(tmp_path / "out" / "a.tif"), one.labels)
@@ -223,8 +231,16 @@ def test_what_cannot_be_read_is_passed_over_and_listed(open_series, folder):
     assert name(one) == "d.tif"
     assert statuses(one) == ["unreadable", "done", "done", "unreadable", "untouched"]
     assert "c2.tif" in one.series.notice.text
+    assert one.filmstrip.progress == [2, 0, 5, 2]
     problems = dict(zip(one.summary()["file"], one.summary()["problem"], strict=True))
     assert "Save it again" in problems["a.tif"]
+    do(one, Finish())
+    finished = "All images that can be read are finished: 3 done, 0 skipped. 2 cannot be read: a.tif, c2.tif."
+    assert one.series.notice.text == finished
+    one.close()
+    again = open_series()
+    # Nothing is left to do, and that is said at once.
+    assert again.series.notice.text == f"No images, left out: notes.md. {finished}"
 
 
 def test_nothing_that_can_be_opened(open_series, tmp_path):
@@ -267,12 +283,23 @@ def test_labels_to_begin_with(open_series, tmp_path):
     given[5:9, 5:9] = 7
     tifffile.imwrite(tmp_path / "labels" / "a_masks.tif", given)
     one = open_series(labels="labels", automatic=True)
-    assert "1 of 4 images have labels" in one.series.notice.text
+    assert "1 of 4 images has labels" in one.series.notice.text
     assert np.array_equal(one.labels, given)
     assert one.series.current.status is Status.UNTOUCHED
     assert not one.session.state.candidates
     do(one, Finish())
     assert np.array_equal(tifffile.imread(tmp_path / "out" / "a.tif"), given)
+    one.close()
+    again = open_series(labels="labels")
+    do(again, Jump(0))
+    assert "labels= was used when the project was made" in again.annotator._status.warning.value
+    assert "msam-alert" not in again.annotator._status.warning.value
+    again.close()
+    tifffile.imwrite(tmp_path / "labels" / "a_masks.tif", given * 2)
+    other = open_series(labels="labels")
+    do(other, Jump(0))
+    assert "were not loaded: a.msam holds work already" in other.annotator._status.warning.value
+    assert np.array_equal(other.labels, given)
 
 
 def test_all_objects_are_found_once_in_images_that_nobody_has_touched(open_series):
@@ -339,10 +366,7 @@ def test_small_pictures_come_when_they_are_asked_for_and_are_kept(open_series, t
     sent = []
     monkeypatch.setattr(one.filmstrip, "send", lambda message, buffers=(): sent.append((message, buffers)))
     one.filmstrip._handle_custom_msg({"kind": "want", "places": [2, 0, 77]}, [])
-    end = time.monotonic() + 20
-    while len(sent) < 2:
-        assert time.monotonic() < end
-        time.sleep(0.01)
+    until(lambda: len(sent) == 2)
     assert [message["places"] for message, _ in sent] == [[2], [0]]
     assert all(bytes(buffers[0]).startswith(b"\xff\xd8") for _, buffers in sent)
     assert (tmp_path / "out" / "thumbnails" / "c.tif.jpg").exists()
@@ -462,3 +486,115 @@ def test_a_page_that_shows_no_widgets_gets_a_picture(open_series):
     assert "image/png" in bundle
     assert bundle["text/plain"] == "Annotator of 4 images"
     assert Path(one.output, "summary.csv").exists()
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Lets images be opened one by one: a semaphore, and the annotators that were made."""
+    gate, made, whole = threading.Semaphore(0), [], door.open_annotator
+
+    def opened(*given, **more):
+        if made:
+            assert gate.acquire(timeout=30)
+        made.append(whole(*given, **more))
+        return made[-1]
+
+    monkeypatch.setattr(door, "open_annotator", opened)
+    return gate, made
+
+
+def press(annotator, key):
+    message = {"kind": "key", "key": key, "ctrl": False, "shift": False, "screen": "", "number": 1}
+    annotator._interaction._handle_custom_msg(message, [])
+
+
+def click(annotator, y, x):
+    message = {"kind": "click", "y": y, "x": x, "button": 0, "screen": "", "number": 2}
+    annotator._interaction._handle_custom_msg(message, [])
+
+
+def test_what_is_done_while_an_image_is_left_goes_nowhere(open_series, slow):
+    gate, _ = slow
+    one = open_series()
+    first, sent = one.annotator, []
+    one.filmstrip.send = lambda message, buffers=(): sent.append(message)
+    click(first, 20, 20)
+    press(first, ">")
+    click(first, 10, 10)
+    first._act(Command.COMMIT)
+    first._handle(Clear())
+    first._loop.wait()
+    until(lambda: sent)
+    # At once, whatever takes long.
+    assert sent == [{"kind": "leaving", "text": "Opening b ü.tif ..."}]
+    assert one.filmstrip.about == "Opening b ü.tif ..."
+    assert [(p.y, p.x) for p in first.session.state.prompts] == [(20, 20)]
+    gate.release()
+    one.wait()
+    assert [one["kind"] for one in sent] == ["leaving", "opened"]
+    assert name(one) == "b ü.tif"
+    assert statuses(one) == ["started", "untouched", "untouched", "untouched"]
+
+
+def test_an_image_that_stays_takes_clicks_again(open_series):
+    one = open_series()
+    do(one, Jump(3))
+    press(one.annotator, ">")
+    one.wait()
+    assert "last image" in one.series.notice.text
+    click(one.annotator, 20, 20)
+    one.wait()
+    assert len(one.session.state.prompts) == 1
+
+
+def test_title_and_picture_change_together(open_series):
+    one = open_series()
+    seen = []
+    one._stage.observe(lambda _: seen.append((one.filmstrip.about, one.filmstrip.at)), "children")
+    do(one, Turn(1))
+    assert seen == [("b ü.tif · 0 objects · 0:00", 1)]
+
+
+def test_an_image_that_is_being_opened_when_the_series_is_closed_is_closed_too(open_series, slow, monkeypatch):
+    gate, made = slow
+    one = open_series()
+    with monkeypatch.context() as patch:
+        # As if it took longer than anybody waits for it.
+        patch.setattr(one._loop, "close", lambda: None)
+        one.handle(Turn(1))
+        until(lambda: one.filmstrip.about.startswith("Opening"))
+        one.close()
+        gate.release()
+        one._loop.wait()
+    one._loop.close()
+    assert [each._closed for each in made] == [True, True]
+    assert one.annotator is made[0]
+
+
+def test_the_time_at_an_image_that_was_only_looked_at_is_kept(open_series, tmp_path):
+    now = [100.0]
+    one = open_series()
+    one.series._clock = lambda: now[0]
+    do(one, Turn(1))
+    for then in (Turn(1), Turn(-1)):
+        now[0] += 20
+        do(one, then)
+    now[0] += 10
+    one.close()
+    kept = [json.loads((tmp_path / "out" / f"{stem}.msam" / "image.json").read_text()) for stem in ("b ü", "c")]
+    assert [each["seconds"] for each in kept] == [30, 20]
+    assert [each["kept"] for each in kept] == ["untouched"] * 2
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [{"images": "nowhere"}, {"results": ".doc"}, {"labels": "nowhere"}, {"embeddings": "nowhere"}, {"model": "vit_z"},
+     {"automatic": "magic"}, {"ndim": 7}, {"settings": {"brush": -1}}],
+)  # fmt: skip
+def test_a_call_with_a_mistake_leaves_what_is_open(open_series, mistake):
+    one = open_series()
+    with pytest.raises(MicrosamError):
+        open_series(**mistake)
+    assert not one._closed
+    draw(one)
+    assert one.labels.max() == 1

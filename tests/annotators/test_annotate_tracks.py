@@ -30,6 +30,7 @@ from microsam_nb.session import (
     Cancel,
     Commit,
     Delete,
+    DeleteIn,
     EndDaughters,
     ExtendObject,
     LinkAll,
@@ -228,6 +229,20 @@ def test_tracks_are_saved_and_opened_in_every_format(opened, truth, tmp_path, na
     assert np.array_equal(tifffile.imread(labels), truth.labels)
 
 
+def test_tracks_with_gaps_are_split_in_a_folder_of_the_challenge_and_that_is_said(opened, truth, tmp_path):
+    annotator = opened(tracks=truth)
+    session = annotator.session
+    long = [track for track, frames in truth.present.items() if len(frames) > 3]
+    for count, track in enumerate(long[:2], start=1):
+        session.handle(DeleteIn(track, truth.present[track][1]))
+        where = annotator.save(tmp_path / f"{count}_RES")
+        told = "1 track with gaps is split there" if count == 1 else "2 tracks with gaps are split there"
+        assert told in session.notice.text
+        assert read_tracks(where) == annotator.tracks
+    annotator.save(tmp_path / "cells.zarr")
+    assert "split" not in session.notice.text
+
+
 def test_a_project_keeps_the_family(opened, movie, truth, tmp_path):
     folder = tmp_path / "p.msam"
     first = opened(tracks=truth, project=folder)
@@ -238,7 +253,7 @@ def test_a_project_keeps_the_family(opened, movie, truth, tmp_path):
     assert again.tracks == kept
     assert again.session.state.mother == 2
     other = opened(project=folder, tracks=truth)
-    assert "not loaded" in other._status.warning.value
+    assert "tracks= was used when the project was made" in other._status.warning.value
     assert other.tracks == kept
     other.close()
     with pytest.raises(ProjectError, match="annotate_tracks"):

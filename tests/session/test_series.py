@@ -2,12 +2,14 @@
 
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from filelock import FileLock
 
-from microsam_nb.session import AddPoint, Paint, Session
+from microsam_nb.session import AddPoint, LoadLabels, Session
 from microsam_nb.session.records import Entry, Record, Status, read_record, write_record
 from microsam_nb.session.series import Begin, Finish, Jump, Noted, Open, Opened, Refused, SeriesSession, Turn
 
@@ -94,7 +96,7 @@ def test_what_cannot_be_opened_is_passed_over_with_its_sentence(series):
     series.handle(Noted(3, Status.MISSING, "d is gone."))
     assert series.handle(Turn(1)) is None
     assert series.handle(Finish()) is None
-    assert "Left: b.tif (unreadable), d.tif (missing)" in series.notice.text
+    assert "Left: d.tif (missing). 1 cannot be read: b.tif." in series.notice.text
 
 
 def test_a_jump_to_what_cannot_be_opened_stays(series):
@@ -121,9 +123,31 @@ def test_an_image_is_begun_with_the_first_prompt_and_counts_time_and_objects(ser
     assert kept["seconds"] == pytest.approx(12)
 
 
+def test_an_image_with_a_prompt_of_before_is_begun(series):
+    """As a kernel leaves it that is killed before the beginning was noted."""
+    session = Session((1, 20, 20))
+    session.handle(AddPoint(5, 5))
+    series.handle(Opened(0, session))
+    assert series.current.status is Status.STARTED
+    series.keep()
+    assert read_record(series.current.folder).kept is Status.STARTED
+
+
+def test_what_is_wanted_is_known_before_anything_is_written(series):
+    enter(series, 1)
+    for action in (Finish(), Turn(1), Turn(-1), Jump(3), Jump(1), Jump(9)):
+        wanted = action.target(series)
+        assert series.entries[1].record == Record()
+        assert not (series.entries[1].folder / "image.json").exists()
+        assert wanted == action.apply(series)
+        enter(series, 1)
+        series.entries[1] = replace(series.entries[1], record=Record())
+        (series.entries[1].folder / "image.json").unlink(missing_ok=True)
+
+
 def test_labels_that_were_there_are_nobodys_work(series):
     session = Session((1, 20, 20))
-    session.handle(Paint(((5.0, 5.0), (9.0, 9.0)), 3.0))
+    session.handle(LoadLabels.of(np.eye(20, dtype=int)))
     series.handle(Opened(0, session))
     assert series.current.status is Status.UNTOUCHED
 

@@ -39,24 +39,32 @@ def test_it_shows_statuses_counts_and_progress(strip, series):
     assert strip.marks == "dsbm"
     assert strip.counts == [0, 1, 0, 3]
     assert strip.times[0] == "1:01"
-    assert strip.progress == [1, 1, 4]
+    assert strip.progress == [1, 1, 4, 0]
     assert strip.at == 2
     assert strip.about == "2.tif · 0 objects · 1:01"
     assert strip.problems == {"3": "3.tif is gone."}
 
 
-def test_a_sentence_stays_until_something_else_happens(strip, series, monkeypatch):
+def test_the_title_names_the_image_that_is_being_opened_until_it_is_there(strip, series, monkeypatch):
     sent = []
     monkeypatch.setattr(strip, "send", lambda message, buffers=(): sent.append(message["kind"]))
-    strip.leave("Opening 1.tif ...")
+    series.handle(Opened(2, Session((1, 9, 9))))
+    strip.stay()
+    assert sent == []
+    strip.leave("1.tif")
     strip.show(series)
-    assert strip.notice == ["Opening 1.tif ...", False]
+    assert strip.about == "Opening 1.tif ..."
+    strip.stay()
+    strip.show(series)
+    assert strip.about.startswith("2.tif")
+    strip.leave("3.tif")
+    series.handle(Opened(3, Session((1, 9, 9))))
     strip.opened()
-    assert strip.notice == ["", False]
     series.say("No.", error=True)
     strip.show(series)
+    assert strip.about.startswith("3.tif")
     assert strip.notice == ["No.", True]
-    assert sent == ["leaving", "opened"]
+    assert sent == ["leaving", "staying", "leaving", "opened"]
 
 
 def test_every_button_tells_its_key(strip):
