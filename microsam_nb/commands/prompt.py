@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from ..files.labels import check_labels_path, write_labels
     from ..files.prompts import read_prompts
     from ..files.volumes import open_image
+    from ..session.wording import be, counted
 
     check_labels_path(options.output)
     if options.output.exists() and options.image.exists() and options.output.samefile(options.image):
@@ -72,9 +73,10 @@ def run(options: argparse.Namespace) -> int:
                 why = "lies under earlier objects" if candidate.mask.area else "was not found"
                 where = f" in plane {plane}" if image.shape[0] > 1 else ""
                 print(f"Object {number} {why}{where}; give it more points or a box.", file=sys.stderr)  # noqa: T201
+    count = labels.count()
     write_labels(options.output, labels.volume if image.shape[0] > 1 else labels.volume[0])
-    print(f"{labels.count()} of {len(objects)} objects are in {options.output}.")  # noqa: T201
-    return 0 if labels.count() else 1
+    print(f"{count} of {counted(len(objects), 'object')} {be(count)} in {options.output}.")  # noqa: T201
+    return 0 if count else 1
 
 
 def _by_plane(objects: Mapping[int, Sequence[Prompt]], image: Image) -> dict[int, dict[int, list[Prompt]]]:

@@ -94,6 +94,8 @@ def _rerun(options: argparse.Namespace, image: Image) -> Rerun:
 
 
 def _print(found: Rerun) -> None:
+    from ..session.wording import be, counted
+
     print(f"{'object':>7}{'now':>7}{'pixels':>10}{'now':>10}{'IoU':>7}")  # noqa: T201
     rows = sorted(found.objects, key=lambda one: one.iou)
     for one in rows[:_ROWS]:
@@ -104,6 +106,6 @@ def _print(found: Rerun) -> None:
     kept = [one.iou for one in rows if one.what == "kept"]
     mean = f", mean IoU {sum(kept) / len(kept):.3f}" if kept else ""
     counts = {what: sum(one.what == what for one in rows) for what in ("lost", "added")}
-    print(f"{len(kept)} objects are kept{mean}, {counts['lost']} lost, {counts['added']} added.")  # noqa: T201
+    print(f"{counted(len(kept), 'object')} {be(len(kept))} kept{mean}, {counts['lost']} lost, {counts['added']} added.")  # noqa: T201
     for note in dict.fromkeys(found.notes):
         print(f"  {note}")  # noqa: T201

@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
     from ..engine.automatic.batches import is_out_of_memory
     from ..engine.linking.settings import LinkSettings
     from ..files.tracks import TrackFormat, check_tracks_path
+    from ..session.wording import counted
 
     if options.format not in (None, *TrackFormat):
         raise SettingsError(f"There is no format {options.format!r} of tracks.", f"Use {', '.join(TrackFormat)}.")
@@ -83,7 +84,9 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         frames, height, width = found.shape
         print(  # noqa: T201
-            f"{options.movie.name}: {frames} frames of {height} x {width}, {found.objects} objects, {found.tracks} "
-            f"tracks, {found.divisions} divisions, {found.gaps} frames bridged, {found.seconds:.1f} s\n{kind}: {place}"
+            f"{options.movie.name}: {counted(frames, 'frame')} of {height} x {width}, "
+            f"{counted(found.objects, 'object')}, {counted(found.tracks, 'track')}, "
+            f"{counted(found.divisions, 'division')}, {counted(found.gaps, 'frame')} bridged, {found.seconds:.1f} s\n"
+            f"{kind}: {place}"
         )
     return 0 if found.tracks else 1

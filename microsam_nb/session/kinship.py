@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping
 
 from ..core import Lineage, LineageError
+from .wording import listed
 
 #: The frames in which a track has pixels, in order.
 Frames = Callable[[int], tuple[int, ...]]
@@ -69,7 +70,9 @@ def joined(lineage: Lineage, first: int, second: int) -> tuple[Lineage, str]:
         lineage = lineage.cut(one)
     if mother not in (None, first):
         lineage = lineage.cut(second)
-    told = f" Track {_names(lost)}, until now from track {first}, {_have(lost)} no mother now." if lost else ""
+    have = "has" if len(lost) == 1 else "have"
+    names = listed(lost, "Track", len(lost))
+    told = f" {names}, until now from track {first}, {have} no mother now." if lost else ""
     if mother not in (None, first):
         told += f" It is no daughter of track {mother} any longer."
     return lineage.join(first, second), told
@@ -95,11 +98,3 @@ def _of(lineage: Lineage, mothers: Mapping[int, int], without: Collection[int] =
     for daughter, mother in mothers.items():
         daughters[mother].append(daughter)
     return Lineage({track: tuple(some) for track, some in daughters.items()})
-
-
-def _names(tracks: Collection[int]) -> str:
-    return ", ".join(map(str, tracks))
-
-
-def _have(tracks: Collection[int]) -> str:
-    return "have" if len(tracks) > 1 else "has"

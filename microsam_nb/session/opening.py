@@ -15,6 +15,7 @@ from .actions import Action, LostStep, Restored
 from .journal import Damage
 from .project import Project
 from .stored import Stamp, StoredLabels, put_aside, spare
+from .wording import counted
 
 if TYPE_CHECKING:
     from .session import Session
@@ -142,7 +143,7 @@ def _tell(session: Session, story: _Story, path: Path, kept: Path | None, aside:
     else:
         what = f"{path.name} {'had lost its last lines' if story.short else 'lacks something that labels.zarr holds'}."
     count, prompts = session.labels.count(), len(session.state.prompts)
-    found = f"{count} object{'' if count == 1 else 's'} and {prompts} prompt{'' if prompts == 1 else 's'}"
+    found = f"{counted(count, 'object')} and {counted(prompts, 'prompt')}"
     source = " (objects from labels.zarr)" if story.taken else ""
     partly = "" if story.whole else " Part of labels.zarr could not be read either."
     names = " and ".join(one.name for one in (kept, aside) if one is not None)

@@ -278,8 +278,9 @@ class Session:
         self._project.close()
         lost = self._project.journal.waiting
         if lost:
+            what = "The last step" if lost == 1 else f"The last {lost} steps"
             self.say(
-                f"The last {lost} steps could not be written to the project. Save the labels to another place before "
+                f"{what} could not be written to the project. Save the labels to another place before "
                 "you close the notebook.",
                 error=True,
             )

@@ -66,6 +66,6 @@ def be(count: int) -> str:
 
 
 def listed(numbers: Collection[int], thing: str, most: int = 6) -> str:
-    """Return things by their numbers, only the first ones of many: "object 3", "objects 3, 4"."""
-    names = ", ".join(str(one) for one in tuple(numbers)[:most])
-    return f"{thing if len(numbers) == 1 else plural(thing)} {names}{' ...' if len(numbers) > most else ''}"
+    """Return things by their numbers, only the first ones of many: "object 3", "objects 3, 4 and 7 more"."""
+    names, more = ", ".join(str(one) for one in tuple(numbers)[:most]), len(numbers) - most
+    return f"{thing if len(numbers) == 1 else plural(thing)} {names}{f' and {more} more' if more > 0 else ''}"

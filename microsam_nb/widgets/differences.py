@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ..core.comparing import Difference
 from ..session import Change, Select, Session
+from ..session.wording import counted
 from ..view.differences import KIND_COLOURS, Comparison
 from .background import Background
 from .buttons import mark, plain_button, visible
@@ -119,7 +120,7 @@ class DifferencesSection:
         with self.table.hold_sync():
             self.table.rows, self.table.first, self.table.total = lines[first : first + _WINDOW], first, len(lines)
             self.table.filter = self._text
-            self.table.summary = f"{len(lines)} change{'' if len(lines) == 1 else 's'}; click on one to go there"
+            self.table.summary = f"{counted(len(lines), 'change')}; click on one to go there"
 
 
 def _line(one: Difference, number: int) -> list[Any]:

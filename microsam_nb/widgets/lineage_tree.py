@@ -14,6 +14,7 @@ import traitlets
 
 from ..core import LabelError, Lineage, Option
 from ..session import Change, Select, Session
+from ..session.wording import counted, listed
 from ..view import Command, colour_of, key_of
 from ..view.kin import possible
 from ..view.ticks import ticks
@@ -229,7 +230,7 @@ class TracksPanel:
         picked = [told[track] for track in self._picked if track in told and track in lineage]
         if not picked:
             divided = sum(len(lineage.children(track)) > 1 for track in lineage)
-            return f"{_many(len(lineage), 'track')}, {_many(divided, 'division')}. Nothing is picked."
+            return f"{counted(len(lineage), 'track')}, {counted(divided, 'division')}. Nothing is picked."
         if len(picked) > 2:
             return f"{len(picked)} tracks are picked: {', '.join(str(one.track) for one in picked)}."
         return "<br>".join(_described(one, lineage.children(one.track)) for one in picked)
@@ -281,14 +282,10 @@ def _css(track: int) -> str:
     return "#{:02x}{:02x}{:02x}".format(*colour_of(track))
 
 
-def _many(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
-
-
 def _described(one: Branch, daughters: tuple[int, ...]) -> str:
     missing = sum(b[0] - a[1] - 1 for a, b in zip(one.runs, one.runs[1:], strict=False))
     parts = [f"frames {one.first}–{one.last}" if one.last > one.first else f"frame {one.first}"]
     parts += [f"missing in {missing} of them"] if missing else []
     parts += [f"mother {one.mother}"] if one.mother else []
-    parts += [f"daughters {', '.join(map(str, daughters))}"] if daughters else []
+    parts += [listed(daughters, "daughter", len(daughters))] if daughters else []
     return f"<b>Track {one.track}</b>: {'; '.join(parts)}"

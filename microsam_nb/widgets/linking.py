@@ -10,6 +10,7 @@ import ipywidgets as widgets
 
 from ..core import Lineage, Option
 from ..session import LinkAll, Session, Setting
+from ..session.wording import counted, listed
 from ..view.tree import family
 from .buttons import mark, plain_button, visible
 from .hands import Bound, Hands
@@ -66,14 +67,16 @@ class LinkForm:
             self.kept.value = "Pick a track of the lineage first."
         elif only:
             left = len(session.state.lineage or ()) - len(only)
-            self.kept.value = f"Linked anew: {_listed(only)}. Kept: {_many(left)}."
+            self.kept.value = f"Linked anew: {listed(only, 'track', 8)}. Kept: {counted(left, 'track')}."
         elif first:
             frames = [session.frames(track) for track in session.state.lineage or ()]
             before = sum(some[0] < first for some in frames)
+            later = len(frames) - before
             go_on = sum(some[0] < first <= some[-1] for some in frames)
             self.kept.value = (
-                f"Kept: all before frame {first}, {_many(before)}. Linked anew from there on: {_many(go_on)} that go "
-                f"on, and {_many(len(frames) - before)} that begin later."
+                f"Kept: all before frame {first}, {counted(before, 'track')}. Linked anew from there on: "
+                f"{counted(go_on, 'track')} that {'goes' if go_on == 1 else 'go'} on, and "
+                f"{counted(later, 'track')} that {'begins' if later == 1 else 'begin'} then."
             )
         else:
             self.kept.value = "Nothing of the present tracks is kept." if session.labels.count() else ""
@@ -113,13 +116,3 @@ class LinkForm:
                 self._hands.handle(LinkAll(options, self.segment.value, only=only, first=first))
 
         self._hands.post(link)
-
-
-def _many(count: int) -> str:
-    return f"{count} track{'' if count == 1 else 's'}"
-
-
-def _listed(tracks: tuple[int, ...]) -> str:
-    return (
-        f"track{'' if len(tracks) == 1 else 's'} {', '.join(map(str, tracks[:8]))}{' ...' if len(tracks) > 8 else ''}"
-    )

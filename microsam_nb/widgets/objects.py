@@ -9,7 +9,7 @@ import ipywidgets as widgets
 
 from ..core import VoxelSize
 from ..session import Change, Describe, Merge, Row, Select, Session
-from ..session.wording import worded
+from ..session.wording import counted, worded
 from ..view import Command, colour_of
 from ..view.listing import KEYS, arrange, unknown_column
 from .buttons import command_button, plain_button
@@ -158,7 +158,7 @@ class ObjectsPanel:
             return "No objects yet. Click on one in the image, then C keeps it."
         if strange := unknown_column(self._text):
             return f"There is no column '{strange}': compare id, size or score, or write a part of a name or class."
-        text = f"{total} {noun}{'s' if total > 1 else ''}" if listed == total else f"{listed} of {total} {noun}s"
+        text = counted(total, noun) if listed == total else f"{listed} of {counted(total, noun)}"
         return f"{text}, {picked} picked" if picked else text
 
     # Buttons: these callbacks only queue.

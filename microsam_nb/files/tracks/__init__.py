@@ -1,6 +1,6 @@
 """Tracks in files, two modules at most per format; ``read_tracks`` and ``write_tracks`` open all of them."""
 
-from .ctc import read_ctc, write_ctc
+from .ctc import is_ctc, read_ctc, write_ctc
 from .geff_in import read_geff
 from .geff_out import write_geff
 from .opening import ENDINGS, TrackFormat, check_tracks_path, read_tracks, write_tracks
@@ -12,6 +12,7 @@ __all__ = [
     "ENDINGS",
     "TrackFormat",
     "check_tracks_path",
+    "is_ctc",
     "read_csv",
     "read_ctc",
     "read_geff",

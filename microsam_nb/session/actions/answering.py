@@ -10,6 +10,7 @@ from ..planes import by_plane
 from ..requests import Embed
 from ..state import Notice, Work
 from ..volumes import answered
+from ..wording import be, counted
 from .base import Action
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ class Predicted(Action):
             why = "All prompts are negative." if negative else "Nothing was found here."
             session.notice = Notice(f"{why} Add a positive point on the object, or draw a box around it.", True)
         elif len(self.found) > 1:
-            session.notice = Notice(f"{len(full)} of {len(self.found)} objects are found. C keeps all.")
+            session.notice = Notice(f"{len(full)} of {len(self.found)} objects {be(len(full))} found. C keeps all.")
         else:
-            session.notice = Notice(f"Object of {full[0].mask.area} pixels, score {full[0].score:.2f}.")
+            session.notice = Notice(f"Object of {counted(full[0].mask.area, 'pixel')}, score {full[0].score:.2f}.")
         return True
 
 
@@ -123,8 +124,7 @@ class Embedded(Action):
             # What there is to do has been said.
             return
         noun = session.noun.lower()
-        back = f"{noun} from before is" if count == 1 else f"{noun}s from before are"
-        kept = f" {count} {back} back." if count else ""
+        kept = f" {counted(count, noun)} from before {be(count)} back." if count else ""
         extension = session.state.extension
         if extension is not None and extension.stopped:
             goes_on = "C keeps it as it is, Shift-S goes on." if session.state.proposals else "S asks the model again."

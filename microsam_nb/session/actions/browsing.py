@@ -11,6 +11,7 @@ from ...core import Overlap, SettingsError
 from ..planes import check_objects
 from ..requests import Embed, LoadModel, StopSearch
 from ..state import Channel, Layer, LayerName, Notice, Tool, View, Work
+from ..wording import listed
 from .base import Action
 
 if TYPE_CHECKING:
@@ -193,8 +194,7 @@ class Select(Action):
         before = session.selected
         _browse(session, selected=wanted)
         if wanted:
-            names = ", ".join(str(n) for n in wanted[:6]) + (" ..." if len(wanted) > 6 else ".")
-            session.notice = Notice(f"Picked: {session.noun.lower()}{'s' if len(wanted) > 1 else ''} {names}")
+            session.notice = Notice(f"Picked: {listed(wanted, session.noun.lower())}.")
         elif before:
             session.notice = Notice("Nothing is picked.")
         elif session.state.browsing.tool in (Tool.PICK, Tool.MERGE):
