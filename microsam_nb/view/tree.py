@@ -16,7 +16,8 @@ REACH = 0.4
 #: So many rows beside a line still mean it.
 _BESIDE = 0.6
 
-#: Points of lines: x in frames and y in rows from above, each (lines, points), NaN where a line is interrupted.
+#: Points of lines: x in frames and y in rows from above, each (lines, points), NaN where a line is interrupted. The
+#: last point of a line is none of these: bqplot puts a label there, also one without text.
 Lines = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -96,20 +97,20 @@ def strokes(shown: Sequence[Branch]) -> Lines:
 
 
 def gaps(shown: Sequence[Branch]) -> Lines:
-    """Return a line for every track, only where the track has a gap."""
+    """Return a line for every track, all of which have gaps, only where the gaps are."""
     between = [[(a[1], b[0]) for a, b in pairwise(one.runs)] for one in shown]
     return _lines([_joined(some, one.row, -REACH) for one, some in zip(shown, between, strict=True)])
 
 
 def elbows(shown: Sequence[Branch]) -> Lines:
-    """Return one line, from the end of every mother to the beginnings of her daughters."""
+    """Return one line, from the end of every mother to the beginnings of her daughters; none without daughters."""
     known = {one.track: one for one in shown}
     points: list[tuple[float, float]] = []
     for one in shown:
         if (mother := known.get(one.mother)) is not None:
             begin = one.first - REACH
             points += [(mother.last + REACH, mother.row), (begin, mother.row), (begin, one.row), (np.nan, np.nan)]
-    return _lines([points])
+    return _lines([points] if points else [])
 
 
 def between(known: Sequence[Branch], first: float, last: float) -> list[Branch]:
@@ -137,14 +138,15 @@ def track_at(shown: Sequence[Branch], frame: float, row: float) -> int:
 
 
 def _joined(parts: Iterable[tuple[int, int]], row: float, reach: float) -> list[tuple[float, float]]:
-    """Return the points of horizontal lines, with NaN between them."""
+    """Return the points of horizontal lines, with NaN behind each of them."""
     return [point for a, b in parts for point in ((a - reach, row), (b + reach, row), (np.nan, np.nan))]
 
 
 def _lines(lines: Sequence[Sequence[tuple[float, float]]]) -> Lines:
-    """Return lines of points (x, y) as two arrays, the shorter ones filled up with NaN."""
-    out = np.full((2, len(lines), max((len(one) for one in lines), default=0)), np.nan)
+    """Return lines of points (x, y), each with NaN behind it, as two arrays; the shorter ones stay where they end."""
+    out = np.zeros((2, len(lines), max((len(one) - 1 for one in lines), default=0)))
     for place, one in enumerate(lines):
-        if one:
-            out[:, place, : len(one)] = np.array(one, np.float64).T
+        points = np.array(one[:-1], np.float64).T
+        out[:, place, : points.shape[1]] = points
+        out[:, place, points.shape[1] :] = points[:, -1:]
     return out[0], out[1]

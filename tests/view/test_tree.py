@@ -21,10 +21,10 @@ def shown():
 
 
 def same(found, wanted):
-    """Compare points, of which the last ones may be NaN."""
+    """Compare points; a line that has less of them than others stays where it ends."""
     wanted = np.array(wanted, float)
     assert np.array_equal(found[: len(wanted)], wanted, equal_nan=True)
-    assert np.isnan(found[len(wanted) :]).all()
+    assert (found[len(wanted) :] == wanted[-1]).all()
 
 
 def test_mothers_lie_in_the_middle_of_their_daughters(shown):
@@ -59,7 +59,7 @@ def test_runs():
 
 def test_lines_are_interrupted_in_gaps_which_have_lines_of_their_own(shown):
     x, y = strokes(shown)
-    assert x.shape == y.shape == (7, 9)
+    assert x.shape == y.shape == (7, 8)
     nan = np.nan
     same(x[0], [-0.4, 3.4])
     same(y[0], [2, 2])
@@ -78,9 +78,16 @@ def test_branches_leave_from_the_end_of_the_mother(shown):
     # 1 to 2, then 2 to 4, in the order of the tracks.
     same(x[0][:8], [3.4, 3.6, 3.6, nan, 7.4, 7.6, 7.6, nan])
     same(y[0][:8], [2, 2, 1, nan, 1, 1, 0, nan])
-    assert np.isnan(x[0]).sum() == 5
+    assert np.isnan(x[0]).sum() == 4
     alone = branches(LINEAGE, FRAMES, {2, 4, 5, 6, 1})
-    assert np.isnan(elbows(alone)[0]).sum() == 4
+    assert np.isnan(elbows(alone)[0]).sum() == 3
+
+
+def test_every_line_ends_in_a_point_as_bqplot_puts_a_label_there(shown):
+    for x, y in (strokes(shown), gaps(shown[-1:]), elbows(shown)):
+        assert np.isfinite(x[:, -1]).all()
+        assert np.isfinite(y[:, -1]).all()
+    assert elbows(branches(LINEAGE, FRAMES, {7}))[0].shape == (0, 0), "no line without a point"
 
 
 def test_what_lies_at_a_place(shown):

@@ -87,7 +87,7 @@ def test_a_line_per_track_in_its_colour(filled):
     assert filled.lines.y[:, 0].tolist() == [0.5, 0, 1, 2]
     assert filled.gaps.x[:2].tolist() == [2.4, 4.6]
     assert filled.gaps.colors == [css(4)]
-    assert np.isnan(filled.elbows.x).sum() == 2
+    assert np.isnan(filled.elbows.x).sum() == 1
     assert list(filled.numbers.text) == ["1", "2", "3", "4"]
     assert filled.caption.value == "4 tracks, 1 division. Nothing is picked."
     assert filled.layer.span[2:] == [filled._y.min, filled._y.max]
@@ -185,7 +185,7 @@ def test_buttons_are_commands_offered_where_they_can_do_something(filled):
     session.handle(SetPlane(5))
     assert offered(filled) == {Command.SWAP}
     session.handle(Select((2, 1)))
-    assert offered(filled) == {Command.JOIN, Command.SWAP}
+    assert offered(filled) == {Command.JOIN}
     session.handle(Select())
     session.handle(AddPoint(18, 2, plane=5))
     assert offered(filled) == {Command.DIVIDE}, "the object in hand"
