@@ -22,6 +22,16 @@ class ByFile(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         return BROWSER if nodeid.startswith(BROWSER) else nodeid.partition("::")[0]
 
+    def remove_node(self, node: Any) -> str | None:
+        """Return the test that ended the process, which has failed: tried again, it would end the next process too."""
+        given = self.assigned_work[node]
+        left = [(scope, test) for scope, unit in given.items() for test, done in unit.items() if not done]
+        for scope, test in left[:1]:
+            given[scope][test] = True
+        self.assigned_work[node] = {scope: given[scope] for scope, _ in left[1:]}
+        super().remove_node(node)
+        return left[0][1] if left else None
+
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByFile:
