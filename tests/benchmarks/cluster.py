@@ -5,7 +5,7 @@
 Tiles of noise are encoded by one process, and by 1 and 2 workers of one thread each; times without the start of the
 workers, after a first tile by each. Stores are compared byte by byte, labels pixel by pixel. The traffic is what the
 kernel has counted at the sockets by which the scheduler talks to workers and client, there and back. At last three
-workers are killed at random moments.
+workers are killed at random moments. The exit status is 1 where anything differs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import random
 import signal
 import socket
 import struct
+import sys
 import tempfile
 import threading
 import time
@@ -27,8 +28,8 @@ import tifffile
 import torch
 
 from microsam_nb.annotators.cluster import Source, connect, embed_plan, run_plans, segment_plan
+from microsam_nb.annotators.cluster.workers import open_here
 from microsam_nb.annotators.segment_files import Job, segment_file
-from microsam_nb.core import Image
 from microsam_nb.engine import Tiling, embed, load_model, open_store
 
 TILING = Tiling((128, 128), (32, 32))
@@ -60,7 +61,7 @@ def noise(folder, planes, side):
     pixels = (np.cumsum(np.cumsum(pixels.astype(float) - 127, 1), 2) // 64 % 256).astype(np.uint8)
     path = folder / "noise.tif"
     tifffile.imwrite(path, pixels, photometric="minisblack", metadata={"axes": "ZYX"})
-    return path, Image(pixels, "zyx")
+    return path, open_here(str(path), "", "")  # as workers do: one plane is no volume
 
 
 def kill(cluster, killed):
@@ -97,6 +98,7 @@ def main():
         print(f"{options.model}: {tiles} tiles of {image.shape}, {os.cpu_count()} cores, one thread each\n")
         print(f"{'':<22}{'encode':>10}{'speed-up':>10}{'segment':>10}{'speed-up':>10}  the same")
         print(f"{'one process':<22}{serial:>9.1f}s{'':>10}{planes:>9.1f}s")
+        differ = False
         for workers in (1, 2):
             with connect(workers=workers, threads=1) as cluster:
                 warm = folder / f"warm-{workers}.zarr"
@@ -109,6 +111,7 @@ def main():
                 found = carried_out(cluster, segment_plan(job, source, path, output))
             same = tree(place) == tree(folder / "serial.zarr")
             same &= output.read_bytes() == (folder / "serial.tif").read_bytes()
+            differ |= not same
             what = f"{workers} worker{'s' if workers > 1 else ''}"
             print(
                 f"{what:<22}{seconds:>9.1f}s{serial / seconds:>10.2f}{found:>9.1f}s{planes / found:>10.2f}  {same}; "
@@ -121,8 +124,10 @@ def main():
             seconds = carried_out(cluster, embed_plan(model, source, path, str(folder / "killed.zarr"), TILING))
             killer.join()
         same = tree(folder / "killed.zarr") == tree(folder / "serial.zarr")
+        differ |= not same
         print(f"{f'2 workers, {len(killed)} kills':<22}{seconds:>9.1f}s{serial / seconds:>10.2f}{'':>20}  {same}")
+    return int(differ)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
