@@ -79,9 +79,9 @@ class Filmstrip(anywidget.AnyWidget):
         if text == self._coming:
             return
         self._coming = text
+        self.send({"kind": "leaving", "text": text})
         with self.hold_sync():
-            self.about, self.notice = self._coming, ["", False]
-        self.send({"kind": "leaving", "text": self._coming})
+            self.about, self.notice = text, ["", False]
 
     def opened(self) -> None:
         """The picture of the image is on its way to the page; ``show`` tells which one it is."""

@@ -78,14 +78,31 @@ def opened(book: Any, place: int) -> Picture:
     return Picture(book, NAME)
 
 
-def leave(book: Any, key: str) -> None:
-    """Press a key that opens another image, and wait until that has the keys."""
+#: Marks the canvases that go away, and remembers what the title says from now on, and whether there is a veil.
+WATCH = """() => {
+  for (const c of document.querySelectorAll('.msam-canvas canvas')) c.dataset.left = 1;
+  const about = document.querySelector('.msam-filmstrip .about');
+  const seen = window.titles = [];
+  const look = () => seen.push([about.textContent, !!document.querySelector('.msam-series-veil')]);
+  new MutationObserver(look).observe(about, { childList: true });
+}"""
+
+
+def leave(book: Any, key: str, name: str) -> None:
+    """Press a key that opens another image, and wait until that has the keys; all is blocked until it is painted."""
     page = book.page
-    page.evaluate("for (const c of document.querySelectorAll('.msam-canvas canvas')) c.dataset.left = 1")
+    page.evaluate(WATCH)
     page.keyboard.press(key)
     page.wait_for_function(
-        "() => document.activeElement?.matches('.msam-canvas canvas:not([data-left])')", timeout=60_000
+        "() => document.activeElement?.matches('.msam-canvas canvas:not([data-left])')"
+        " && !document.querySelector('.msam-series-veil')",
+        timeout=120_000,
     )
+    titles = page.evaluate("window.titles")
+    assert titles[0] == [f"Opening {name} ...", True]
+    assert titles[-1][0].startswith(f"{name} ·")
+    assert not titles[-1][1]
+    assert page.locator(".msam-canvas canvas.msam-overlay").first.get_attribute("data-view")
 
 
 def keep(picture: Picture, count: int, *places: tuple[float, float]) -> None:
@@ -118,7 +135,7 @@ def test_a_folder_is_annotated_to_the_end_with_the_kernel_killed_in_the_middle(l
         remember()
         if place == 1:
             shot(book, "1_second_image")
-        leave(book, "y")
+        leave(book, "y", names[place + 1])
     book.page.locator(".msam-filmstrip .count", has_text="6 of 12 done").wait_for()
 
     # In the middle of the seventh: one object is committed, another one in work.
@@ -146,12 +163,12 @@ def test_a_folder_is_annotated_to_the_end_with_the_kernel_killed_in_the_middle(l
     book.until("series.session.labels.count() == 2")
     shot(book, "2_after_the_kill")
     remember()
-    leave(book, "y")
+    leave(book, "y", names[7])
     for place in range(7, 12):
         keep(opened(book, place), 0, *images[names[place]])
         remember()
         if place < 11:
-            leave(book, "y")
+            leave(book, "y", names[place + 1])
     book.page.keyboard.press("y")
     book.page.locator(".msam-filmstrip .notice", has_text="All images are finished: 12 done").wait_for(timeout=60_000)
     book.page.locator(".msam-filmstrip .count", has_text="12 of 12 done").wait_for()
