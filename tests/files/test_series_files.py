@@ -8,7 +8,8 @@ import tifffile
 
 from microsam_nb.core import FileError
 from microsam_nb.files.catalogue import Catalogue, places
-from microsam_nb.files.series import find_series, match_labels, natural
+from microsam_nb.files.inputs import find_images, name_results
+from microsam_nb.files.series import find_series, match_labels, match_stores, natural
 
 
 @pytest.fixture
@@ -114,6 +115,21 @@ def test_several_labels_of_one_image_are_refused(folder):
     assert match_labels(str(where / "lab" / "*_nuclei.tif"), found)["a.tif"].name == "a_nuclei.tif"
     with pytest.raises(FileError, match="folder or a pattern"):
         match_labels(where / "none", found)
+
+
+def test_embeddings_are_found_by_the_names_that_the_command_gives_them(folder):
+    where = folder("im/a.png", "im/a.tif", "im/b.tif", "im/c.tif")
+    folder("stores/a.tif.zarr/zarr.json", "stores/b.zarr/zarr.json")
+    found = find_series(where / "im")
+    stores = match_stores(where / "stores", found)
+    assert stores == {"a.tif": f"{where}/stores/a.tif.zarr", "b.tif": f"{where}/stores/b.zarr"}
+    assert name_results(find_images([str(where / "im")])) == ["a.png", "a.tif", "b", "c"]
+    # Nobody looks whether what an address leads to is there.
+    assert match_stores("https://host/stores/", found)["c.tif"] == "https://host/stores/c.zarr"
+    one = find_series([where / "im" / "b.tif"])
+    assert match_stores(where / "stores" / "b.zarr", one) == {"b.tif": f"{where}/stores/b.zarr"}
+    with pytest.raises(FileError, match="microsam-nb embed"):
+        match_stores(where / "im", found)
 
 
 def test_the_catalogue_is_written_wholly_and_read_again(tmp_path):
