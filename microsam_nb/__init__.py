@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from .annotators.annotate_3d import annotate_3d
     from .annotators.annotate_series import annotate_series
     from .annotators.annotate_tracks import annotate_tracks
-    from .annotators.classify import apply_classifier, classify, load_classifier, save_classifier, train_classifier
+    from .annotators.classifier_files import load_classifier, save_classifier
+    from .annotators.classify import apply_classifier, classify, train_classifier
     from .annotators.segment_files import segment
     from .annotators.track_files import track
     from .engine.automatic.tuning import tune
@@ -30,8 +31,8 @@ _DOORS = {
     "annotate_tracks": ".annotators.annotate_tracks",
     "apply_classifier": ".annotators.classify",
     "classify": ".annotators.classify",
-    "load_classifier": ".annotators.classify",
-    "save_classifier": ".annotators.classify",
+    "load_classifier": ".annotators.classifier_files",
+    "save_classifier": ".annotators.classifier_files",
     "train_classifier": ".annotators.classify",
     "load_model": ".engine.load",
     "segment": ".annotators.segment_files",

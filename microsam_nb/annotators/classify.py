@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from ..core import ClassifierError, FileError, Image, ImageError, LabelError
-from ..engine.classifying import Classifier, Training, from_bytes, join, to_bytes, train
+from ..core import ClassifierError, ImageError, LabelError
+from ..engine.classifying import Classifier, Training, join, train
 from ..engine.load import load_model
 from ..engine.models import Model
-from ..engine.plan import choose_tiling
-from ..engine.store import EmbeddingStore, open_store
-from ..files.replacing import replacing
-from ..session import LoadLabels, Session, Settle
-from ..session.actions.classifying import by_hand
+from ..session import Session, classed_by_hand
 from .annotate_2d import annotate_2d
 from .annotate_3d import annotate_3d
 from .annotate_tracks import annotate_tracks
+from .applying import memory_store, predict_classes
 from .base import Annotator
-from .classifying import Table, guesses_of
-from .inputs import read_input, read_labels
+from .classifier_files import load_classifier
+from .described import Table
+from .inputs import read_input
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -79,7 +74,7 @@ def train_classifier(
         elif isinstance(one, tuple):
             shown, session = read_input(one[0]), one[1]
             loaded = loaded or _load(model)
-            engine = loaded, _store(shown, loaded)
+            engine = loaded, memory_store(shown, loaded)
             table = Table(shown, session, lambda engine=engine: engine)  # type: ignore[misc]
         else:
             raise ClassifierError(
@@ -89,7 +84,7 @@ def train_classifier(
         if parts:
             # What nano sees depends on how large it sees it.
             table.like(parts[0])
-        rows = [row for row in session.rows() if by_hand(row.info)]
+        rows = [row for row in session.rows() if classed_by_hand(row.info)]
         for _ in table.compute(rows):
             pass
         parts.append(table.training(rows))
@@ -106,61 +101,12 @@ def apply_classifier(
     ``labels``: an array, the path of one, or a session that holds the objects. ``model``: the one that the classifier
     was trained with. Raises ClassifierError for another one, LabelError when there are no objects.
     """
-    import pandas
-
     known = classifier if isinstance(classifier, Classifier) else load_classifier(classifier)
-    shown = read_input(image, axes)
-    session = labels
-    if not isinstance(labels, Session):
-        session = Session(shown.shape, movie=shown.axes[0] == "t")
-        session.handle(LoadLabels.of(*read_labels(labels, shown)))
-        session.handle(Settle())
-    rows = session.rows()
-    if not rows:
+    found = predict_classes(read_input(image, axes), labels, known, _load(model))
+    if found.empty:
         raise LabelError("There are no objects.", "Give labels in which pixels of objects are not 0.")
-    loaded = _load(model)
-    engine = loaded, _store(shown, loaded)
-    table = Table(shown, session, lambda: engine)
-    table.like(known.training)
-    for _ in table.compute(rows):
-        pass
-    features = {row.label: found for row in rows if (found := table.row(row.label)) is not None}
-    guesses = guesses_of(known, features)
-    out = pandas.DataFrame(
-        {
-            "id": list(guesses),
-            "category": [one.category for one in guesses.values()],
-            "probability": [one.probability for one in guesses.values()],
-        }
-    )
-    chances = known.predict(np.stack(list(features.values())))
-    for place, name in enumerate(known.classes):
-        out[f"p_{name}"] = chances[:, place]
-    return out
-
-
-def save_classifier(classifier: Classifier, path: str | os.PathLike[str]) -> Path:
-    """Write a classifier to a file, usually named like nuclei.skops, wholly or not at all. Raises FileError."""
-    where = Path(path).expanduser()
-    data = to_bytes(classifier)
-    with replacing(where) as part:
-        part.write_bytes(data)
-    return where
-
-
-def load_classifier(path: str | os.PathLike[str]) -> Classifier:
-    """Read a classifier. Raises FileError when there is no such file, ClassifierError when it is something else."""
-    where = Path(path).expanduser()
-    try:
-        data = where.read_bytes()
-    except OSError as error:
-        raise FileError(f"{where} cannot be read ({error.strerror or error}).", "Check the path.") from error
-    return from_bytes(data, where.name)
+    return found
 
 
 def _load(model: Any) -> Model:
     return model if isinstance(model, Model) else load_model(model)
-
-
-def _store(image: Image, model: Model) -> EmbeddingStore:
-    return open_store(None, model, image, None if model.is_nano else choose_tiling(image.shape, model))

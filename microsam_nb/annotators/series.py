@@ -28,6 +28,7 @@ from ..widgets.filmstrip import Filmstrip
 from .ahead import Ahead, Prepared, SmallPictures
 from .base import Annotator
 from .late import LateService
+from .taught import Taught
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -9,8 +9,18 @@ from typing import Protocol
 
 import ipywidgets as widgets
 
-from ..session import AcceptGuesses, Change, ColourByClass, Guess, Session, SetClasses, Tool, class_names
-from ..session.actions.classifying import by_hand
+from ..session import (
+    AcceptGuesses,
+    Change,
+    ColourByClass,
+    Guess,
+    Session,
+    SetClasses,
+    Tool,
+    class_names,
+    classed_by_hand,
+)
+from ..session.wording import counted, plural
 from ..view import Command
 from ..view.classes import class_colour, pale
 from .buttons import command_button, group, mark, plain_button, visible
@@ -24,7 +34,13 @@ _FILE = "classifier.skops"
 
 
 class Trainer(Protocol):
-    """What trains, saves and loads classifiers; every call returns at once."""
+    """What trains, saves and loads classifiers; every call returns at once.
+
+    ``kept``: what came of the last saving or loading, "" before that; a session tells when it is another (``notice``).
+    """
+
+    @property
+    def kept(self) -> str: ...
 
     def start(self) -> None: ...
 
@@ -74,6 +90,9 @@ class ClassesPanel:
         self.load = plain_button(
             "msam-load-classifier", "folder-open", "Go on with a saved classifier", self._load, "Load"
         )
+        self.kept = widgets.HTML()
+        self.kept.add_class("msam-note")
+        self.kept.add_class("msam-classifier-kept")
         self.box = widgets.VBox(
             [
                 title("Classes", "a few of each are enough"),
@@ -84,12 +103,14 @@ class ClassesPanel:
                 self.picked,
                 group("msam-class-guesses", [self.next, self.accept]),
                 widgets.HBox([self.path, self.save, self.load]),
+                self.kept,
             ]
         )
         self.name.observe(lambda _: self._add(), "value")
         trainer.start()
 
     def show(self, change: Change) -> None:
+        self.kept.value = html.escape(self._trainer.kept)
         if not (change.objects or change.labels is not None or change.tool or change.layers):
             return
         browsing = self._session.state.browsing
@@ -97,8 +118,8 @@ class ClassesPanel:
         self._by_class.show(browsing.layers.by_class)
         infos, guesses = dict(self._session.infos), self._session.guesses
         self._names = class_names(self._session)
-        given = Counter(info.category for info in infos.values() if by_hand(info))
-        taken = Counter(info.category for info in infos.values() if info.category and not by_hand(info))
+        given = Counter(info.category for info in infos.values() if classed_by_hand(info))
+        taken = Counter(info.category for info in infos.values() if info.category and not classed_by_hand(info))
         waiting = [one for one in guesses.known.values() if self._open(one)]
         guessed = Counter(one.category for one in waiting)
         for place, button in enumerate(self.classes):
@@ -112,7 +133,7 @@ class ClassesPanel:
                 button.layout.border_left = f"14px solid {colour}"
                 button.layout.border_right = f"6px solid {faint}"
                 mark(button, name == browsing.category)
-        self.said.value = html.escape(self._progress(sum(given.values())))
+        self.said.value = html.escape(self._progress(given))
         self.picked.value = html.escape(self._about_picked())
         self.next.disabled = not waiting
         self.accept.disabled = not waiting
@@ -126,16 +147,25 @@ class ClassesPanel:
         info = self._session.infos.get(guess.label)
         return info is None or not info.category or (info.probability is not None and info.category != guess.category)
 
-    def _progress(self, given: int) -> str:
+    def _progress(self, given: Counter[str]) -> str:
         guesses, noun = self._session.guesses, self._session.noun.lower()
-        still = f" {guesses.waiting} {noun}s are still being looked at." if guesses.waiting else ""
+        still = ""
+        if guesses.waiting:
+            done = f"{guesses.total - guesses.waiting:,} of {counted(guesses.total, noun)}"
+            still = f" The features are being computed: {done}."
         if guesses.said:
             return f"{guesses.said}{still}"
         if not self._session.labels.count():
-            return f"There are no {noun}s yet: segment some, or open the image with labels."
+            return f"There are no {plural(noun)} yet: segment some, or open the image with labels."
         if not self._names:
-            return "Name two classes, then click on a few objects of each."
-        return f"{given} {noun}s have a class; two classes are needed for predictions.{still}"
+            return f"Name two classes, then click on a few {plural(noun)} of each.{still}"
+        if len(given) > 1:
+            # It is not the user that anything waits for.
+            return f"Predictions come by themselves when the features of those clicked are known.{still}"
+        if not given:
+            return f"Click on a few {plural(noun)} of each class.{still}"
+        only, count = next(iter(given.items()))
+        return f"{counted(count, noun)} of class {only}; predictions need some of a second class.{still}"
 
     def _about_picked(self) -> str:
         if len(self._session.selected) != 1:
@@ -143,7 +173,7 @@ class ClassesPanel:
         label = self._session.selected[0]
         info, guess = self._session.infos.get(label), self._session.guesses.known.get(label)
         who = f"{self._session.noun} {label}"
-        if by_hand(info) and info is not None:
+        if classed_by_hand(info) and info is not None:
             return f"{who}: {info.category}, by hand."
         return "" if guess is None else f"{who}: {guess.category}, probability {guess.probability:.2f}."
 

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from drawing import disk
 
 import microsam_nb
-from microsam_nb.annotators.classify import apply_classifier, classify, load_classifier, save_classifier
+from microsam_nb.annotators import classifying
+from microsam_nb.annotators.classifier_files import load_classifier, save_classifier
+from microsam_nb.annotators.classify import apply_classifier, classify
 from microsam_nb.annotators.classify import train_classifier as train_on
 from microsam_nb.core import ClassifierError, FileError, Image, ImageError, LabelError
 from microsam_nb.session import (
@@ -24,6 +30,7 @@ from microsam_nb.session import (
     Tool,
     Undo,
 )
+from microsam_nb.session.series import Jump
 from microsam_nb.view import Command
 
 SMALL, LARGE = range(1, 9), range(9, 17)
@@ -116,11 +123,11 @@ def test_it_follows_what_happens_to_objects(opened):
     assert "Trained on 6 objects" in session.guesses.said
     # Only the object that looks different is described anew.
     table = annotator.classifying._table
-    before = {label: found.print for label, found in table._known.items()}
+    before = {label: found.print for label, found in table._now.known.items()}
     session.handle(Select((4,)))
     session.handle(Paint(((40.0, 148.0),), 8.0))
     settled(annotator)
-    changed = {label for label, found in table._known.items() if found.print != before[label]}
+    changed = {label for label, found in table._now.known.items() if found.print != before[label]}
     assert changed == {4}
 
 
@@ -251,6 +258,84 @@ def test_a_file_that_cannot_be_read(opened, tmp_path, name, error):
         load_classifier(tmp_path / name)
 
 
+def full_disk(*_):
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.parametrize(("path", "why"), [("none/cells.skops", "No such file"), ("cells.skops", "No space left")])
+def test_a_file_that_cannot_be_written_is_said_and_what_was_there_stays(opened, monkeypatch, path, why):
+    annotator = opened()
+    session = click(annotator)
+    Path("cells.skops").write_text("before")
+    if "space" in why:
+        monkeypatch.setattr(Path, "write_bytes", full_disk)
+    annotator.classifying.save(path)
+    settled(annotator)
+    assert session.notice.error
+    assert session.notice.text.startswith("The classifier is not saved. ")
+    assert why in session.notice.text
+    assert session.notice.text.endswith("Choose a folder that exists, that you may write to and that has space left.")
+    assert annotator.classifying.kept == session.notice.text == annotator._panels.made["Classes"].kept.value
+    assert Path("cells.skops").read_text() == "before"
+    assert not list(Path().glob("*.part*"))
+    assert predicted(session)
+
+
+def test_a_classifier_is_saved_while_other_objects_are_still_looked_at(opened, monkeypatch):
+    monkeypatch.setattr(classifying, "_TOGETHER", 1)
+    annotator = opened()
+    settled(annotator)
+    table, looking, go = annotator.classifying._table, threading.Event(), threading.Event()
+    compute = table.compute
+
+    def slow(rows):
+        if not any(row.info.category for row in rows):
+            looking.set()
+            assert go.wait(60)
+        yield from compute(rows)
+
+    monkeypatch.setattr(table, "compute", slow)
+    # All look different; those that get a class are described at once.
+    table._now.known.clear()
+    annotator.session.handle(SetClass((1, 2), "small"))
+    annotator.session.handle(SetClass((9, 10), "large"))
+    waiting = []
+
+    def heard(_):
+        if "is saved" in annotator.classifying.kept:
+            waiting.append(annotator.session.guesses.waiting)
+
+    annotator.session.changed.connect(heard)
+    annotator.classifying.save("early.skops")
+    assert looking.wait(60)
+    go.set()
+    settled(annotator)
+    assert waiting[0] > 0
+    assert annotator.session.guesses.waiting == 0
+    assert Path("early.skops").exists()
+    assert len(annotator.session.guesses.known) == 12
+
+
+def test_what_is_computed_after_another_way_to_describe_objects_was_chosen_is_left_out(opened, nano):
+    annotator = opened()
+    session = click(annotator)
+    shapes = train_on([annotator], model=nano, kind="shape")
+    table = classifying.Table(annotator.image, session, annotator.engine)
+    rows = session.rows()
+    steps = table.compute(rows)
+    next(steps)
+    other = threading.Thread(target=table.like, args=(shapes.training,))
+    other.start()
+    other.join(60)
+    for _ in table.compute(rows[:4]):
+        pass
+    for _ in steps:
+        pass
+    known = [found for row in rows if (found := table.row(row.label)) is not None]
+    assert {len(found) for found in known} == {len(shapes.training.names)}
+    assert table.training(rows).names == shapes.training.names
+
+
 def test_images_without_objects_cannot_be_classified(opened, nano):
     annotator = opened()
     click(annotator)
@@ -281,3 +366,36 @@ def test_keys_choose_classes_while_the_tool_is_in_the_hand(opened):
     annotator._act(Command.SHOW_OBJECTS)
     annotator.wait()
     assert not annotator.session.state.browsing.layers.objects.visible
+
+
+def test_a_classifier_goes_on_in_the_next_image_of_a_series(tmp_path, monkeypatch, nano):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("images", "labels"):
+        Path(folder).mkdir()
+    for seed, name in enumerate("ab"):
+        pixels, labels = cells(seed)
+        tifffile.imwrite(f"images/{name}.tif", pixels)
+        tifffile.imwrite(f"labels/{name}.tif", labels.astype(np.uint16))
+    series = microsam_nb.annotate_series("images", "out", labels="labels", model=nano)
+    try:
+        classify(series.annotator, classes=("small", "large"))
+        click(series.annotator)
+        series.handle(Jump(1))
+        series.wait()
+        annotator = series.annotator
+        session = settled(annotator)
+        assert annotator.image.name == "b"
+        assert annotator.shows("Classes")
+        assert session.state.browsing.tool is Tool.CLASSIFY
+        assert predicted(session) == {n: "small" if n in SMALL else "large" for n in range(1, 17)}
+        assert not session.acted, "nobody has touched this image"
+        session.handle(SetClass((1,), "small"))
+        assert "Trained on 7 objects" in settled(annotator).guesses.said
+        series.handle(Jump(0))
+        series.wait()
+        session = settled(series.annotator)
+        assert "Trained on 7 objects" in session.guesses.said, "those of the first image count once"
+        session.handle(SetClass((1,), ""))
+        assert "Trained on 6 objects" in settled(series.annotator).guesses.said
+    finally:
+        series.close()

@@ -23,6 +23,7 @@ from microsam_nb.widgets.panels import EVERYTHING
 class Trainer:
     def __init__(self):
         self.told = []
+        self.kept = ""
 
     def start(self):
         self.told.append("start")
@@ -125,6 +126,38 @@ def test_saving_and_loading_need_a_path(made):
     made.panel.path.value = " "
     made.panel.load.click()
     assert "Enter the path" in made.session.notice.text
+
+
+def test_what_came_of_saving_stays_in_the_panel(made):
+    made.trainer.kept = "The classifier is saved in /<here>/my.skops."
+    made.session.say("saved")
+    assert made.panel.kept.value == "The classifier is saved in /&lt;here&gt;/my.skops."
+    made.session.say("something else")
+    assert "is saved in" in made.panel.kept.value
+
+
+def computing(one, waiting):
+    one.session.handle(Classified(Guesses(waiting=waiting, total=5)))
+
+
+def test_while_features_are_computed_nobody_is_told_that_classes_are_missing(made):
+    computing(made, 5)
+    said = made.panel.said
+    assert said.value == (
+        "Name two classes, then click on a few objects of each. The features are being computed: 0 of 5 objects."
+    )
+    made.session.handle(SetClasses(("a", "b")))
+    computing(made, 4)
+    assert said.value == "Click on a few objects of each class. The features are being computed: 1 of 5 objects."
+    made.session.handle(SetClass((1,), "a"))
+    assert said.value.startswith("1 object of class a; predictions need some of a second class. The features")
+    made.session.handle(SetClass((2,), "b"))
+    assert said.value == (
+        "Predictions come by themselves when the features of those clicked are known. "
+        "The features are being computed: 1 of 5 objects."
+    )
+    computing(made, 0)
+    assert "computed" not in said.value
 
 
 def test_many_classes_have_no_button_but_break_nothing(made):

@@ -35,15 +35,23 @@ class Training:
     def fits(self, other: Training) -> None:
         """Raise ClassifierError unless both have the same features."""
         if self.model[0] != other.model[0]:
-            raise ClassifierError(
-                f"The classifier knows what {self.model[1]} sees in objects, not what {other.model[1]} does.",
-                f"Change over to the model {self.model[1]} first, or train another classifier.",
-            )
+            raise self._another(other.model[1])
         if self.names != other.names:
             raise ClassifierError(
                 f"The classifier has {len(self.names)} features, the image gives {len(other.names)} others.",
                 "Use images with as many channels as those that it was trained on, or train another one.",
             )
+
+    def suits(self, hash_: str, name: str) -> None:
+        """Raise ClassifierError for another model than the one that saw the objects; shapes suit all."""
+        if self.model[0] not in ("", hash_):
+            raise self._another(name)
+
+    def _another(self, name: str) -> ClassifierError:
+        return ClassifierError(
+            f"The classifier knows what {self.model[1]} sees in objects, not what {name} does.",
+            f"Change over to the model {self.model[1]} first, or train another classifier.",
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
