@@ -26,9 +26,11 @@ from scipy import ndimage
 from microsam_nb import classify, load_model
 from microsam_nb.core import Box, Image, ObjectInfo
 from microsam_nb.core.measuring import Subject
+from microsam_nb.core.suspects import suspects
 from microsam_nb.engine.classifying import Describer, Training, train
 from microsam_nb.engine.store import open_store
-from microsam_nb.session import SetClass
+from microsam_nb.session import LoadLabels, Session, SetClass
+from microsam_nb.view.review import Review
 
 CLICKS = (2, 5, 10)
 #: Objects of a class that an image must have.
@@ -158,7 +160,8 @@ def score(one: Training, other: Training, kind: str, count: int, seed: int) -> t
     return right(one.rows[rest], classes[rest]), right(other.rows, np.array(other.classes))
 
 
-def large(count: int, model) -> None:
+def many(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """An image with so many discs of two sizes, and their labels."""
     side, step = int(np.ceil(np.sqrt(count))), 26
     labels = np.zeros((side * step, side * step), np.uint32)
     yy, xx = np.indices((step, step)) - step / 2 + 0.5
@@ -167,11 +170,16 @@ def large(count: int, model) -> None:
         row, column = divmod(n, side)
         radius = chance.choice([6.0, 10.0])
         labels[row * step : (row + 1) * step, column * step : (column + 1) * step][np.hypot(yy, xx) < radius] = n + 1
-    pixels = np.clip(40 + 100 * (labels > 0) + chance.normal(0, 8, labels.shape), 0, 255).astype(np.uint8)
+    return np.clip(40 + 100 * (labels > 0) + chance.normal(0, 8, labels.shape), 0, 255).astype(np.uint8), labels
+
+
+def large(count: int, model) -> None:
+    pixels, labels = many(count)
+    queue(pixels, labels)
     annotator = classify(pixels, labels=labels, model=model, project=False)
     annotator.wait(300)
     session = annotator.session
-    start = time.perf_counter()
+    start, busy = time.perf_counter(), time.process_time()
     rows = sorted(session.rows(), key=lambda row: row.area)
     session.handle(SetClass(tuple(row.label for row in rows[:5]), "small"))
     session.handle(SetClass(tuple(row.label for row in rows[-5:]), "large"))
@@ -181,22 +189,52 @@ def large(count: int, model) -> None:
         if first is None and session.guesses.known:
             first = time.perf_counter() - start
     print(
-        f"{count} objects: first predictions after {first:.1f} s, all after {time.perf_counter() - start:.1f} s",
+        f"{count} objects: first predictions after {first:.1f} s, all after {time.perf_counter() - start:.1f} s "
+        f"({time.process_time() - busy:.1f} s of processors)",
         flush=True,
     )
     truth = {row.label: "large" if row.area > 200 else "small" for row in rows}
     right = np.mean([truth[n] == one.category for n, one in session.guesses.known.items()])
     print(f"right: {right:.3f}")
     for row in rows[10:13]:
-        start = time.perf_counter()
+        start, busy = time.perf_counter(), time.process_time()
         session.handle(SetClass((row.label,), "small"))
         handled = time.perf_counter() - start
         annotator._loop.wait(60)
         drawn = time.perf_counter() - start
         annotator.classifying.wait(300)
         done = time.perf_counter() - start
-        print(f"one more click: handled {handled * 1000:.0f} ms, drawn {drawn * 1000:.0f} ms, predicted {done:.1f} s")
+        print(
+            f"one more click: handled {handled * 1000:.0f} ms, drawn {drawn * 1000:.0f} ms, predicted {done:.1f} s "
+            f"({time.process_time() - busy:.1f} s of processors)",
+            flush=True,
+        )
     annotator.close()
+
+
+def queue(pixels: np.ndarray, labels: np.ndarray) -> None:
+    """How long the queue of proofreading takes: judging all objects, and what is said after every step."""
+    session = Session((1, *labels.shape))
+    session.handle(LoadLabels.of(labels))
+    busy = time.process_time()
+    ranked = suspects(labels, {}, pixels)
+    judged = time.process_time() - busy
+    review = Review(session)
+    # The worst case: a quarter of them is to be looked at.
+    some = [replace(one, suspicion=0.5 if i % 4 == 0 else 0.0) for i, one in enumerate(ranked)]
+    busy = time.process_time()
+    review.take(some)
+    taken = time.process_time() - busy
+    busy = time.process_time()
+    for _ in range(10):
+        review.next()
+        _ = review.place, review.rest()
+    step = (time.process_time() - busy) / 10
+    print(
+        f"queue of {len(ranked)}: judged {judged:.1f} s, taken {1000 * taken:.0f} ms, step {1000 * step:.0f} ms "
+        "(of processors)",
+        flush=True,
+    )
 
 
 if __name__ == "__main__":
