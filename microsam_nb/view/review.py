@@ -33,6 +33,8 @@ class Review:
         #: What was found of every object, and its box and pixels then.
         self._judged: dict[int, tuple[Suspect, Box, int]] = {}
         self._at = -1
+        #: The usual size of objects in pixels, when they were judged.
+        self.usual = 1
 
     @property
     def now(self) -> Suspect | None:
@@ -48,6 +50,8 @@ class Review:
         """Take a new order of all objects, the most suspicious first."""
         self._ranked = tuple(one for one in ranked if one.suspicion >= LEAST)
         there = {row.label: row for row in self._session.rows()}
+        sizes = [max(row.box.shape[1:]) for row in there.values()]
+        self.usual = int(np.median(sizes)) if sizes else 1
         self._judged = {
             one.label: (one, there[one.label].box, there[one.label].area) for one in ranked if one.label in there
         }
@@ -105,6 +109,16 @@ def place_of(session: Session, label: int, plane: int) -> Box:
     """Return the box of what an object has in a plane, or, where that is nothing, in the middle one of its planes."""
     planes = session.frames(label)
     return own_mask(session, label, plane if plane in planes else planes[len(planes) // 2]).box
+
+
+def with_surroundings(where: Box, least: int, shape: tuple[int, int, int]) -> Box:
+    """Return a box as large as ``least`` pixels or larger, about the same middle: a crumb says nothing by itself."""
+    (p0, *low), (p1, *high) = where.start, where.stop
+    for axis, size in enumerate(shape[1:]):
+        more = max(0, least - (high[axis] - low[axis]))
+        low[axis] = max(0, low[axis] - more // 2)
+        high[axis] = min(size, high[axis] + (more + 1) // 2)
+    return Box((p0, low[0], low[1]), (p1, high[0], high[1]))
 
 
 def intensities(image: Image) -> NDArray[np.generic] | None:

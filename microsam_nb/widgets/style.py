@@ -119,7 +119,7 @@ _CSS = """
 .msam-proofread .msam-pixels { flex: 0 0 52px; margin: 0 6px 0 0; }
 .msam-proofread .msam-class-field { margin: 0; flex: 1 1 90px; }
 .msam-suspect-place { font-weight: 600; margin: 0 0 0 6px; }
-.msam-suspect-reasons { min-height: 2.9em; }
+.msam-suspect-reasons { min-height: 4.3em; }
 .msam-legend span { white-space: nowrap; margin-right: 10px; }
 .msam-legend i { display: inline-block; width: 11px; height: 11px; border-radius: 2px; margin-right: 4px;
   border: 1px solid var(--msam-faint); }

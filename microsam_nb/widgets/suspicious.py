@@ -12,7 +12,7 @@ from ..core import Image, MicrosamError
 from ..core.suspects import Suspect, suspects
 from ..session import Change, Check, Select, Session
 from ..view import Command
-from ..view.review import LEAST, Review, intensities, place_of
+from ..view.review import LEAST, Review, intensities, place_of, with_surroundings
 from .background import Background
 from .buttons import command_button
 from .hands import Hands
@@ -101,7 +101,7 @@ class SuspiciousSection:
                 self._session.say(str(error), error=True)
                 return
             self._hands.handle(Select((found.label,)))
-            self._hands.close_up(where)
+            self._hands.close_up(with_surroundings(where, self._review.usual, self._session.shape))
         self._tell()
 
     def _judge(self) -> None:

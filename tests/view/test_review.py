@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from microsam_nb.core import Image, ObjectInfo
+from microsam_nb.core import Box, Image, ObjectInfo
 from microsam_nb.core.suspects import Suspect
 from microsam_nb.session import Check, Delete, LoadLabels, Merge, Relabel, Session, Undo
-from microsam_nb.view.review import Review, intensities, place_of
+from microsam_nb.view.review import Review, intensities, place_of, with_surroundings
 
 
 @pytest.fixture
@@ -74,6 +74,14 @@ def test_the_place_of_an_object_is_that_in_a_plane_of_it():
     session.handle(LoadLabels.of(labels))
     assert place_of(session, 7, 0).stop == (1, 3, 3)
     assert place_of(session, 7, 1).start == (2, 4, 5)
+
+
+def test_a_crumb_is_shown_with_what_is_around_it(review):
+    assert review.usual == 10
+    crumb = with_surroundings(Box((1, 30, 0), (2, 33, 2)), 11, (3, 60, 90))
+    assert (crumb.start, crumb.stop) == ((1, 26, 0), (2, 37, 7))
+    large = Box((0, 5, 5), (1, 40, 40))
+    assert with_surroundings(large, 11, (1, 60, 90)) == large
 
 
 @pytest.mark.parametrize(
