@@ -41,6 +41,7 @@ from ..session import (
     Suggested,
     TakeCandidate,
 )
+from ..session.actions import LostStep
 from ..session.story import Story, retell
 from .service import EngineService
 
@@ -189,6 +190,8 @@ class Replay:
 
     def _translated(self, action: Action) -> Action | None:
         """Return an action for the new session, with the numbers and places there; None when its objects are lost."""
+        if isinstance(action, LostStep):
+            return None  # what was done is not known; that a line is damaged is among the notes
         if isinstance(action, Linked):
             self.notes.append("The tracks that were linked are kept as they were: how is not in the journal.")
             return LoadTracks(action.data, action.shape, action.lineage, "the project before")

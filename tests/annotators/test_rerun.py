@@ -35,6 +35,7 @@ from microsam_nb.session import (
     StopCarrying,
     Undo,
 )
+from microsam_nb.session.actions import LostStep
 from microsam_nb.session.actions.classifying import Guessed
 from microsam_nb.session.story import read_story, without_undone
 
@@ -66,6 +67,19 @@ def test_undone_steps_make_no_difference(cells):
     plain = without_undone(story.actions)
     assert not any(isinstance(action, Undo | Redo) for action in plain)
     assert len(plain) < len(story.actions)
+
+
+def test_a_damaged_line_is_told_and_not_done(cells, nano, tmp_path):
+    one, _ = cells
+    journal = one.folder / "journal.jsonl"
+    lines = journal.read_bytes().split(b"\n")
+    place = next(i for i, line in enumerate(lines) if b'"AddPoint"' in line)
+    lines[place] = lines[place].replace(b'"AddPoint"', b'"AddPaint"')
+    journal.write_bytes(b"\n".join(lines))
+    found = rerun(one.folder, one.image, nano, output=tmp_path / "new.msam")
+    assert any(f"Line {place + 1} of the journal" in note for note in found.notes)
+    assert found.session.labels.count()
+    assert not any(isinstance(action, LostStep) for action in read_story(tmp_path / "new.msam").actions)
 
 
 def test_another_model_answers_anew(cells, random_nano, tmp_path):
