@@ -98,10 +98,11 @@ def leave(book: Any, key: str, name: str) -> None:
         " && !document.querySelector('.msam-series-veil')",
         timeout=120_000,
     )
-    titles = page.evaluate("window.titles")
+    # The time at the image that is left may still have been told before.
+    titles = [one for one in page.evaluate("window.titles") if name in one[0]]
     assert titles[0] == [f"Opening {name} ...", True]
     assert titles[-1][0].startswith(f"{name} ·")
-    assert not titles[-1][1]
+    assert all(veiled == title.startswith("Opening") for title, veiled in titles)
     assert page.locator(".msam-canvas canvas.msam-overlay").first.get_attribute("data-view")
 
 
