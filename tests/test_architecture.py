@@ -102,6 +102,28 @@ def test_every_folder_imports_only_what_it_may():
     assert violations(ROOT) == []
 
 
+def mutual(folder: Path, root: Path) -> list[tuple[str, str]]:
+    """Return the modules of a folder, two by two, of which each imports the other, also inside functions."""
+    of = {}
+    for path in folder.glob("*.py"):
+        dotted = ".".join([PACKAGE, *path.relative_to(root).with_suffix("").parts])
+        # A module, or a name in it.
+        of[dotted] = {one for _, name in imports(path, root) for one in (name, name.rpartition(".")[0])}
+    return [(a, b) for a in of for b in of if a < b and b in of[a] and a in of[b]]
+
+
+def test_no_two_annotators_import_each_other():
+    assert mutual(ROOT / "annotators", ROOT) == []
+
+
+def test_two_modules_that_import_each_other_are_found(tmp_path):
+    folder = tmp_path / "annotators"
+    folder.mkdir()
+    (folder / "a.py").write_text("from .b import thing\n")
+    (folder / "b.py").write_text("def late():\n    from . import a\n")
+    assert mutual(folder, tmp_path) == [("microsam_nb.annotators.a", "microsam_nb.annotators.b")]
+
+
 def test_the_check_sees_the_real_package():
     names = {name for path in ROOT.rglob("*.py") for _, name in imports(path, ROOT)}
     assert "microsam_nb.core.Mask" in names
