@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ...core import SettingsError
@@ -35,9 +36,16 @@ def finetune(
             f"{model.spec.name} has no instance decoder to train.",
             "Train with_decoder(model) instead, or choose distances=0.",
         )
-    try:
+    with released(model):
         choose_parts(model, settings)
         yield from train(model, data, settings, folder=folder, validation=validation)
+
+
+@contextmanager
+def released(model: Model) -> Iterator[None]:
+    """Leave a model ready to be used, whatever a training has made of it."""
+    try:
+        yield
     finally:
         merge_lora(model)
         forget_recomputing(model.sam.image_encoder)

@@ -84,16 +84,18 @@ def teach(
     balance: float,
     dtype: torch.dtype,
     backward: Callable[[Tensor], None],
+    most: bool = False,
 ) -> Prompted:
     """Prompt every object, correct it, and send the gradient of every turn back at once.
 
     features (n, c, h, w) are a leaf that collects gradients: what a turn has computed need not be kept for the next.
+    ``most``: take all turns there may be.
     """
     s = settings
     frame = _frame(model, batch, draws.random)
     prompts = _first(batch, frame, s, draws)
     # Half of all steps end with the first answer: it is what users see most.
-    turns = min(int(draws.random.geometric(0.5)), s.corrections + 1)
+    turns = s.corrections + 1 if most else min(int(draws.random.geometric(0.5)), s.corrections + 1)
     total = first = last = 0.0
     for turn in range(turns):
         answers, overlaps = [], []

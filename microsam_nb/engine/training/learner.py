@@ -38,14 +38,15 @@ class StepResult:
 class Learner:
     """The weights that learn, their optimiser and their moving average.
 
-    All random draws depend on nothing but the seed, the process, the step and the batch within it.
+    All random draws depend on nothing but the seed, the process, the step and the batch within it. ``most``: every
+    step takes as many turns of prompts as any may.
     """
 
-    def __init__(self, model: Model, data: CropDataset, settings: TrainingSettings) -> None:
+    def __init__(self, model: Model, data: CropDataset, settings: TrainingSettings, *, most: bool = False) -> None:
         self.rank = dist.get_rank() if dist.is_initialized() else 0
         self.model, self.data, self.settings, self.step = model, data, settings, 0
         self.device = model.device
-        self.factor = 1.0
+        self.factor, self.most = 1.0, most
         grids_of(model, settings.crop)
         self.net = network(model)
         self.net.to(memory_format=torch.channels_last)
@@ -151,7 +152,9 @@ class Learner:
         prompted = Prompted(0.0, 0.0, 0.0)
         if s.prompts:
             balance = max(0.0, 1 - self.step / (s.balanced * s.steps)) if s.balanced else 0.0
-            prompted = teach(model, batch, leaf, s, draws, balance=balance, dtype=self.dtype, backward=backward)
+            prompted = teach(
+                model, batch, leaf, s, draws, balance=balance, dtype=self.dtype, backward=backward, most=self.most
+            )
         distance = 0.0
         if model.distances is not None and s.distances > 0:
             with self._cast():
