@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncode
 from microsam_nb.core import ImageError, LabelledImage, ModelError, SettingsError
 from microsam_nb.engine import load_model
 from microsam_nb.engine.backbones.sam import FastEncoder
+from microsam_nb.engine.backbones.tiny_vit import build_tiny_vit
 from microsam_nb.engine.checkpoint import read_checkpoint
 from microsam_nb.engine.models import Model, ModelSpec
 from microsam_nb.engine.training import (
@@ -34,6 +37,7 @@ from microsam_nb.engine.training import (
 from microsam_nb.engine.training.batches import draw_batch
 from microsam_nb.engine.training.checkpoint import load_checkpoint
 from microsam_nb.engine.training.clicks import corrections, scattered_points
+from microsam_nb.engine.training.crops import Grids
 from microsam_nb.engine.training.embedded import new_nano
 from microsam_nb.engine.training.lora import add_lora, merge_lora, merged, with_adapters
 from microsam_nb.engine.training.losses import mask_loss, overlap
@@ -212,6 +216,18 @@ class TestLowRank:
             assert torch.linalg.matrix_rank(change.double(), atol=1e-6) <= 2
             assert torch.equal(after[f"{name}.k_proj.weight"], before[f"{name}.k_proj.weight"])
 
+    def test_tiny_vit_keeps_queries_keys_and_values_of_a_head_together(self, data):
+        sam = build_tiny_vit()
+        model = Model(ModelSpec("tiny", "vit_t", "random"), sam, None, torch.device("cpu"), "fp32")
+        before = merged(model)
+        settings = dataclasses.replace(TINY, steps=1, distances=0.0, lora_rank=2, lora_layers="k,mlp")
+        list(finetune(model, data, settings))
+        name = "image_encoder.layers.2.blocks.0.attn.qkv.weight"
+        heads = (merged(model)[name] != before[name]).view(5, 3, 32, 160).flatten(2).any(2)
+        assert heads.tolist() == [[False, True, False]] * 5
+        name = "image_encoder.layers.2.blocks.0.mlp.fc1.weight"
+        assert not torch.equal(merged(model)[name], before[name])
+
     @pytest.mark.parametrize(("layers", "remedy"), [("q,x", "Name some of q, k"), ("conv", "Choose conv for nano")])
     def test_layers_that_are_not_there(self, data, layers, remedy):
         settings = dataclasses.replace(TINY, distances=0.0, lora_rank=2, lora_layers=layers)
@@ -290,6 +306,41 @@ class TestResuming:
         assert "the disk may be full" in third
         assert load_checkpoint(tmp_path / "checkpoint.pt")["step"] == 1
         assert [p.name for p in tmp_path.iterdir()] == ["checkpoint.pt"]
+
+
+_TWO = """
+import sys
+from pathlib import Path
+import numpy as np, torch, torch.distributed as dist
+from microsam_nb.core import LabelledImage
+from microsam_nb.engine.training import CropDataset, FinetuningSettings, Validator, finetune
+from microsam_nb.engine.training.crops import Grids
+from microsam_nb.engine.training.embedded import new_nano
+rank, folder = int(sys.argv[1]), Path(sys.argv[2])
+dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+pixels, labels = (np.load(folder / f"{name}.npy") for name in ("pixels", "labels"))
+image = LabelledImage(pixels, labels)
+settings = FinetuningSettings(steps=2, steps_per_epoch=2, batch=1, objects=2, corrections=1, crop=64)
+model = new_nano()
+validation = Validator([image], crops=1, automatic=0)
+(result,) = finetune(model, CropDataset([image]), settings, folder=folder / "run", validation=validation)
+weights = {k: v for k, v in model.sam.named_parameters()}
+torch.save({"weights": weights, "loss": result.loss, "score": result.score.total}, folder / f"{rank}.pt")
+dist.destroy_process_group()
+"""
+
+
+def test_two_processes_draw_their_own_crops_and_keep_equal_weights(drawn, tmp_path):
+    np.save(tmp_path / "pixels.npy", drawn.pixels)
+    np.save(tmp_path / "labels.npy", drawn.labels)
+    command = [sys.executable, "-c", _TWO]
+    both = [subprocess.Popen([*command, str(rank), str(tmp_path)]) for rank in range(2)]
+    assert [one.wait(240) for one in both] == [0, 0]
+    one, other = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert one["loss"] != other["loss"]
+    assert one["score"] == other["score"]
+    assert all(torch.equal(value, other["weights"][name]) for name, value in one["weights"].items())
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == ["best.pt", "checkpoint.pt"]
 
 
 class TestEnding:
@@ -404,6 +455,20 @@ class TestUnknown:
         assert not set(bare) & set(batch.owner.tolist())
         assert len(batch.owner) == 12
         assert CropDataset([drawn, unseen], empty=0.5)._empty == 0
+
+
+def test_crops_show_typical_objects_as_automatic_segmentation_does(drawn):
+    labels = drawn.labels.copy()
+    labels[0:4, 90:94] = 9
+    data = CropDataset([LabelledImage(drawn.pixels, labels)])
+    # By area the disc with radius 11 is in the middle, the speck is not.
+    assert data._prepared[0].diameter == pytest.approx(22, abs=1)
+    random = np.random.default_rng(0)
+    for _ in range(12):
+        crop = data.draw(Grids(128, 64, 64, typical=1.0), random)
+        widths = [math.sqrt(4 / math.pi * float((crop.labels == i).sum())) for i in crop.labels.unique() if i in (1, 2)]
+        # 0.16 to 0.36 of 64 cells, and a little less for what the crop cuts.
+        assert all(width < 0.38 * 64 for width in widths)
 
 
 class TestValidation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -63,7 +63,8 @@ def draw_batch(
     vary: bool = True,
 ) -> Batch:
     """Draw a batch, on the processor. Raises MicrosamError when there is hardly any object to prompt."""
-    s, grids = settings, grids_of(model, settings.crop)
+    s = settings
+    grids = replace(grids_of(model, s.crop), typical=s.typical_chance)
     crops: list[Crop] = []
     owner: list[int] = []
     chosen: list[int] = []

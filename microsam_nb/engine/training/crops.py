@@ -26,6 +26,8 @@ _SHOWN = (0.7, 2.0)
 #: Size of the object a crop is drawn around, as shares of the crop, and how likely each range is.
 _SPANS = ((0.06, 0.2), (0.2, 0.6), (0.6, 0.9))
 _SPAN_CHANCES = (0.25, 0.6, 0.15)
+#: Size of an image's typical object when all of it is segmented, as a share of the crop, and how far around it.
+_TYPICAL = (0.16, 0.36)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,13 +53,15 @@ class Grids:
     """How crops are cut: ``size`` pixels of the model's frame, masks on ``cells``, distances on ``fine`` squared.
 
     ``close`` gives the object that a crop is drawn around a random size in it; without, it is the image that is shown
-    larger or smaller, as a model sees it that looks at whole images.
+    larger or smaller, as a model sees it that looks at whole images. ``typical`` is the chance that a close crop shows
+    the typical object of its image as large as automatic segmentation shows it.
     """
 
     size: int
     cells: int
     fine: int
     close: bool = True
+    typical: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ class Prepared:
     distances: Tensor
     group: str
     boxes: Tensor
+    diameter: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,11 @@ class Place:
 def place_around(box: Sequence[float], one: Prepared, grids: Grids, random: np.random.Generator) -> Place:
     y0, x0, y1, x1 = box
     extent, size = max(y1 - y0, x1 - x0), grids.size
-    if grids.close:
+    if grids.close and grids.typical and random.random() < grids.typical:
+        share = math.exp(random.uniform(*np.log(_TYPICAL)))
+        scale = min(max(share * size / one.diameter, 0.25), _LARGEST)
+        span = min(scale * extent, float(size))
+    elif grids.close:
         # The object gets a random size in the crop: the network is shown any object at any size.
         low, high = _SPANS[int(random.choice(len(_SPANS), p=_SPAN_CHANCES))]
         span = math.exp(random.uniform(math.log(low * size), math.log(high * size)))
@@ -124,7 +133,16 @@ def prepare(one: LabelledImage, limit: int) -> Prepared:
         for p, area in zip(places, areas[1:], strict=True)
         if p is not None and area >= SMALLEST
     ]
-    return Prepared(image, ids, known, maps, one.group, torch.tensor(boxes))
+    return Prepared(image, ids, known, maps, one.group, torch.tensor(boxes), _typical(areas[1:]))
+
+
+def _typical(areas: NDArray[np.integer]) -> float:
+    """Return the diameter of the object in the middle of the labelled area: specks of noise do not decide."""
+    order = np.sort(areas)
+    if not order.sum():
+        return 1.0
+    middle = order[np.searchsorted(np.cumsum(order), order.sum() / 2)]
+    return float(2 * math.sqrt(middle / math.pi))
 
 
 def cut(one: Prepared, place: Place, grids: Grids) -> Crop:

@@ -48,6 +48,9 @@ class TrainingSettings(Settings):
     crop: int = option(
         256, "Side of a crop in the model's image frame; a multiple of 32.", low=64, high=1024, unit="px"
     )
+    typical_chance: float = option(
+        0.0, "Chance that a crop is scaled as for automatic segmentation, else at random (nano).", low=0.0, high=1.0
+    )
     rate: float = option(1e-3, "Highest learning rate.", low=1e-7, high=1.0)
     warmup: int = option(100, "Steps of linear warm-up of the learning rate.", low=0, high=100_000)
     schedule: Schedule = option(Schedule.COSINE, "How the learning rate goes on after the warm-up.")
@@ -97,6 +100,9 @@ class FinetuningSettings(TrainingSettings):
 
     steps: int = option(600, "Optimiser steps in total.", low=1, high=10_000_000)
     steps_per_epoch: int = option(50, "Steps between two reports and checkpoints.", low=1, high=100_000)
+    typical_chance: float = option(
+        0.6, "Chance that a crop is scaled as for automatic segmentation, else at random (nano).", low=0.0, high=1.0
+    )
     rate: float = option(3e-4, "Highest learning rate.", low=1e-7, high=1.0)
     warmup: int = option(20, "Steps of linear warm-up of the learning rate.", low=0, high=100_000)
     average: float = option(0.98, "Decay of the exponential moving average of the weights.", low=0.0, high=0.99999)
