@@ -52,7 +52,7 @@ class Validator:
         self._data = CropDataset(images, longest=min(1024, longest))
         self._crops = crops
         self._images = [one for one in images if one.labels.any() and one.known is None][:automatic]
-        self._batches: dict[tuple[int, ...], list[Batch]] = {}
+        self._batches: dict[tuple[float, ...], list[Batch]] = {}
 
     def score(self, model: Model, settings: TrainingSettings) -> Score:
         """Measure what the settings train. The model's parts come back in the mode they were in."""
@@ -88,7 +88,7 @@ class Validator:
         return float(means[0]), float(means[1])
 
     def _fixed(self, model: Model, settings: TrainingSettings) -> list[Batch]:
-        key = (model.frame, settings.crop, settings.objects)
+        key = (model.frame, settings.crop, settings.objects, settings.typical_chance)
         if key not in self._batches:
             one = replace(settings, batch=1)
             self._batches[key] = [
