@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +16,10 @@ from torch.nn import functional as F
 
 from ..models import Model
 from ..precision import fast_dtype
+from .asked import Draws
 from .batches import Batch, draw_batch, grids_of
 from .dataset import CropDataset
-from .interactive import Draws, Prompted, teach
+from .interactive import Prompted, teach
 from .losses import distance_loss
 from .parts import learn_mode, moving, network
 from .schedule import rate_at
@@ -92,7 +94,7 @@ class Learner:
             self.scaler.load_state_dict(state["scaler"])
         self.step = int(state["step"])
 
-    def steps(self, count: int) -> Any:
+    def steps(self, count: int) -> Iterator[StepResult]:
         """Take ``count`` steps, yielding the result of each; batches are drawn ahead on a thread of their own."""
         each = self.settings.accumulate
         with ThreadPoolExecutor(1) as pool:

@@ -29,12 +29,12 @@ class Preset:
 
 
 def _large(**changes: object) -> FinetuningSettings:
-    """Settings of the models that look at whole images: their pace is micro-sam's, not nano's."""
+    """Settings of the models that look at whole images, with micro-sam's learning rate."""
     base = {"crop": 1024, "rate": 1e-5, "batch": 1, "steps": 5000, "steps_per_epoch": 100, "average": 0.99}
     return FinetuningSettings().changed({**base, **changes})
 
 
-#: Smallest first. Measured by no one yet on the GPUs they are named after: ``preflight`` measures before a training.
+#: Smallest first. What they need is reckoned, not measured on such GPUs: ``preflight`` measures before a training.
 PRESETS = (
     Preset("cpu", 0, "nano", FinetuningSettings()),
     Preset("gpu4", 4, "vit_t", _large(objects=4, corrections=3, recompute=True)),

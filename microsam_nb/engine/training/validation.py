@@ -15,9 +15,10 @@ from ..evaluation.matching import mean_segmentation_accuracy
 from ..models import Model
 from ..precision import fast_dtype
 from ..store import open_store
+from .asked import Draws
 from .batches import Batch, draw_batch
 from .dataset import CropDataset
-from .interactive import Draws, examine
+from .interactive import examine
 from .parts import network
 from .settings import TrainingPrecision, TrainingSettings
 
