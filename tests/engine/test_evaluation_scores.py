@@ -22,8 +22,8 @@ from microsam_nb.engine.evaluation import (
 from microsam_nb.engine.evaluation.boundaries import outlines
 
 #: What elf.evaluation, which micro-sam evaluates with, says of ``random_pair(seed)``: mSA, SA50, SA75, precision,
-#: recall and F1 at 0.5, Dice; made with mean_segmentation_accuracy(found, truth, return_accuracies=True), matching(found,
-#: truth) and dice_score(found, truth).
+#: recall and F1 at 0.5, and Dice. Made with mean_segmentation_accuracy(found, truth, return_accuracies=True),
+#: matching(found, truth) and dice_score(found, truth).
 PEER = {
     0: (0.0, 0, 0, 0, 0, 0, 0.6546712802617146),
     1: (0.27059705000881473, 0.8461538461538461, 0.09090909090909091, *[0.9166666666666666] * 3, 0.8531746030899628),

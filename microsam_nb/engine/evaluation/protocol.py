@@ -71,7 +71,7 @@ def correction(truth: Mask, found: Mask) -> Point:
 
     A perfect mask gets another positive click on its deepest pixel.
     """
-    around, both = _together(truth, found)
+    around, both = together(truth, found)
     missed, extra = both[0] & ~both[1], both[1] & ~both[0]
     positive = np.count_nonzero(missed) >= np.count_nonzero(extra)
     error = missed if positive else extra
@@ -95,7 +95,7 @@ def deepest_point(mask: Mask) -> Point:
     return Point(plane, top + float(y) + 0.5, left + float(x) + 0.5)
 
 
-def _together(*masks: Mask) -> tuple[Box, list[NDArray[np.bool_]]]:
+def together(*masks: Mask) -> tuple[Box, list[NDArray[np.bool_]]]:
     """Return the box around masks, of which the first is not empty, and each of them within it."""
     around = masks[0].box
     for mask in masks[1:]:
