@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from . import __version__
-from .commands import classify, embed, export, info, lab, prompt, rerun, segment, track, train_embedded
+from .commands import classify, embed, evaluate, export, info, lab, prompt, rerun, segment, track, train_embedded
 from .core import MicrosamError
 
 
@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="microsam-nb", description="Segment Anything for Microscopy in a notebook.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for one in (lab, info, embed, segment, track, classify, prompt, rerun, export, train_embedded):
+    for one in (lab, info, embed, segment, track, classify, prompt, rerun, evaluate, export, train_embedded):
         one.add(commands)
     return parser
 

@@ -1,0 +1,138 @@
+"""Measure how good models, or labels that are there already, are on images whose objects are known."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .shared import progress_bar
+
+if TYPE_CHECKING:
+    from ..annotators.evaluate_files import Pair, Way
+    from ..engine.evaluation.report import Report
+    from ..engine.models import Model
+
+
+def add(commands: Any) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="measure how good models or labels are, beside true labels",
+        description="Segment images whose objects are known and compare, or compare labels that are there already: "
+        "mSA, SA50, SA75, precision, recall, F1, Dice, boundary F1 and distance; TRA, DET and SEG of tracks. Labels of "
+        "cell1.tif are called cell1.tif too, or begin so: cell1_masks.tif.",
+        epilog="The folder gets report.csv with a line per image, report.json with all counts and where they come from "
+        "(models, settings, data), report.html, and scores.jsonl, by which the same command goes on after an "
+        "interruption. Exit codes: 0 done, 1 some images failed, 2 the command is wrong, 130 interrupted.",
+    )
+    evaluate.add_argument("--images", nargs="+", metavar="INPUT", help="images, volumes, folders or patterns")
+    evaluate.add_argument("--labels", required=True, metavar="FOLDER", help="true labels: a folder or a pattern")
+    evaluate.add_argument("--compare", metavar="FOLDER", help="compare these labels, or tracks, instead of a model's")
+    evaluate.add_argument("-m", "--model", nargs="+", default=["nano"], help="one model or several (default: nano)")
+    evaluate.add_argument(
+        "--mode", nargs="+", default=["auto"], help="auto, amg, ais, apg or interactive; also several (default: auto)"
+    )
+    evaluate.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="folder for the report")
+    evaluate.add_argument("--validation-images", nargs="+", metavar="INPUT", help="images to fit settings to first")
+    evaluate.add_argument("--validation-labels", metavar="FOLDER", help="their labels; a grid search finds settings")
+    evaluate.add_argument("--start", default="box", choices=("box", "point"), help="first prompt (interactive)")
+    evaluate.add_argument("--corrections", type=int, default=7, metavar="N", help="rounds of clicks (default: 7)")
+    evaluate.add_argument("--mask-prompts", action="store_true", help="also give answers back as prompts (interactive)")
+    evaluate.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    evaluate.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: auto)")
+    evaluate.add_argument("--axes", default="", help="yx, yxc, zyx, tyx, zyxc or tyxc, where the guess is wrong")
+    evaluate.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no table, only errors")
+    evaluate.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    from ..core import SettingsError
+
+    if (options.images is None) == (options.compare is None):
+        raise SettingsError("Either images or labels are evaluated.", "Give --images, or --compare, with --labels.")
+    if (options.validation_images is None) != (options.validation_labels is None):
+        raise SettingsError("Validation needs images and labels.", "Give both, or neither.")
+    _make_folder(options.output)
+    if options.compare is not None:
+        from ..annotators.evaluate_files import compare_labels
+
+        return _finish(options, compare_labels(options.compare, options.labels), failed=0)
+    try:
+        return _evaluate(options)
+    except KeyboardInterrupt:
+        print("\nStopped. Run the same command to go on.", file=sys.stderr)  # noqa: T201
+        return 130
+
+
+def _evaluate(options: argparse.Namespace) -> int:
+    from ..annotators.evaluate_files import find_pairs, provenance_of
+    from ..engine.evaluation.report import Report
+    from ..engine.load import load_model
+
+    pairs = find_pairs(options.images, options.labels)
+    known = None if options.output is None else options.output / "scores.jsonl"
+    models, ways, rows, failed = {}, [], [], 0
+    for name in options.model:
+        model = models[name] = load_model(name, options.device, precision=options.precision)
+        for mode in options.mode:
+            way = _way(options, model, mode)
+            ways.append((name, way))
+            for pair, found in _followed(options, f"{model.spec.label} {mode}", pairs, model, way, known):
+                if isinstance(found, Exception):
+                    failed += 1
+                    print(f"microsam-nb: {pair.image}: {found}", file=sys.stderr)  # noqa: T201
+                else:
+                    rows += found
+    return _finish(options, Report(tuple(rows), provenance_of(models, ways, pairs)), failed)
+
+
+def _followed(options: argparse.Namespace, title: str, pairs: list[Pair], model: Model, way: Way, known: Any) -> Any:
+    """Yield the scores of every image while a bar shows how many are done."""
+    from ..annotators.evaluate_files import evaluate_model
+    from ..engine.automatic import Progress
+
+    with progress_bar(title, options.quiet) as told:
+        for done, one in enumerate(evaluate_model(model, pairs, way, known, axes=options.axes), start=1):
+            told(Progress(done, len(pairs), "images"))
+            yield one
+
+
+def _way(options: argparse.Namespace, model: Model, mode: str) -> Way:
+    """Return how a model is used; raise what is wrong with that before anything is computed."""
+    from ..annotators.evaluate_files import find_pairs, fit_settings
+    from ..engine.automatic.maps import check_decoder
+    from ..engine.automatic.modes import settings_for
+    from ..engine.automatic.settings import needs_decoder
+    from ..engine.evaluation.interactive import InteractiveSettings, Start
+
+    if mode == "interactive":
+        return InteractiveSettings(Start(options.start), options.corrections, options.mask_prompts)
+    settings = settings_for(model, mode)
+    if needs_decoder(settings):
+        check_decoder(model)
+    if options.validation_images is None:
+        return settings
+    pairs = find_pairs(options.validation_images, options.validation_labels)
+    return fit_settings(model, pairs, settings, options.axes)
+
+
+def _make_folder(folder: Path | None) -> None:
+    from ..core import FileError
+
+    try:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{folder} cannot be made ({error.strerror}).", "Name another folder with -o.") from error
+
+
+def _finish(options: argparse.Namespace, report: Report, failed: int) -> int:
+    """Write the report and show it."""
+    if options.output is not None and report.rows:
+        from ..annotators.evaluate_files import write_report
+
+        write_report(report, options.output)
+    if not options.quiet and report.rows:
+        print(report)  # noqa: T201
+    return 1 if failed else 0
