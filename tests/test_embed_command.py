@@ -34,7 +34,7 @@ def test_a_volume_is_embedded_once(tmp_path, volume, weights, capsys, monkeypatc
     out = tmp_path / "out" / "cells.zarr"
     assert run(weights, volume, "-o", out, "--first-plane", "2") == 0
     said = capsys.readouterr()
-    assert said.out == f"1 of 1 image is in {out}.\n"
+    assert said.out == f"1 of 1 images is in {out}.\n"
     assert said.err == "", "no bar where nobody watches"
     model, image = load_model(weights), Image(tifffile.imread(volume))
     store = open_store(out, model, image)

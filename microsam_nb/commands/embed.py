@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     from ..core import SettingsError
     from ..engine.load import load_model
     from ..files.inputs import find_images, name_results
-    from ..session.wording import be, counted
+    from ..session.wording import be
 
     if options.halo and not (options.tile or options.auto_tile):
         raise SettingsError("There is a halo without tiles.", "Give --tile as well, or leave --halo out.")
@@ -88,13 +88,12 @@ def run(options: argparse.Namespace) -> int:
                 print(f"microsam-nb: {path}: {error}", file=sys.stderr)  # noqa: T201
     except KeyboardInterrupt:
         print(  # noqa: T201
-            f"\nStopped; {complete} of {counted(len(paths), 'image')} {be(complete)} complete. Run the same command to "
-            "go on.",
+            f"\nStopped; {complete} of {len(paths)} images {be(complete)} complete. Run the same command to go on.",
             file=sys.stderr,
         )
         return 130
     if not options.quiet:
-        print(f"{complete} of {counted(len(paths), 'image')} {be(complete)} in {output}.")  # noqa: T201
+        print(f"{complete} of {len(paths)} images {be(complete)} in {output}.")  # noqa: T201
     return 0 if complete == len(paths) else 1
 
 

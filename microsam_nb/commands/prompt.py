@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from ..files.labels import check_labels_path, write_labels
     from ..files.prompts import read_prompts
     from ..files.volumes import open_image
-    from ..session.wording import be, counted
+    from ..session.wording import be
 
     check_labels_path(options.output)
     if options.output.exists() and options.image.exists() and options.output.samefile(options.image):
@@ -75,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
                 print(f"Object {number} {why}{where}; give it more points or a box.", file=sys.stderr)  # noqa: T201
     count = labels.count()
     write_labels(options.output, labels.volume if image.shape[0] > 1 else labels.volume[0])
-    print(f"{count} of {counted(len(objects), 'object')} {be(count)} in {options.output}.")  # noqa: T201
+    print(f"{count} of {len(objects)} objects {be(count)} in {options.output}.")  # noqa: T201
     return 0 if count else 1
 
 

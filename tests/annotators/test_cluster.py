@@ -78,7 +78,7 @@ def test_a_store_has_the_bytes_of_a_serial_run(tmp_path, volume, weights, here, 
     assert main([*words, "-o", str(tmp_path / "one.zarr")]) == 0
     assert main([*words, "-o", str(tmp_path / "many.zarr"), "--scheduler", here]) == 0
     said = capsys.readouterr()
-    assert "1 of 1 image is in" in said.out
+    assert "1 of 1 images is in" in said.out
     assert said.err == "", "no bar where nobody watches"
     assert tree(tmp_path / "many.zarr") == tree(tmp_path / "one.zarr")
 

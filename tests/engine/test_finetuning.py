@@ -100,15 +100,15 @@ class TestParts:
     @pytest.mark.parametrize(
         ("frozen", "left"),
         [
-            ({"freeze_image_encoder": True}, {"sam.prompt_encoder", "sam.mask_decoder", "distances"}),
-            ({"freeze_prompt_encoder": True}, {"sam.image_encoder", "sam.mask_decoder", "distances"}),
+            ({"freeze_image_encoder": True}, ("sam.prompt_encoder", "sam.mask_decoder", "distances")),
+            ({"freeze_prompt_encoder": True}, ("sam.image_encoder", "sam.mask_decoder", "distances")),
             (
                 {"freeze_mask_decoder": True, "freeze_decoder": True},
-                {"sam.image_encoder", "sam.prompt_encoder"},
+                ("sam.image_encoder", "sam.prompt_encoder"),
             ),
-            ({"prompts": False}, {"sam.image_encoder", "distances"}),
-            ({"prompts": False, "freeze_image_encoder": True}, {"distances"}),
-            ({"distances": 0.0}, {"sam.image_encoder", "sam.prompt_encoder", "sam.mask_decoder"}),
+            ({"prompts": False}, ("sam.image_encoder", "distances")),
+            ({"prompts": False, "freeze_image_encoder": True}, ("distances",)),
+            ({"distances": 0.0}, ("sam.image_encoder", "sam.prompt_encoder", "sam.mask_decoder")),
         ],
         ids=str,
     )
@@ -116,7 +116,7 @@ class TestParts:
         model = new_nano()
         before = state_of(model)
         list(finetune(model, data, dataclasses.replace(TINY, steps=1, **frozen)))
-        assert moved(before, model) == left
+        assert moved(before, model) == set(left)
 
     def test_only_the_last_blocks_learn(self, data):
         model = new_nano()
