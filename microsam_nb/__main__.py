@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 
 from . import __version__
 from .commands import classify, embed, evaluate, export, info, lab, prompt, rerun, segment, track, train_embedded
@@ -16,11 +18,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     0: done; 1: nothing was found, or some images failed; 2: an error that was said in one line; 130: interrupted.
     """
-    parser = _parser()
-    options, rest = parser.parse_known_args(arguments)
+    options, rest = _parser().parse_known_args(arguments)
     options.rest = rest
     if rest and options.run is not lab.run:
-        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+        options.command.error(_unknown(rest, options.command.format_help()))
     run: Callable[[argparse.Namespace], int] = options.run
     try:
         return run(options)
@@ -35,7 +36,16 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for one in (lab, info, embed, segment, track, classify, prompt, rerun, evaluate, export, train_embedded):
         one.add(commands)
+    for command in commands.choices.values():
+        command.set_defaults(command=command)
     return parser
+
+
+def _unknown(rest: Sequence[str], known: str) -> str:
+    """Return what to say of arguments that a command with this help does not know."""
+    near = [get_close_matches(one.split("=")[0], re.findall(r"--[\w-]+", known), 1) for one in rest]
+    meant = ", ".join(dict.fromkeys(found[0] for found in near if found))
+    return f"unrecognized arguments: {' '.join(rest)}{f'. Did you mean {meant}?' if meant else ''}"
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import tifffile
 
 from microsam_nb.__main__ import main
 from microsam_nb.commands.lab import _notebook
+from microsam_nb.commands.shared import progress_bar
 
 
 @pytest.fixture
@@ -291,3 +293,22 @@ def test_a_mask_of_another_size_is_refused_before_the_model_loads(tmp_path, imag
     height, width = drawn.labels.shape
     assert f"Object 4: The mask was drawn in {shape[0]} x {shape[1]} pixels" in said
     assert f"Give a mask of {height} x {width} pixels" in said
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("--min-sise", "Did you mean --min-size?"), ("--qqqq", "unrecognized arguments: --qqqq 5\n")]
+)
+def test_an_option_that_does_not_exist_is_told_with_the_command_and_the_nearest_one(word, said, capsys):
+    with pytest.raises(SystemExit):
+        main(["segment", "images", "-o", "labels", word, "5"])
+    err = capsys.readouterr().err
+    assert said in err
+    assert "usage: microsam-nb segment" in err
+
+
+def test_progress_in_a_log(capsys):
+    # Not a terminal: the bar is not shown, and has none of its parts.
+    with progress_bar("one.tif", quiet=False) as told:
+        for done in range(3):
+            told(SimpleNamespace(done=done, total=0, unit="tiles", note=f"note {done}"))
+    assert "one.tif: note 2" in capsys.readouterr().err

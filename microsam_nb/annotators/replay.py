@@ -248,18 +248,26 @@ class Replay:
             ranks = {one: rank for rank, one in enumerate(sorted(after), start=1)}
             self.numbers = {renewed[a]: ranks[b] for a, b in self.numbers.items() if a in renewed and b in ranks}
             return
-        made, found = sorted(set(self.old.labels) - before), sorted(set(self.new.labels) - after)
-        olds, news = (
-            {one: side.labels.mask(one) for one in some} for side, some in ((self.old, made), (self.new, found))
-        )
-        shares = [(old.iou(new), a, b) for a, old in olds.items() for b, new in news.items()]
-        for share, a, b in sorted(shares, reverse=True):
-            if share > 0 and a in made and b in found:
+        made, found = set(self.old.labels) - before, set(self.new.labels) - after
+        for _, a, b in sorted(_shares(self.old, self.new, made, found), reverse=True):
+            if a in made and b in found:
                 self.numbers[a] = b
                 made.remove(a)
                 found.remove(b)
         if len(made) == len(found):  # in their order, as prompts have it
-            self.numbers.update(zip(made, found, strict=True))
+            self.numbers.update(zip(sorted(made), sorted(found), strict=True))
+
+
+def _shares(old: Session, new: Session, made: set[int], found: set[int]) -> list[tuple[float, int, int]]:
+    """Return the IoU of every old object with every new one that it meets, and both numbers."""
+    out = []
+    for one in made:
+        mask = old.labels.mask(one)
+        met, counts = np.unique(new.labels.volume[mask.box.slices][mask.bitmap], return_counts=True)
+        for other, joint in zip(met.tolist(), counts.tolist(), strict=True):
+            if other in found:
+                out.append((joint / (mask.area + new.labels.area(other) - joint), one, other))
+    return out
 
 
 def _places(session: Session) -> dict[int, tuple[int, ...]]:

@@ -110,6 +110,8 @@ def _whole(place: Path | None) -> Iterator[Path | None]:
         return
     whole = place.resolve()
     for left in whole.parent.glob(f"{escape(whole.name)}.*.part"):
+        if not left.is_dir():
+            continue
         names = [one.name for one in left.iterdir()]
         begun = "meta.json" in names or all(one.startswith(("lock", "owner.json", "meta.json")) for one in names)
         if begun and holder(left) is None:

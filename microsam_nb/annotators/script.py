@@ -264,7 +264,7 @@ class _Writer:
 
 _HEAD = '''"""The objects of {folder}, made again with the engine of microsam_nb {version}.
 
-{asked} answers of the model are asked for again; {held} pieces that were painted, cut or found otherwise are stored.
+Answers of the model that are asked for again: {asked}. Pieces that were painted, cut or found otherwise: {held}.
 """
 
 from pathlib import Path

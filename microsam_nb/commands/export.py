@@ -34,6 +34,7 @@ def run(options: argparse.Namespace) -> int:
     from ..engine.load import load_model
     from ..files.replacing import replacing
     from ..session.story import read_story
+    from ..session.wording import counted
 
     if options.script.suffix != ".py":
         raise FileError(f"{options.script} is no name for a script.", "End it with .py.")
@@ -45,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
     with replacing(options.script) as part:
         part.write_text(made.text, encoding="utf-8")
     if not options.quiet:
-        print(f"{options.script}: {made.asked} answers of {model.spec.label}, {made.held} stored pieces.")  # noqa: T201
+        asked, held = counted(made.asked, "answer"), counted(made.held, "stored piece")
+        print(f"{options.script}: {asked} of {model.spec.label}, {held}.")  # noqa: T201
         for note in made.notes:
             print(f"  {note}")  # noqa: T201
     return 0

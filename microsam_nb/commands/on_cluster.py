@@ -49,6 +49,7 @@ def on_cluster(
     from tqdm import tqdm
 
     from ..annotators.cluster import connect, run_plans
+    from ..session.wording import counted
 
     with (
         connect(options.scheduler, options.workers, options.threads) as cluster,
@@ -62,7 +63,7 @@ def on_cluster(
                 said = True
                 print(f"microsam-nb: waiting for workers of {options.scheduler} ...", file=sys.stderr)  # noqa: T201
             bar.total = total
-            bar.set_description(f"{workers} workers", refresh=False)
+            bar.set_description(counted(workers, "worker"), refresh=False)
             bar.update(done - bar.n)
 
         yield from run_plans(cluster, plans, told)

@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     try:
         found = _rerun(options, image)
     except KeyboardInterrupt:
-        print("\nStopped. Nothing was written.", file=sys.stderr)  # noqa: T201
+        print("\nStopped. Neither a project nor a table was written.", file=sys.stderr)  # noqa: T201
         return 130
     if options.csv is not None:
         with replacing(options.csv) as part:

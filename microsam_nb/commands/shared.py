@@ -115,13 +115,16 @@ def progress_bar(name: str, quiet: bool) -> Iterator[Callable[[Any], None]]:
     from tqdm import tqdm
 
     bar = tqdm(desc=name, disable=True if quiet else None)
+    unit = ""
 
     def told(step: Any) -> None:
+        nonlocal unit
         if step.note:
             print(f"microsam-nb: {name}: {step.note}", file=sys.stderr)  # noqa: T201
-        if bar.total != (step.total or None) or bar.unit != step.unit:
+        # A bar that is not shown, in a log, has no unit to ask for.
+        if bar.total != (step.total or None) or unit != step.unit:
             bar.reset(step.total or None)
-            bar.unit = step.unit
+            bar.unit = unit = step.unit
         bar.update(step.done - bar.n)
 
     with bar:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,8 @@ def replaced_whole(path: Path) -> Iterator[Path]:
 
     Raises OSError as it comes: who writes says what that means.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    # Neither another process nor another thread that writes the same file is disturbed; the last one wins.
+    part = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.part")
     try:
         yield part
         os.replace(part, path)

@@ -162,10 +162,12 @@ class SeriesSession:
         self._clock = clock
         self._acted: float | None = None
         self._lock = threading.RLock()
+        # Records are written one at a time, the newest last; always taken before the other lock.
+        self._writing = threading.RLock()
 
     def handle(self, action: SeriesAction) -> Open | None:
         """Apply an action, tell listeners, and return the image that is to be opened, if any."""
-        with self._lock:
+        with self._writing, self._lock:
             if action.said:
                 self.notice = Notice("")
             wanted = action.apply(self)
@@ -226,19 +228,20 @@ class SeriesSession:
 
     def keep(self) -> None:
         """Write what is known of the open image to its project folder. Raises OSError."""
-        with self._lock:
-            entry = self.current
-            if entry is None or self.session is None:
-                return
-            record = replace(
-                self._timed(entry.record),
-                objects=self.session.labels.count(),
-                model=self.session.model or entry.record.model,
-            )
-            if record.kept is Status.UNTOUCHED and self.session.state.prompts:
-                record = replace(record, kept=Status.STARTED)
-            self.entries[self.at] = replace(entry, record=record)
-        write_record(entry.folder, record)
+        with self._writing:
+            with self._lock:
+                entry = self.current
+                if entry is None or self.session is None:
+                    return
+                record = replace(
+                    self._timed(entry.record),
+                    objects=self.session.labels.count(),
+                    model=self.session.model or entry.record.model,
+                )
+                if record.kept is Status.UNTOUCHED and self.session.state.prompts:
+                    record = replace(record, kept=Status.STARTED)
+                self.entries[self.at] = replace(entry, record=record)
+            write_record(entry.folder, record)
 
     # The verbs of actions.
 

@@ -207,7 +207,8 @@ def _clicked(click: Click, state: State, positive: bool, label_at: LabelAt) -> A
             choice = RejectCandidates if click.button == RIGHT else AcceptCandidates
             return None if meant is None else choice((meant,))
         case Tool.CLASSIFY:
-            return SetClass((label,) if label else (), _class(browsing, click.button))
+            category = _class(browsing, click.button)
+            return SetClass((label,), category) if label else ClassifyAlong(((y, x),), plane, category)
         case _ if click.button != LEFT:
             return None
         case Tool.FILL:

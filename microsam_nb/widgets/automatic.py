@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..core import Option
 from ..session import Automatic, Change, FindAll, FitAll, Session, Setting, Spread
-from ..session.wording import worded
+from ..session.wording import counted, worded
 from ..view import Command
 from ..view.histogram import Histogram
 from .buttons import command_button, plain_button, visible
@@ -113,7 +113,7 @@ class AutomaticPanel:
         session = self._session
         if change.candidates or change.labels is not None or change.work:
             count = len(session.suggested)
-            self.count.value = f"{count} candidate{'s' if count != 1 else ''}" if count else ""
+            self.count.value = counted(count, "candidate") if count else ""
             for button in (self.accept, self.reject, self.choose):
                 button.disabled = not count
             self.fit.disabled = session.labels.count() == 0

@@ -29,6 +29,7 @@ from .panels import title
 
 #: Classes that have a button, and of these those that have a key.
 _BUTTONS, _KEYS = 12, 5
+_DIGITS = "12345"[:_KEYS]
 #: Where a classifier is saved by default.
 _FILE = "classifier.skops"
 
@@ -72,6 +73,7 @@ class ClassesPanel:
         self.name = widgets.Text(placeholder="Name of a new class", continuous_update=False)
         self.name.add_class("msam-class-name")
         self.add = plain_button("msam-add-class", "plus", "Add this class", self._add)
+        self.drop = plain_button("msam-drop-class", "minus", "Remove the chosen class, which no object has", self._drop)
         self.said = widgets.HTML()
         self.said.add_class("msam-note")
         self.picked = widgets.HTML()
@@ -98,7 +100,7 @@ class ClassesPanel:
                 title("Classes", "a few of each are enough"),
                 group("msam-class-tools", [self.tool, self.by_class]),
                 self._swatches,
-                widgets.HBox([self.name, self.add]),
+                widgets.HBox([self.name, self.add, self.drop]),
                 self.said,
                 self.picked,
                 group("msam-class-guesses", [self.next, self.accept]),
@@ -188,14 +190,31 @@ class ClassesPanel:
 
     def _add(self) -> None:
         def add() -> None:
-            name = self.name.value.strip()
+            name, first = self.name.value.strip(), not self._names
             if name:
+                if name in _DIGITS[: len(self._names)]:
+                    # The key of a class, pressed while the field still had the keyboard.
+                    name = self._names[_DIGITS.index(name)]
                 self._hands.handle(SetClasses((*self._names, name), name))
                 self.name.value = ""
+                if first:
+                    self._hands.handle(ColourByClass(True))
                 if self._session.state.browsing.tool is not Tool.CLASSIFY:
                     self._hands.act(Command.CLASSIFY)
 
         self._hands.post(add)
+
+    def _drop(self) -> None:
+        def drop() -> None:
+            chosen = self._session.state.browsing.category
+            kept = tuple(name for name in self._names if name != chosen)
+            if any(info.category == chosen for info in dict(self._session.infos).values()):
+                text = f"There are {plural(self._session.noun.lower())} of class {chosen}. Give them another one first."
+                self._session.say(text, error=True)
+            elif len(kept) < len(self._names):
+                self._hands.handle(SetClasses(kept, kept[0] if kept else ""))
+
+        self._hands.post(drop)
 
     def _next(self) -> None:
         def go() -> None:

@@ -10,6 +10,7 @@ import traitlets
 
 from ..session.records import Status
 from ..session.series import SeriesSession
+from ..session.wording import counted
 from ..view import Command, key_of
 from ..view.series import clock, letters
 
@@ -68,8 +69,7 @@ class Filmstrip(anywidget.AnyWidget):
             if self._coming:
                 self.about = self._coming
             elif current is not None:
-                count = current.record.objects
-                objects = f"{count} object{'' if count == 1 else 's'}"
+                objects = counted(current.record.objects, "object")
                 self.about = f"{current.name} · {objects} · {clock(current.record.seconds)}"
             self.notice = [series.notice.text, series.notice.error]
 

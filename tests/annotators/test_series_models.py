@@ -1,17 +1,21 @@
 """A series with real models: planes whose embeddings were made before, volumes, and a model that is slow to load."""
 
+import os
 import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 from microsam_nb import annotate_series
+from microsam_nb.annotators.loading import Loader
 from microsam_nb.core import Image
 from microsam_nb.engine import embed, open_store
 from microsam_nb.engine.models import ModelSpec
 from microsam_nb.engine.store.source import Source
+from microsam_nb.engine.training.embedded import new_nano, save_embedded
 from microsam_nb.files.inputs import find_images, name_results
 from microsam_nb.session import AddPoint, Commit
 from microsam_nb.session.series import Turn
@@ -114,3 +118,15 @@ def test_a_model_is_loaded_once_however_often_the_image_changes(write, open_seri
     assert one.series.current.name == "b.tif"
     assert keep_one(one) == 1
     assert loaded == ["nano"]
+
+
+def test_a_file_of_weights_that_was_written_anew_is_loaded_anew(tmp_path):
+    loader, path = Loader(), tmp_path / "mine.safetensors"
+    save_embedded(new_nano(), path, note="")
+    first = loader(path, "cpu")
+    assert loader(path, "cpu") is first
+    other = new_nano()
+    torch.nn.init.constant_(other.sam.mask_decoder.iou_token.weight, 0.5)
+    save_embedded(other, path, note="")
+    os.utime(path, ns=(1, 1))  # clocks of file systems are coarse
+    assert loader(path, "cpu").spec.hash != first.spec.hash

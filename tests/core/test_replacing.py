@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -43,3 +45,19 @@ def test_after_an_error_it_is_as_it_was(tmp_path, writing, raised, told):
         write()
     assert [one.read_text() for one in tmp_path.iterdir()] == ["old"]
     assert raised in (error.value, error.value.__cause__)
+
+
+def test_threads_that_write_one_file_do_not_disturb_each_other(tmp_path):
+    path, together = tmp_path / "a.json", threading.Barrier(2)
+
+    def write(text):
+        with replaced_whole(path) as part:
+            part.write_text(text)
+            together.wait(10)
+            # Both have written, and neither has renamed.
+            assert part.read_text() == text
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(write, ("one", "two")))
+    assert path.read_text() in ("one", "two")
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]

@@ -260,3 +260,11 @@ def test_ten_objects_of_a_plane_are_not_measured_ten_times(random_nano):
     describer, found = described(image, labels, random_nano, Features.BOTH)
     assert len(found) == 10
     assert describer.total < 10, "objects share windows"
+
+
+def test_a_class_may_be_called_by_a_number():
+    rows = np.array([[float(n)] * 3 for n in (1, 2, 3, 21, 22)], np.float32)
+    classes, names = ("1", "1", "1", "small", "small"), ("area", "perimeter", "extent")
+    found = train(Training(rows, classes, names, ("", ""), ""))
+    assert list(found.classes) == ["1", "small"]
+    assert found.predict(rows[:1]).argmax() == 0

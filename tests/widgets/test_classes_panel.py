@@ -163,3 +163,30 @@ def test_while_features_are_computed_nobody_is_told_that_classes_are_missing(mad
 def test_many_classes_have_no_button_but_break_nothing(made):
     made.session.handle(SetClasses(tuple(f"class {i}" for i in range(30))))
     assert len(shown(made.panel)) == 12
+
+
+def test_the_key_of_a_class_in_the_name_field_chooses_it(made):
+    for name in ("large", "small", "1"):
+        made.panel.name.value = name
+    assert made.session.state.browsing.classes == ("large", "small")
+    assert made.session.state.browsing.category == "large"
+    made.panel.name.value = "3"
+    assert made.session.state.browsing.classes == ("large", "small", "3")
+
+
+def test_the_first_class_shows_the_colours_of_classes(made):
+    made.panel.name.value = "large"
+    assert made.session.state.browsing.layers.by_class
+
+
+def test_a_class_that_no_object_has_can_be_removed(made):
+    for name in ("large", "small"):
+        made.panel.name.value = name
+    made.session.handle(SetClass((1,), "small"))
+    made.panel.drop.click()
+    assert made.session.state.browsing.classes == ("large", "small")
+    assert "of class small" in made.session.notice.text
+    made.session.handle(Undo())
+    made.panel.drop.click()
+    assert made.session.state.browsing.classes == ("large",)
+    assert made.session.state.browsing.category == "large"

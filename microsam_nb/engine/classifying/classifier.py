@@ -91,12 +91,12 @@ def train(training: Training) -> Classifier:
     if len(names) < 2:
         has = f"All objects have the class {names[0]!r}" if names else "No object has a class"
         raise ClassifierError(f"{has}.", "Click on a few objects of two classes or more.")
-    forest = RandomForestClassifier(
-        _TREES, class_weight="balanced", random_state=_SEED, max_features="sqrt", min_samples_leaf=1, bootstrap=True
-    )
+    forest = RandomForestClassifier(_TREES, random_state=_SEED, max_features="sqrt", min_samples_leaf=1, bootstrap=True)
     classes, rows = np.array(training.classes), _known(training.rows)[:, columns_of(training.names)]
-    forest.fit(rows, classes)
     counts = [training.classes.count(name) for name in names]
+    # class_weight="balanced" means the same, but sklearn takes a class that is called "1" for a number and fails.
+    weights = {name: len(classes) / (len(names) * count) for name, count in zip(names, counts, strict=True)}
+    forest.fit(rows, classes, sample_weight=np.array([weights[name] for name in training.classes]))
     accuracy = None
     if len(classes) >= _FEW and min(counts) >= _FEWEST:
         accuracy = _out_of_bag(forest, rows, classes)

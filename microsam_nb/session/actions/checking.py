@@ -21,7 +21,7 @@ class Check(Action):
 
     labels: tuple[int, ...]
     right: bool = True
-    gist: ClassVar[str] = "checking"
+    gist: ClassVar[str] = "saying that it looks right"
 
     def apply(self, session: Session) -> bool:
         right = bool(self.right)

@@ -56,7 +56,10 @@ class ClassifyAlong(Action):
         # No wider than a pixel: what the line runs through is meant, not what lies beside it.
         met = stroke(self.points, 1.0, self.plane, session.shape)
         under = np.unique(session.labels.volume[met.box.slices][met.bitmap])
-        return SetClass(tuple(int(n) for n in under if n), self.category).apply(session)
+        labels = tuple(int(n) for n in under if n)
+        if not labels:
+            raise LabelError(f"There is no {session.noun.lower()} there.", "Click on one, or draw over several.")
+        return SetClass(labels, self.category).apply(session)
 
 
 @dataclass(frozen=True, slots=True)
