@@ -89,8 +89,8 @@ class PlaneBar:
         state = session.state
         plane, working = state.browsing.plane, bool(state.prompts or state.proposals)
         self._bound.show(plane)
-        depth = self._depth(plane)
-        self.text.value = f"{self._word} <b>{plane}</b> of {self._count}{f' <span>{depth}</span>' if depth else ''}"
+        depth = f" <span>{found}</span>" if (found := self._depth(plane)) else ""
+        self.text.value = f"{self._word} <b>{plane}</b> of 0–{self._count - 1}{depth}"
         for command in (Command.FIRST_PLANE, Command.PREVIOUS_PLANE):
             self.buttons[command].disabled = plane == 0
         for command in (Command.NEXT_PLANE, Command.LAST_PLANE):
@@ -111,7 +111,7 @@ class PlaneBar:
     def _longest(self) -> int:
         """Return how many letters the text may have."""
         deepest = max((len(self._depth(plane)) for plane in range(self._count)), default=0)
-        return len(f"{self._word} {self._count - 1} of {self._count} ") + deepest
+        return len(f"{self._word} {self._count - 1} of 0–{self._count - 1} ") + deepest
 
     def _extent(self, shown: tuple[Candidate, ...]) -> tuple[tuple[int, int], ...]:
         """Return the runs (first, last) of planes in which the object in hand is; remembered."""

@@ -46,11 +46,11 @@ def test_the_slider_goes_to_planes_and_shows_where_one_is(bar):
 def test_text_says_which_plane_and_how_deep(bar):
     one = bar(voxel_size=VoxelSize(0.3, 0.1, 0.1))
     one.desk.session.handle(SetPlane(12))
-    assert "plane <b>12</b> of 21" in one.text.value
+    assert "plane <b>12</b> of 0–20" in one.text.value
     assert "z 3.6 µm" in one.text.value
     assert "z" not in bar(voxel_size=VoxelSize(None, 0.1, 0.1)).text.value
     movie = bar("tyx", voxel_size=VoxelSize(0.3, 0.1, 0.1))
-    assert movie.text.value == "frame <b>0</b> of 21"
+    assert movie.text.value == "frame <b>0</b> of 0–20"
     assert "frame" in movie.buttons[Command.NEXT_PLANE].tooltip
     assert movie.buttons[Command.SEGMENT_OBJECT].description == "Follow"
     assert not any("plane" in button.tooltip for button in movie.buttons.values())
