@@ -40,14 +40,14 @@ def predict_classes(image: Image, labels: Any, classifier: Classifier, model: Mo
     for _ in table.compute(rows):
         pass
     features = {row.label: found for row in rows if (found := table.row(row.label)) is not None}
-    guesses = guesses_of(classifier, features)
+    width = len(classifier.training.names)
+    chances = classifier.predict(np.stack(list(features.values())) if features else np.zeros((0, width), np.float32))
+    guesses = guesses_of(classifier.classes, list(features), chances)
     out = {
         "id": list(guesses),
         "category": [one.category for one in guesses.values()],
         "probability": [one.probability for one in guesses.values()],
     }
-    width = len(classifier.training.names)
-    chances = classifier.predict(np.stack(list(features.values())) if features else np.zeros((0, width), np.float32))
     return pandas.DataFrame({**out, **{f"p_{name}": chances[:, i] for i, name in enumerate(classifier.classes)}})
 
 

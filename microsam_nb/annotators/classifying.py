@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ..engine.classifying import Classifier, Training
     from ..engine.models import Model
     from ..engine.store import EmbeddingStore
+    from .taught import Lesson
 
 _log = logging.getLogger("microsam_nb")
 
@@ -38,8 +39,8 @@ class Classifying:
     """Trains and predicts on a thread of its own, which begins with ``start``.
 
     ``classifier``: the newest one, None while the user has not given two classes. What the user does meanwhile is
-    taken up after the objects in work. ``kept``: what came of the last saving or loading. ``loaded``:
-    what it goes on with; ``own``: the objects that were annotated here, as they were trained on last.
+    taken up after the objects in work. ``kept``: what came of the last saving or loading. ``loaded``: what it goes on
+    with.
     """
 
     def __init__(self, image: Image, session: Session, engine: Callable[[], tuple[Model, EmbeddingStore]]) -> None:
@@ -48,10 +49,9 @@ class Classifying:
         self.classifier: Classifier | None = None
         self.kept = ""
         self.loaded: Classifier | None = None
-        self.own: Training | None = None
         #: Objects annotated in other images; and what is to be gone on with, where it has not begun.
         self._others: tuple[Training, ...] = ()
-        self._handed: tuple[Classifier | None, tuple[Training, ...]] | None = None
+        self._handed: tuple[Classifier | None, tuple[Lesson, ...]] | None = None
         #: Held while it is trained: a classifier that is given meanwhile would be lost.
         self._training = threading.RLock()
         self._trained: tuple[Any, ...] = ()
@@ -107,10 +107,26 @@ class Classifying:
         self._keep(f"The classifier {name} tells apart {classes}; trained on {count}.")
         self.start()
 
-    def go_on(self, loaded: Classifier | None, others: tuple[Training, ...]) -> None:
+    def go_on(self, loaded: Classifier | None, lessons: tuple[Lesson, ...]) -> None:
         """Go on with what was loaded and annotated in other images, soon; what comes of it is said."""
-        self._handed = loaded, others
+        self._handed = loaded, lessons
         self.start()
+
+    def taught(self, go: Callable[[], bool]) -> Training | None:
+        """Stop, and return all objects that were annotated here, also those that nobody has looked at yet.
+
+        On the thread of the caller; None when ``go`` says no meanwhile. Raises MicrosamError when they cannot be
+        described.
+        """
+        self.close()  # only one thread may compute
+        if self._handed is not None:
+            # What nano sees depends on how large it sees it: as large as in the images before.
+            self._fit(*self._handed, go)
+        rows = [row for row in self._session.rows() if classed_by_hand(row.info)]
+        for _ in self._table.compute(self._table.missing(rows, Box((0, 0, 0), self._session.shape))):
+            if not go():
+                return None
+        return self._table.training(rows)
 
     def wait(self, timeout: float = 120.0) -> None:
         """Return when everything that is known has been said. Raises TimeoutError."""
@@ -205,16 +221,41 @@ class Classifying:
         self._rest = [row for row in missing if not classed_by_hand(row.info)]
         self._say(anew=self._train() or bool(missing))
 
-    def _take(self, loaded: Classifier | None, others: tuple[Training, ...]) -> None:
-        known = [*([loaded.training] if loaded is not None else []), *others]
-        try:
-            with self._training:
-                self._table.like(known[0])
-                self.loaded, self._others, self._trained = loaded, others, ()
-        except MicrosamError as error:
-            self._keep(f"What was taught in other images is not used here. {error}", error=True)
-            return
-        self._name(sorted({name for one in known for name in one.classes}))
+    def _take(self, loaded: Classifier | None, lessons: Sequence[Lesson]) -> None:
+        """Take up what was taught in other images, as far as it can be used here, and say what cannot."""
+        fit, refused = self._fit(loaded, lessons, lambda: not self._closed)
+        if refused:
+            part = "Part of what" if fit else "What"
+            self._keep(f"{part} was taught in other images is not used here. {refused[0]}", error=not fit)
+        self._name(sorted({name for one in fit for name in one.classes}))
+
+    def _fit(
+        self, loaded: Classifier | None, lessons: Sequence[Lesson], go: Callable[[], bool]
+    ) -> tuple[list[Training], list[MicrosamError]]:
+        """Go on with what can be used here of other images; return it, and why other things cannot."""
+        known: list[Training] = []
+        fit: list[Training] = []
+        refused: list[MicrosamError] = []
+        for lesson in lessons:
+            try:
+                one = lesson.training(go)
+            except MicrosamError as error:
+                refused.append(error)
+            else:
+                known += [] if one is None else [one]
+        with self._training:
+            # What the user has loaded here meanwhile is newer.
+            given = self.loaded or loaded
+            for one in [*([] if given is None else [given.training]), *known]:
+                try:
+                    one.fits(fit[0]) if fit else self._table.like(one)
+                except MicrosamError as error:
+                    refused.append(error)
+                else:
+                    fit.append(one)
+            self.loaded = given if given is not None and given.training in fit else None
+            self._others, self._trained = tuple(one for one in known if one in fit), ()
+        return fit, refused
 
     def _name(self, classes: Sequence[str]) -> None:
         """Add classes to those that the session knows."""
@@ -246,7 +287,6 @@ class Classifying:
 
         with self._training:
             own = self._table.training(self._rows)
-            self.own = own
             about = (own.model, own.names, own.classes, hash(own.rows.tobytes()), self.loaded, self._others)
             if about == self._trained:
                 return False
@@ -269,7 +309,9 @@ class Classifying:
         classifier = self.classifier
         if classifier is not None:
             features = {label: found for label in sorted(there) if (found := self._table.row(label)) is not None}
-            known = guesses_of(classifier, features)
+            if features:
+                chances = classifier.predict(np.stack(list(features.values())))
+                known = guesses_of(classifier.classes, list(features), chances)
         said = "" if classifier is None else _about(classifier)
         classes = () if classifier is None else classifier.classes
         self._session.handle(Classified(Guesses(known, said, classes, waiting, total)))
@@ -296,17 +338,13 @@ class Classifying:
         self._session.say(text, error=error)
 
 
-def guesses_of(classifier: Classifier, features: dict[int, NDArray[np.float32]]) -> dict[int, Guess]:
-    """Return what a classifier says of objects with these features, by their numbers."""
-    if not features:
-        return {}
-    chances = classifier.predict(np.stack(list(features.values())))
+def guesses_of(names: Sequence[str], labels: Sequence[int], chances: NDArray[np.float64]) -> dict[int, Guess]:
+    """Return what is said of objects, by their numbers, of the probability of every class, (objects, classes)."""
     order = np.argsort(-chances, axis=1, kind="stable")
     best, second = (np.take_along_axis(chances, order[:, i : i + 1], 1)[:, 0] for i in (0, 1))
-    names = classifier.classes
     return {
         label: Guess(label, names[first], float(p), float(p - q))
-        for label, first, p, q in zip(features, order[:, 0], best, second, strict=True)
+        for label, first, p, q in zip(labels, order[:, 0], best, second, strict=True)
     }
 
 

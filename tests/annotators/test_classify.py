@@ -48,11 +48,6 @@ def cells(seed=0):
     return np.clip(pixels, 0, 255).astype(np.uint8), labels
 
 
-@pytest.fixture(scope="module")
-def nano():
-    return microsam_nb.load_model("nano")
-
-
 @pytest.fixture
 def opened(tmp_path, monkeypatch, nano):
     monkeypatch.chdir(tmp_path)
@@ -368,34 +363,87 @@ def test_keys_choose_classes_while_the_tool_is_in_the_hand(opened):
     assert not annotator.session.state.browsing.layers.objects.visible
 
 
-def test_a_classifier_goes_on_in_the_next_image_of_a_series(tmp_path, monkeypatch, nano):
+@pytest.fixture
+def series_of(tmp_path, monkeypatch, nano):
+    """A function that opens a series of such images, a.tif, b.tif, ..., with their labels, and shows classes."""
     monkeypatch.chdir(tmp_path)
-    for folder in ("images", "labels"):
-        Path(folder).mkdir()
-    for seed, name in enumerate("ab"):
-        pixels, labels = cells(seed)
-        tifffile.imwrite(f"images/{name}.tif", pixels)
-        tifffile.imwrite(f"labels/{name}.tif", labels.astype(np.uint16))
-    series = microsam_nb.annotate_series("images", "out", labels="labels", model=nano)
-    try:
-        classify(series.annotator, classes=("small", "large"))
-        click(series.annotator)
-        series.handle(Jump(1))
-        series.wait()
-        annotator = series.annotator
-        session = settled(annotator)
-        assert annotator.image.name == "b"
-        assert annotator.shows("Classes")
-        assert session.state.browsing.tool is Tool.CLASSIFY
-        assert predicted(session) == {n: "small" if n in SMALL else "large" for n in range(1, 17)}
-        assert not session.acted, "nobody has touched this image"
-        session.handle(SetClass((1,), "small"))
-        assert "Trained on 7 objects" in settled(annotator).guesses.said
-        series.handle(Jump(0))
-        series.wait()
-        session = settled(series.annotator)
-        assert "Trained on 7 objects" in session.guesses.said, "those of the first image count once"
-        session.handle(SetClass((1,), ""))
-        assert "Trained on 6 objects" in settled(series.annotator).guesses.said
-    finally:
-        series.close()
+    made = []
+
+    def make(*kinds, **more):
+        for folder in ("images", "labels"):
+            Path(folder).mkdir()
+        for seed, kind in enumerate(kinds):
+            pixels, labels = cells(seed)
+            name = f"{'abc'[seed]}.tif"
+            colour = {"photometric": "rgb"} if kind == "rgb" else {}
+            tifffile.imwrite(f"images/{name}", np.stack([pixels] * 3, -1) if kind == "rgb" else pixels, **colour)
+            tifffile.imwrite(f"labels/{name}", labels.astype(np.uint16))
+        made.append(microsam_nb.annotate_series("images", "out", labels="labels", model=nano))
+        classify(made[0].annotator, classes=("small", "large"), **more)
+        settled(made[0].annotator)
+        return made[0]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def go_to(series, place):
+    series.handle(Jump(place))
+    series.wait()
+    return series.annotator
+
+
+def test_a_classifier_goes_on_in_the_next_image_of_a_series(series_of):
+    series = series_of("gray", "gray")
+    click(series.annotator)
+    annotator = go_to(series, 1)
+    session = settled(annotator)
+    assert annotator.image.name == "b"
+    assert annotator.shows("Classes")
+    assert session.state.browsing.tool is Tool.CLASSIFY
+    assert predicted(session) == {n: "small" if n in SMALL else "large" for n in range(1, 17)}
+    assert not session.acted, "nobody has touched this image"
+    session.handle(SetClass((1,), "small"))
+    assert "Trained on 7 objects" in settled(annotator).guesses.said
+    session = settled(go_to(series, 0))
+    assert "Trained on 7 objects" in session.guesses.said, "those of the first image count once"
+    session.handle(SetClass((1,), ""))
+    assert "Trained on 6 objects" in settled(series.annotator).guesses.said
+
+
+def test_images_that_are_left_before_anybody_has_learned_in_them_lose_nothing(series_of, opened, monkeypatch):
+    first = opened()
+    click(first)
+    series = series_of("gray", "gray", "gray", classifier=first.classifying.classifier)
+    learn = classifying.Classifying._learn
+
+    def learn_in_the_last_only(trainer):
+        if trainer._table._image.name == "c":
+            learn(trainer)
+
+    monkeypatch.setattr(classifying.Classifying, "_learn", learn_in_the_last_only)
+    series.annotator.session.handle(SetClass((1, 2, 3, 4), "small"))
+    series.annotator.session.handle(SetClass((9, 10, 11, 12), "large"))
+    annotator = go_to(series, 1)
+    annotator.session.handle(SetClass((1,), "small"))
+    session = settled(go_to(series, 2))
+    assert "Trained on 15 objects" in session.guesses.said
+    assert predicted(session) == {n: "small" if n in SMALL else "large" for n in range(1, 17)}
+
+
+def test_a_classifier_is_kept_for_the_images_after_one_that_cannot_use_it(series_of, opened):
+    first = opened()
+    click(first)
+    series = series_of("gray", "rgb", "gray", classifier=first.classifying.classifier)
+    annotator = go_to(series, 1)
+    session = settled(annotator)
+    assert session.guesses.known == {}
+    assert annotator.classifying.kept.startswith("What was taught in other images is not used here. ")
+    click(annotator)
+    assert "Trained on 6 objects" in session.guesses.said
+    annotator = go_to(series, 2)
+    session = settled(annotator)
+    assert predicted(session) == {n: "small" if n in SMALL else "large" for n in range(1, 17)}
+    assert "Trained on 6 objects" in session.guesses.said, "only on those of the classifier"
+    assert annotator.classifying.kept.startswith("Part of what was taught in other images is not used here. ")
