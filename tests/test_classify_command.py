@@ -13,6 +13,7 @@ from drawing import disk
 import microsam_nb
 from microsam_nb.__main__ import main
 from microsam_nb.annotators import applying
+from microsam_nb.engine.classifying import Classifier
 from microsam_nb.session import LoadLabels, Session, SetClass
 
 
@@ -26,17 +27,12 @@ def cells(seed):
     return np.clip(30 + 90 * (labels > 0) + chance.normal(0, 5, labels.shape), 0, 255).astype(np.uint8), labels
 
 
-@pytest.fixture(scope="module")
-def nano():
-    return microsam_nb.load_model("nano")
-
-
-def trained(nano, kind):
+def trained(nano, kind, names=("small", "large")):
     pixels, labels = cells(0)
     session = Session((1, *labels.shape))
     session.handle(LoadLabels.of(labels))
-    session.handle(SetClass((1, 2), "small"))
-    session.handle(SetClass((5, 6), "large"))
+    session.handle(SetClass((1, 2), names[0]))
+    session.handle(SetClass((5, 6), names[1]))
     return microsam_nb.train_classifier([(pixels, session)], model=nano, kind=kind)
 
 
@@ -64,8 +60,12 @@ def run(*more, images="images", labels="labels", classifier="cells.skops", outpu
     return main(["classify", images, "--labels", labels, "--classifier", classifier, "-o", output, *more])
 
 
-def test_every_object_of_a_folder_gets_its_class(files, capsys):
+def test_every_object_of_a_folder_gets_its_class(files, capsys, monkeypatch):
+    asked = []
+    predict = Classifier.predict
+    monkeypatch.setattr(Classifier, "predict", lambda *given: asked.append(len(given[1])) or predict(*given))
     assert run() == 0
+    assert asked == [8, 8], "once for every image"
     table = pandas.read_csv("out/a.csv")
     assert list(table.columns) == ["id", "category", "probability", "p_large", "p_small"]
     assert list(table["id"]) == list(range(1, 9))
@@ -74,7 +74,36 @@ def test_every_object_of_a_folder_gets_its_class(files, capsys):
     assert "8 objects: 4 large, 4 small" in capsys.readouterr().out
 
 
-def test_the_same_command_goes_on_and_says_what_it_skips(files, capsys, monkeypatch):
+@pytest.fixture(scope="module")
+def other(nano):
+    """A classifier with other names for the same classes."""
+    return trained(nano, "shape", ("tiny", "huge"))
+
+
+@pytest.mark.parametrize("changed", ["classifier", "labels", "image"])
+def test_a_table_of_another_classifier_or_of_other_objects_is_made_anew(files, capsys, other, changed):
+    assert run("-q") == 0
+    before = (files / "out" / "b.csv").read_text()
+    if changed == "classifier":
+        microsam_nb.save_classifier(other, "cells.skops")
+    elif changed == "labels":
+        tifffile.imwrite("labels/b_masks.tif", np.where(cells(2)[1] == 8, 0, cells(2)[1]))
+    else:
+        tifffile.imwrite("images/b.tif", 255 - cells(2)[0])
+    assert run() == 0
+    table = pandas.read_csv("out/b.csv")
+    assert len(table) == (7 if changed == "labels" else 8)
+    assert set(table["category"]) == ({"tiny", "huge"} if changed == "classifier" else {"small", "large"})
+    told = capsys.readouterr().out
+    assert ("1 of 2 images skipped as done already." in told) == (changed != "classifier")
+    assert "this command has not made" not in told
+    if changed != "image":
+        assert (files / "out" / "b.csv").read_text() != before
+    assert run() == 0
+    assert "2 of 2 images skipped as done already." in capsys.readouterr().out
+
+
+def test_the_same_command_goes_on_and_says_what_it_skips(files, capsys, monkeypatch, other):
     predict = applying.predict_classes
 
     def stop(image, *more):
@@ -84,12 +113,17 @@ def test_the_same_command_goes_on_and_says_what_it_skips(files, capsys, monkeypa
 
     monkeypatch.setattr(applying, "predict_classes", stop)
     assert run() == 130
-    assert [one.name for one in (files / "out").iterdir()] == ["a.csv"]
+    assert [one.name for one in (files / "out").glob("*.csv")] == ["a.csv"]
     monkeypatch.setattr(applying, "predict_classes", predict)
+    assert run() == 0
+    told = capsys.readouterr().out
+    assert told.count("skipped: done already") == 1
+    assert "1 of 2 images skipped as done already." in told
     (files / "out" / "a.csv").write_text("mine")
+    microsam_nb.save_classifier(other, "cells.skops")
     assert run() == 0
     assert (files / "out" / "a.csv").read_text() == "mine"
-    assert "skipped: there is a table" in capsys.readouterr().out
+    assert "skipped: there is a table that this command has not made" in capsys.readouterr().out
     assert run("--overwrite", "-q") == 0
     assert len(pandas.read_csv("out/a.csv")) == len(pandas.read_csv("out/b.csv")) == 8
     assert capsys.readouterr().out == ""
@@ -107,7 +141,7 @@ def test_what_is_wrong_with_one_image_keeps_no_other_from_being_done(files, caps
     assert "c_masks.tif have shape (5, 6), the image has 90 x 160" in told.err
     assert "0 objects: 0 large, 0 small" in told.out, "an image without objects is no failure"
     assert list(pandas.read_csv("out/d.csv").columns)[:3] == ["id", "category", "probability"]
-    assert sorted(one.name for one in (files / "out").iterdir()) == ["b.csv", "d.csv"]
+    assert sorted(one.name for one in (files / "out").glob("*.csv")) == ["b.csv", "d.csv"]
 
 
 def test_one_image_and_one_table(files):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,11 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core import FileError, MicrosamError, SettingsError
-from .shared import check_new
+from .made import Earlier, Made
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from ..engine import Model
     from ..engine.classifying import Classifier
+
+#: Why an image is left out.
+_SKIPPED = {
+    Earlier.SAME: "skipped: done already",
+    Earlier.STRANGE: "skipped: there is a table that this command has not made; --overwrite makes it anew",
+}
 
 
 def add(commands: Any) -> None:
@@ -23,7 +32,8 @@ def add(commands: Any) -> None:
         help="find the classes of the objects of images with a saved classifier",
         description="Find the class of every object of images, volumes and movies with a classifier that an annotator "
         "saved, and write a table (CSV) for each: id, category, probability, and the probability of every class. "
-        "Images that have a table are skipped.",
+        "Tables that were made by the same classifier of the same objects are skipped, others made anew; what made "
+        "them is in classified.jsonl beside them.",
         epilog="Exit codes: 0 everything is classified, 1 some images failed, 2 the command is wrong, 130 interrupted.",
     )
     classify.add_argument("images", nargs="+", metavar="INPUT", help="image, zarr folder, folder of images, or pattern")
@@ -42,7 +52,9 @@ def add(commands: Any) -> None:
     )
     classify.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
     classify.add_argument("--axes", default="", help="yx, yxc, zyx, tyx, zyxc or tyxc, where the guess is wrong")
-    classify.add_argument("--overwrite", action="store_true", help="also images that have a table")
+    classify.add_argument(
+        "--overwrite", action="store_true", help="also tables that are done, or that this command has not made"
+    )
     classify.add_argument("-q", "--quiet", action="store_true", help="no table of what was done, only errors")
     classify.set_defaults(run=run)
 
@@ -51,27 +63,31 @@ def run(options: argparse.Namespace) -> int:
     from ..annotators.classifier_files import load_classifier
     from ..engine.load import load_model
     from ..files.inputs import find_images
+    from ..files.replacing import check_writable
+    from ..session.wording import counted
 
     paths = find_images(options.images)
     places = _places(paths, Path(options.output))
     given = _labels(paths, options.labels)
     classifier = load_classifier(options.classifier)
-    left = [path for path in paths if options.overwrite or not places[path].exists()]
-    rows: list[tuple[str, str]] = [
-        (path.name, "skipped: there is a table; --overwrite makes it anew") for path in paths if path not in left
-    ]
+    made = Made(places[paths[0]].parent)
+    of = {path: _identity(path, given.get(path), Path(options.classifier), options.axes) for path in paths}
+    found = {path: made.find(places[path], of[path]) for path in paths}
+    skipped = {} if options.overwrite else {path: _SKIPPED[one] for path, one in found.items() if one in _SKIPPED}
+    left = [path for path in paths if path not in skipped]
+    rows: list[tuple[str, str]] = [(path.name, why) for path, why in skipped.items()]
     failed = 0
     if left:
         # What is wrong with the command is said before the first image.
         model = load_model(options.model or classifier.training.model[1] or "nano", options.device)
         classifier.training.suits(model.spec.hash, model.spec.label)
         places[left[0]].parent.mkdir(parents=True, exist_ok=True)
-        check_new(places[left[0]], overwrite=options.overwrite)
+        check_writable(places[left[0]])
     try:
         for path in left:
             try:
-                found = _classify(path, given.get(path), classifier, model, options.axes, places[path])
-                rows.append((path.name, found))
+                table = _classify(path, given.get(path), classifier, model, options.axes)
+                rows.append((path.name, _write(table, places[path], made, of[path], classifier.classes)))
             except (MicrosamError, MemoryError, RuntimeError) as error:
                 failed += 1
                 rows.append((path.name, "failed"))
@@ -83,24 +99,41 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         for name, what in rows:
             print(f"{name[:39]:<40}{what}")  # noqa: T201
+        if done := sum(why == _SKIPPED[Earlier.SAME] for why in skipped.values()):
+            print(f"\n{done} of {counted(len(paths), 'image')} skipped as done already.")  # noqa: T201
     return 1 if failed else 0
 
 
-def _classify(path: Path, labels: Path | None, classifier: Classifier, model: Model, axes: str, place: Path) -> str:
-    """Write the table of one image, and return what is in it. Raises MicrosamError."""
+def _classify(path: Path, labels: Path | None, classifier: Classifier, model: Model, axes: str) -> DataFrame:
+    """Return the table of one image. Raises MicrosamError."""
     from ..annotators.applying import predict_classes
     from ..annotators.inputs import read_input
-    from ..files.replacing import replacing
-    from ..session.wording import counted
 
     if labels is None:
         raise FileError("There are no labels of it.", "Their file must begin with the name of the image; see --labels.")
-    found = predict_classes(read_input(path, axes), labels, classifier, model)
+    return predict_classes(read_input(path, axes), labels, classifier, model)
+
+
+def _write(table: DataFrame, place: Path, made: Made, of: str, classes: Sequence[str]) -> str:
+    """Write a table and what it was made of, and return what is in it. Raises FileError."""
+    from ..files.replacing import replacing
+    from ..session.wording import counted
+
     with replacing(place) as part:
-        found.to_csv(part, index=False)
-    counts = found["category"].value_counts()
-    each = ", ".join(f"{counts.get(name, 0)} {name}" for name in classifier.classes)
-    return f"{counted(len(found), 'object')}: {each}  {place}"
+        table.to_csv(part, index=False)
+        made.note(place, part, of)
+    counts = table["category"].value_counts()
+    each = ", ".join(f"{counts.get(name, 0)} {name}" for name in classes)
+    return f"{counted(len(table), 'object')}: {each}  {place}"
+
+
+def _identity(path: Path, labels: Path | None, classifier: Path, axes: str) -> str:
+    """Return what tells a table from those of other files; a classifier belongs to its model."""
+    from .. import __version__
+    from ..annotators.beginning import fingerprint_of
+
+    files = [fingerprint_of(one) for one in (path, labels, classifier) if one is not None]
+    return json.dumps([__version__, *files, axes])
 
 
 def _places(paths: Sequence[Path], output: Path) -> Mapping[Path, Path]:
