@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from told import until_told
 
 #: A nucleus of the bundled sample, (y, x), and a place between nuclei.
 NUCLEUS = (104.0, 194.0)
@@ -36,13 +36,6 @@ if not getattr(annotator, "_counted", False):
         one.on_click(lambda _: seen.append("button"))
 True"""
 
-#: A class of the outermost element says what the page has heard of.
-MARK = """annotator.wait()
-others = [one for one in annotator.widget._dom_classes if not one.startswith("seen-")]
-annotator.widget._dom_classes = (*others, "{mark}")
-True"""
-_NUMBERS = count()
-
 
 class Screen:
     """The annotator on the page."""
@@ -57,19 +50,7 @@ class Screen:
     def wait(self) -> None:
         """Wait until what the page has sent is answered and everything is drawn."""
         self.page.wait_for_timeout(150)
-        self._until_shown()
-
-    def _until_shown(self) -> None:
-        """Wait until the kernel has nothing left to do, and the page has what it was told.
-
-        Messages come in their order: a page that has the mark has all that was sent before.
-        """
-        mark = f"seen-{next(_NUMBERS)}"
-        self.book.kernel(MARK.format(mark=mark))
-        self.page.locator(f".{mark}").first.wait_for(state="attached")
-        self.page.evaluate("() => new Promise((f) => requestAnimationFrame(() => requestAnimationFrame(f)))")
-        # Pictures are unpacked after they have arrived.
-        self.page.wait_for_timeout(50)
+        until_told(self.book, "annotator", self.page)
 
     @contextmanager
     def telling(self, kind: str) -> Iterator[None]:
@@ -85,7 +66,7 @@ class Screen:
             self.page.wait_for_timeout(50)
         else:
             raise AssertionError(f"no {kind} reached the kernel")
-        self._until_shown()
+        until_told(self.book, "annotator", self.page)
 
     def places(self, *points: tuple[float, float]) -> list[tuple[float, float]]:
         """The positions (x, y) on the canvas element of image positions (y, x)."""

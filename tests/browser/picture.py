@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as Bitmap
 from playwright.sync_api import TimeoutError as Waited
+from told import until_told
 
 #: Pixels inside the proposal, none of them under the dot of a click.
 INSIDE = """
@@ -120,6 +121,7 @@ class Picture:
     def remember(self) -> None:
         """Keep what is on the canvas when nothing but the image is."""
         found = self.book.kernel(f"s = {self.name}.session\n[len(s.state.prompts), int({self.name}.labels.max())]")
+        until_told(self.book, self.name, self.page)  # what was taken back may be there still
         if found == [0, 0] and self.book.kernel(f"{self.name}.session.state.browsing.view is None"):
             url = self.canvas.evaluate("(c) => c.toDataURL('image/png')")
             picture = Bitmap.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))

@@ -69,6 +69,15 @@ def test_what_undo_reaches_does_not_depend_on_who_made_the_masks(tmp_path, image
     again.close()
 
 
+@pytest.fixture
+def interruptible():
+    """Ctrl-C reaches Python, also where a shell or another process has begun the tests in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_waits_until_a_step_is_whole():
     done = []
 
@@ -86,6 +95,7 @@ def test_an_interrupt_waits_until_a_step_is_whole():
     assert done == ["step", 1]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupted_commit_is_in_the_journal(tmp_path, image, monkeypatch):
     session = opened(tmp_path, image)
     session.handle(AddPoint(5.0, 5.0))
