@@ -185,3 +185,11 @@ def test_a_classifier_of_another_model_is_refused_and_the_right_one_is_the_defau
     assert "Change over to the model nano" in capsys.readouterr().err
     assert run("-m", "vit_b_lm", classifier="seen.skops") == 2
     assert asked[1:] == ["vit_b_lm"]
+
+
+def test_an_image_that_cannot_be_read_is_told_as_that(files, capsys):
+    (files / "images" / "c.tif").write_text("no picture")
+    assert run() == 1
+    (said,) = [line for line in capsys.readouterr().err.splitlines() if "c.tif" in line]
+    assert "no labels" not in said
+    assert "read" in said

@@ -109,9 +109,10 @@ def _classify(path: Path, labels: Path | None, classifier: Classifier, model: Mo
     from ..annotators.applying import predict_classes
     from ..annotators.inputs import read_input
 
+    image = read_input(path, axes)  # a file that cannot be read lacks more than labels
     if labels is None:
         raise FileError("There are no labels of it.", "Their file must begin with the name of the image; see --labels.")
-    return predict_classes(read_input(path, axes), labels, classifier, model)
+    return predict_classes(image, labels, classifier, model)
 
 
 def _write(table: DataFrame, place: Path, made: Made, of: str, classes: Sequence[str]) -> str:
