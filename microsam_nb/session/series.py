@@ -238,8 +238,7 @@ class SeriesSession:
                     objects=self.session.labels.count(),
                     model=self.session.model or entry.record.model,
                 )
-                if record.kept is Status.UNTOUCHED and self.session.state.prompts:
-                    record = replace(record, kept=Status.STARTED)
+                record = _prompted(record, self.session)
                 self.entries[self.at] = replace(entry, record=record)
             write_record(entry.folder, record)
 
@@ -272,10 +271,8 @@ class SeriesSession:
         self.at, self.session, self._acted = index, session, self._clock()
         entry = self.entries[index]
         record = replace(entry.record, objects=session.labels.count())
-        if record.kept is Status.UNTOUCHED and session.state.prompts:
-            # The kernel was stopped before the beginning was noted.
-            record = replace(record, kept=Status.STARTED)
-        self.entries[index] = replace(entry, obstacle=None, problem="", record=record)
+        # The kernel may have been stopped before the beginning was noted.
+        self.entries[index] = replace(entry, obstacle=None, problem="", record=_prompted(record, session))
         session.changed.connect(self._heard)
 
     def _timed(self, record: Record) -> Record:
@@ -307,6 +304,12 @@ class SeriesSession:
                 self.keep()
         if first or record.objects != entry.record.objects:
             self.changed.emit(None)
+
+
+def _prompted(record: Record, session: Session) -> Record:
+    """Return a record that says that its image was begun with, where there are prompts."""
+    begun = record.kept is Status.UNTOUCHED and session.state.prompts
+    return replace(record, kept=Status.STARTED) if begun else record
 
 
 def _listed(names: Iterable[str]) -> str:
