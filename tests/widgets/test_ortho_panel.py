@@ -173,11 +173,14 @@ def test_slow_sections_are_shown_as_they_come(panel, monkeypatch, volume):
     with pytest.raises(TimeoutError):
         one.sections.wait(0.1)
     gate.release(4)
-    with pytest.raises(TimeoutError):
-        one.sections.wait(0.2)
-    rows = seen(one, 0, Side.FRONT)[..., 0].astype(int)
     picture = grey(one, np.asarray(image.pixels)[:, one.place[0]][np.ix_(one._arranged.planes, one._arranged.columns)])
     shown = one._arranged.planes == 2
+    for _ in range(100):
+        with pytest.raises(TimeoutError):
+            one.sections.wait(0.2)
+        rows = seen(one, 0, Side.FRONT)[..., 0].astype(int)
+        if np.abs(rows[shown] - picture[shown]).mean() < 6:
+            break
     assert np.abs(rows[shown] - picture[shown]).mean() < 6
     assert rows[one._arranged.planes == 4].mean() < 20
     gate.release(100)
