@@ -1,5 +1,6 @@
 """Training with iterative prompts and instance distances."""
 
+from .data import TrainingData
 from .dataset import CropDataset
 from .export import export
 from .finetuning import finetune
@@ -20,6 +21,7 @@ __all__ = [
     "Preset",
     "Schedule",
     "Score",
+    "TrainingData",
     "TrainingPrecision",
     "TrainingSettings",
     "Validator",
