@@ -12,6 +12,9 @@ from typing import Any, Self
 
 from .errors import SettingsError
 
+#: What a text may say of a setting that is on or off.
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
 
 @dataclass(frozen=True, slots=True)
 class Option:
@@ -93,21 +96,22 @@ class Settings:
 
     @classmethod
     def parse(cls, pairs: Iterable[str]) -> Self:
-        """Make settings from texts such as "steps=3000"; numbers only. Raises SettingsError."""
-        known = {one.name: one for one in cls.describe() if one.kind in (int, float)}
+        """Make settings from texts; see ``with_text``."""
+        return cls().with_text(pairs)
+
+    def with_text(self, pairs: Iterable[str]) -> Self:
+        """Return settings changed by texts such as "steps=3000", "schedule=cosine" or "recompute=yes".
+
+        Raises SettingsError for a name that does not exist, and for values that are not possible.
+        """
+        known = {one.name: one for one in self.describe()}
         values: dict[str, Any] = {}
         for pair in pairs:
             name, _, text = pair.partition("=")
             if name not in known:
                 raise SettingsError(f"There is no setting {name!r}.", f"Use one of: {', '.join(known)}.")
-            try:
-                values[name] = known[name].kind(text)
-            except ValueError as error:
-                raise SettingsError(
-                    f"{pair!r} gives no number of type {known[name].kind.__name__}.",
-                    f"Write it as {name}={known[name].default}.",
-                ) from error
-        return cls(**values)
+            values[name] = _read(known[name], pair, text.strip())
+        return self.changed(values)
 
     @staticmethod
     def _check(one: Option, value: Any) -> None:
@@ -135,3 +139,19 @@ class Settings:
             raise SettingsError(
                 f"{one.name} = {value!r} is not a {one.kind.__name__}.", f"The default is {one.default!r}."
             )
+
+
+def _read(one: Option, pair: str, text: str) -> Any:
+    """Return the value that a text of a command line gives a setting; the words of an enum are checked later."""
+    if one.kind is bool:
+        if text.lower() not in _TRUE + _FALSE:
+            raise SettingsError(f"{pair!r} says neither yes nor no.", f"Write it as {one.name}=yes or {one.name}=no.")
+        return text.lower() in _TRUE
+    if one.kind not in (int, float):
+        return text
+    try:
+        return one.kind(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"{pair!r} gives no number of type {one.kind.__name__}.", f"Write it as {one.name}={one.default}."
+        ) from error

@@ -64,14 +64,20 @@ def test_an_error_is_what_happened_and_the_remedy():
 
 def test_settings_are_read_from_text():
     assert Oven.parse(["heat=200.5", "eggs=3"]) == Oven(heat=200.5, eggs=3)
+    assert Oven.parse(["fan=no", "name=bread", "overlap=replace"]) == Oven(
+        fan=False, name="bread", overlap=Overlap.REPLACE
+    )
+    assert Oven.parse(["fan=TRUE"]).fan
+    assert Oven(eggs=3).with_text(["heat=100"]) == Oven(eggs=3, heat=100.0)
     assert Oven.parse([]) == Oven()
 
 
 @pytest.mark.parametrize(
     ("pair", "remedy"),
     [
-        ("salt=3", "Use one of: heat, eggs."),
-        ("fan=False", "Use one of: heat, eggs."),
+        ("salt=3", "Use one of: heat, eggs, fan, name, overlap."),
+        ("fan=maybe", "Write it as fan=yes or fan=no."),
+        ("overlap=some", "Use one of: keep existing, replace, whole object."),
         ("eggs=many", "Write it as eggs=2."),
         ("eggs", "Write it as eggs=2."),
         ("eggs=99", "Choose a value from 0 to 12."),
