@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from ..annotators.projects import image_of
 from ..core import FileError
-from .projects import image_of
 from .shared import check_new
 
 

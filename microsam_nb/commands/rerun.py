@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..annotators.projects import image_of
 from ..core import SettingsError
-from .projects import image_of
 from .shared import check_new, read_tiling
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from microsam_nb import annotate_2d, annotate_3d, annotate_series, annotate_tracks
-from microsam_nb.commands.projects import image_of
+from microsam_nb.annotators.projects import image_of
 from microsam_nb.core import FileError
 from microsam_nb.session.story import read_story
 

@@ -13,18 +13,20 @@ if TYPE_CHECKING:
     from ..session.story import Story
 
 
-def image_of(story: Story, given: Path | None, key: str = "") -> tuple[Image, Path]:
+def image_of(
+    story: Story, given: Path | None, key: str = "", remedy: str = "Name the file of the image with --image."
+) -> tuple[Image, Path]:
     """Return the image of a project and its path.
 
     That is the ``given`` one, or the one that the project was opened with last, or one of its name beside the project
-    or here. Raises FileError when there is none, ProjectError for another image.
+    or here. Raises FileError with the ``remedy`` when there is none, ProjectError for another image.
     """
     if given is not None:
         return _read(story, given, key), given
     for path in dict.fromkeys((*story.places, *_beside(story))):
         with contextlib.suppress(MicrosamError):
             return _read(story, path, key), path
-    raise FileError(_why_not(story, key), "Name the file of the image with --image.")
+    raise FileError(_why_not(story, key), remedy)
 
 
 def _why_not(story: Story, key: str) -> str:
