@@ -1,0 +1,1 @@
+"""Images with their objects for a training: found, read, checked, cut into planes and split into two parts."""
