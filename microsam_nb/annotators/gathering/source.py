@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,7 @@ class Sources:
 def ready_made(images: list[LabelledImage]) -> Sources:
     """Return labelled images as they are; planes with the name of one image belong together."""
     together: dict[str, list[LabelledImage]] = {}
-    for number, one in enumerate(images, start=1):
-        together.setdefault(image_name(one.name) or f"image {number}", []).append(one)
+    for number, given in enumerate(images, start=1):
+        one = given if given.name else replace(given, name=f"image {number}")
+        together.setdefault(image_name(one.name), []).append(one)
     return Sources(ready=[Example(name, content_of(some), tuple(some)) for name, some in together.items()])

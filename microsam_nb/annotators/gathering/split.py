@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from ...core import LabelError, LabelledImage, MicrosamError
+from ...engine.training.crops import SMALLEST
 from .notes import listing
 from .planes import Example, usable
 
@@ -67,7 +67,8 @@ def _cut(one: Example, share: float) -> Parts:
 def _sides(plane: LabelledImage, share: float) -> tuple[LabelledImage, LabelledImage] | None:
     """Return a plane in two parts, the second with about ``share`` of the objects; None where no cut leaves some on
     both sides. As few objects as possible are cut."""
-    boxes = [box for box in ndimage.find_objects(plane.labels) if box is not None]
+    sizes = np.bincount(plane.labels.ravel())[1:]
+    boxes = [box for box, size in zip(ndimage.find_objects(plane.labels), sizes, strict=True) if size >= SMALLEST]
     best: tuple[float, int, int, bool] | None = None
     for axis in (0, 1):
         starts, stops = (np.array([getattr(box[axis], end) for box in boxes]) for end in ("start", "stop"))
@@ -77,17 +78,13 @@ def _sides(plane: LabelledImage, share: float) -> tuple[LabelledImage, LabelledI
                 continue
             cost = abs(min(before, after) - share * len(boxes)) + len(boxes) - before - after
             if best is None or cost < best[0]:
-                best = cost, axis, int(_middle(int(at), starts)), before >= after
+                # Between the objects that end here and the next one.
+                best = cost, axis, int(at + starts[starts >= at].min()) // 2, before >= after
     if best is None:
         return None
     _, axis, at, first = best
     parts = [_part(plane, axis, slice(0, at)), _part(plane, axis, slice(at, None))]
     return (parts[0], parts[1]) if first else (parts[1], parts[0])
-
-
-def _middle(at: int, starts: NDArray[np.integer]) -> int:
-    """Return a place between the objects that end at ``at`` and the next one."""
-    return (at + int(starts[starts >= at].min())) // 2
 
 
 def _part(plane: LabelledImage, axis: int, span: slice) -> LabelledImage:
