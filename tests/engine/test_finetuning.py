@@ -444,6 +444,28 @@ class TestUnknown:
         with pytest.raises(ImageError, match="same height and width as the labels"):
             LabelledImage(drawn.pixels, drawn.labels, known=known[1:])
 
+    def test_the_answer_for_an_object_with_known_ground_around_is_known_everywhere(self, drawn):
+        known = np.zeros(drawn.labels.shape, bool)
+        known[8:42, 8:44] = True  # the first disc and its surroundings
+        known[55:85, 26:54] = drawn.labels[55:85, 26:54] > 0  # the third one, and nothing around it
+        marked = LabelledImage(drawn.pixels, np.where(known, drawn.labels, 0).astype(np.int32), known=known)
+        settings = dataclasses.replace(TINY, batch=8)
+        batch = draw_batch(new_nano(), CropDataset([marked]), settings, np.random.default_rng(0))
+        whole = batch.known.all((1, 2))
+        assert whole.any()
+        assert not whole.all()
+        # The decoder, asked for all objects at once, learns nothing of what nobody has looked at.
+        assert not batch.learned.flatten(1).all(1).any()
+        assert (batch.learned & (batch.distances[:, 0] == 0)).any()
+
+    def test_what_is_found_where_nobody_has_looked_does_not_count(self, drawn, nano):
+        known = np.zeros(drawn.labels.shape, bool)
+        known[:, :50] = True
+        part = LabelledImage(drawn.pixels, np.where(known, drawn.labels, 0).astype(np.int32), known=known)
+        all_of_it = LabelledImage(drawn.pixels, part.labels)
+        seen, blamed = (Validator([one], crops=1).score(nano, TINY).accuracy for one in (part, all_of_it))
+        assert seen > blamed
+
     def test_images_that_hold_nothing_teach_the_decoder(self, drawn, data):
         empty = LabelledImage(drawn.pixels, np.zeros_like(drawn.labels))
         unseen = dataclasses.replace(empty, known=np.zeros(drawn.labels.shape, bool))

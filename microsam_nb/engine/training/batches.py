@@ -100,6 +100,8 @@ def _stacked(model: Model, crops: list[Crop], owner: list[int], chosen: list[int
     index = torch.tensor(owner, dtype=torch.long)
     labels = torch.stack([c.labels for c in crops])
     targets = (labels[index] == torch.tensor(chosen, dtype=torch.long)[:, None, None]).float()
+    # What has known ground all around ends there: the rest is not of it, whatever else nobody has looked at.
+    ends = torch.tensor([i not in crops[j].open_ended for i, j in zip(chosen, owner, strict=True)], dtype=torch.bool)
     return Batch(
         images.contiguous(memory_format=torch.channels_last),
         torch.stack([c.learned for c in crops]),
@@ -107,5 +109,5 @@ def _stacked(model: Model, crops: list[Crop], owner: list[int], chosen: list[int
         index,
         targets,
         torch.stack([c.deep for c in crops])[index] * targets,
-        torch.stack([c.known for c in crops])[index],
+        torch.stack([c.known for c in crops])[index] | ends[:, None, None],
     )

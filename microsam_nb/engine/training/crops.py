@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.ndimage import find_objects
+from scipy.ndimage import binary_dilation, find_objects
 from skimage.measure import label as connected
 from torch import Tensor
 from torch.nn import functional as F
@@ -36,7 +36,8 @@ class Crop:
 
     image float (3, s, s) in 0..255; inside bool (s, s), False beyond the image; labels int and known bool (c, c), False
     where nobody has looked what is there; deep float (c, c), 1 at the deepest place of an object;
-    distances float (3, f, f) and learned bool (f, f), False beyond the image and where not known.
+    distances float (3, f, f) and learned bool (f, f), False beyond the image and where not known. ``open_ended``: the
+    objects that touch what is not known, and may go on there.
     """
 
     image: Tensor
@@ -46,6 +47,7 @@ class Crop:
     deep: Tensor
     distances: Tensor
     learned: Tensor
+    open_ended: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,7 @@ class Prepared:
     group: str
     boxes: Tensor
     diameter: float
+    open_ended: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,15 @@ def prepare(one: LabelledImage, limit: int) -> Prepared:
         for p, area in zip(places, areas[1:], strict=True)
         if p is not None and area >= SMALLEST
     ]
-    return Prepared(image, ids, known, maps, one.group, torch.tensor(boxes), _typical(areas[1:]))
+    ends = _open_ended(labels, one.known)
+    return Prepared(image, ids, known, maps, one.group, torch.tensor(boxes), _typical(areas[1:]), ends)
+
+
+def _open_ended(labels: NDArray[np.int32], known: NDArray[np.bool_] | None) -> frozenset[int]:
+    """Return the objects that touch a place where nobody has looked."""
+    if known is None:
+        return frozenset()
+    return frozenset(np.unique(labels[binary_dilation(~known)]).tolist()) - {0}
 
 
 def _typical(areas: NDArray[np.integer]) -> float:
@@ -166,7 +177,7 @@ def cut(one: Prepared, place: Place, grids: Grids) -> Crop:
         grid = _grid(one.labels.shape, place, size, grids.cells)
         labels, unknown = _sampled(one.labels, grid), _sampled(~one.known, grid) > 0
         depth = F.interpolate(depth[None, None], (grids.cells, grids.cells), mode="bilinear")[0, 0]
-    return Crop(image, inside, labels, ~unknown, depth, distances, learned)
+    return Crop(image, inside, labels, ~unknown, depth, distances, learned, one.open_ended)
 
 
 def _sampled(values: Tensor, grid: Tensor) -> Tensor:

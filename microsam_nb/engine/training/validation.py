@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ...core import Image, LabelledImage
 from ..automatic import Segmenter, settings_for
@@ -45,14 +46,15 @@ class Score:
 class Validator:
     """Asks a model about fixed crops of ``images`` with fixed prompts, and segments the first ``automatic`` of them.
 
-    Equal weights give bit-equal scores. Raises MicrosamError when no image holds an object.
+    Equal weights give bit-equal scores. What is found where nobody has looked does not count. Raises
+    MicrosamError when no image holds an object.
     """
 
     def __init__(self, images: Sequence[LabelledImage], *, crops: int = 16, automatic: int = 4) -> None:
         longest = max(max(one.labels.shape) for one in images) if images else 1
         self._data = CropDataset(images, longest=min(1024, longest))
         self._crops = crops
-        self._images = [one for one in images if one.labels.any() and one.known is None][:automatic]
+        self._images = [one for one in images if one.labels.any()][:automatic]
         self._batches: dict[tuple[float, ...], list[Batch]] = {}
 
     def score(self, model: Model, settings: TrainingSettings) -> Score:
@@ -105,5 +107,16 @@ class Validator:
             settings = settings_for(model, "ais")
             for _ in segmenter.prepare(0, settings):
                 pass
-            values.append(mean_segmentation_accuracy(one.labels, segmenter.labels(0, settings)))
+            found = segmenter.labels(0, settings)
+            if one.known is not None:
+                found = _within(found, one.known)
+            values.append(mean_segmentation_accuracy(one.labels, found))
         return float(np.mean(values)) if values else math.nan
+
+
+def _within(found: NDArray[np.uint32], known: NDArray[np.bool_]) -> NDArray[np.uint32]:
+    """Return what was found without objects of which more than half lies where nobody has looked: they may be right."""
+    ids, dense = np.unique(found, return_inverse=True)
+    dense = dense.reshape(found.shape)
+    inside = np.bincount(dense.ravel(), known.ravel(), len(ids)) * 2 >= np.bincount(dense.ravel())
+    return np.where(inside, ids, 0).astype(np.uint32)[dense]
