@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -44,7 +45,7 @@ class Pair:
     labels: Path
 
 
-def find_pairs(images: Any, labels: str | Path) -> list[Pair]:
+def find_pairs(images: Any, labels: str | os.PathLike[str]) -> list[Pair]:
     """Return images with their labels, as a series finds them; images without labels are left out.
 
     Raises FileError where there are no images, no labels, none that belong together, or where both are one file.
@@ -60,7 +61,7 @@ def find_pairs(images: Any, labels: str | Path) -> list[Pair]:
         if place.resolve() == found.paths[name].resolve():
             raise FileError(
                 f"{place.name} is an image and its own labels.",
-                "Tell them apart by patterns, such as --images 'data/*_img.tif' --labels 'data/*_label.tif'.",
+                "Tell them apart by patterns, such as 'data/*_img.tif' for images and 'data/*_label.tif' for labels.",
             )
     return [Pair(name, found.paths[name], of[name]) for name in found.paths if name in of]
 

@@ -87,7 +87,6 @@ def _pieces(
     image: Image, labels: NDArray[np.uint32], index: int, group: str, *, complete: bool
 ) -> Iterator[LabelledImage]:
     """Yield a plane, or the pieces with objects of a wide one."""
-    known = None if complete else known_around(labels)
     plane = f": {word(movie=image.axes[0] == 't')} {index}" if image.shape[0] > 1 else ""
     windows = list(_windows(labels.shape))
     for y0, x0, y1, x1 in windows:
@@ -98,8 +97,8 @@ def _pieces(
         where = f"y {y0} to {y1}, x {x0} to {x1}" if len(windows) > 1 else ""
         name = f"{image.name}{plane}{(', ' if plane else ': ') + where if where else ''}"
         numbered = renumbered(own, {n: i for i, n in enumerate(areas(own)[0].tolist(), start=1)}).astype(np.int32)
-        looked = None if known is None else known[part]
-        yield LabelledImage(_pixels(image, index, (y0, x0, y1, x1)), numbered, group, name, looked)
+        known = None if complete else known_around(labels, part)
+        yield LabelledImage(_pixels(image, index, (y0, x0, y1, x1)), numbered, group, name, known)
 
 
 def _windows(shape: tuple[int, ...]) -> Iterator[tuple[int, int, int, int]]:

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from ...core import FileError, ImageError, LabelledImage
-from ...files.images import SUFFIXES
-from ...files.series import find_series, match_labels, natural
+from ...files.inputs import is_image
+from ...files.series import find_series, natural
+from ..evaluate_files import find_pairs
 from ..inputs import read_input
 from .notes import listing
 from .source import Read, Source, Sources, ready_made
@@ -56,13 +57,15 @@ def _several(images: Sequence[Any], axes: str, complete: bool | None) -> Sources
 
 def _all_sources(some: Iterable[Any]) -> bool:
     """Whether each is a source of its own: work that was annotated, or labelled images."""
-    return all(
-        isinstance(one, LabelledImage)
-        or is_annotator(one)
-        or (isinstance(one, str | os.PathLike) and Path(one).expanduser().suffix.lower() not in SUFFIXES
-            and not Path(one).expanduser().is_file())
-        for one in some
-    )  # fmt: skip
+    return all(isinstance(one, LabelledImage) or is_annotator(one) or _is_work(one) for one in some)
+
+
+def _is_work(one: Any) -> bool:
+    """Whether this names a folder of work, or a pattern of those."""
+    if not isinstance(one, str | os.PathLike):
+        return False
+    path = Path(one).expanduser()
+    return not (path.is_file() or is_image(path))
 
 
 def _places(name: str, complete: bool | None) -> Sources:
@@ -107,25 +110,12 @@ def _one_file(images: Any) -> bool:
 
 def _of_files(images: Any, labels: str | os.PathLike[str], axes: str, complete: bool | None) -> Sources:
     """Return the images of a folder, a pattern or a list with the labels that their names belong to."""
+    pairs = find_pairs(images, labels)
     found = find_series(images)
-    of = match_labels(labels, found)
-    own = [name for name, place in of.items() if place.resolve() == found.paths[name].resolve()]
-    if own:
-        raise FileError(
-            f"{own[0]} is an image and its own labels.",
-            "Tell them apart by patterns, such as images='data/*_img.tif', labels='data/*_label.tif'.",
-        )
-    if not of:
-        raise FileError(
-            f"None of the labels in {labels} has the name of an image.",
-            "Labels of cell1.tif are called cell1.tif too, or begin so: cell1_masks.tif.",
-        )
-    group = found.root.name or "images"
     out = Sources()
-    for name, path in found.paths.items():
-        if name in of:
-            out.found.append(_file_pair(path, of[name], name, group, axes, complete))
-    bare = [name for name in found.paths if name not in of]
+    for one in pairs:
+        out.found.append(_file_pair(one.image, one.labels, one.name, found.root.name or "images", axes, complete))
+    bare = sorted(set(found.paths) - {one.name for one in pairs}, key=natural)
     if bare:
         out.notes.append(f"Left out, as there are no labels of them: {listing(bare)}.")
     return out
