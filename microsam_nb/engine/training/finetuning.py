@@ -9,7 +9,7 @@ from pathlib import Path
 from ...core import SettingsError
 from ..models import Model
 from .dataset import CropDataset
-from .loop import EpochResult, train
+from .loop import Between, EpochResult, train
 from .lora import merge_lora
 from .parts import choose_parts, forget_recomputing, network
 from .settings import TrainingSettings
@@ -23,6 +23,7 @@ def finetune(
     *,
     folder: Path | None = None,
     validation: Validator | None = None,
+    between: Between | None = None,
 ) -> Iterator[EpochResult]:
     """Train the parts of ``model`` that the settings choose, in place, yielding a result per epoch; see ``train``.
 
@@ -38,7 +39,7 @@ def finetune(
         )
     with released(model):
         choose_parts(model, settings)
-        yield from train(model, data, settings, folder=folder, validation=validation)
+        yield from train(model, data, settings, folder=folder, validation=validation, between=between)
 
 
 @contextmanager

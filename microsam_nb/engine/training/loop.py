@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from enum import Enum
 from pathlib import Path
@@ -28,6 +28,9 @@ _MAY_CHANGE = ("steps", "steps_per_epoch", "checkpoint_every", "early_stop")
 #: Steps in a row without a usable gradient after which the training ends; half precision first tries smaller scales.
 _LOST = 5
 _LOST_SCALED = 20
+#: What may be done after a step: it gets the step, its loss, and a function that writes the checkpoint and returns a
+#: sentence when the disk does not take it. What it raises ends the training, which goes on from the checkpoint later.
+Between = Callable[[int, float, Callable[[], str]], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +60,18 @@ def train(
     *,
     folder: Path | None = None,
     validation: Validator | None = None,
+    between: Between | None = None,
 ) -> Iterator[EpochResult]:
     """Train what may learn in ``model``, in place, yielding a result per epoch.
 
     With ``folder`` a checkpoint is written after every epoch, and within as the settings say; called again, training
     goes on from it as if it had never been interrupted. With ``validation`` the best epoch is kept, in the folder as
     ``best.pt``. When the iterator ends, the model holds the averaged weights of the best epoch, without validation of
-    the last one. Stop early by closing it. Raises SettingsError when the folder holds another training.
+    the last one. Stop early by closing it; ``between`` is called after every step. Raises SettingsError when the
+    folder holds another training.
     """
     run = _Run(model, data, settings, folder, validation)
+    run.between = between
     try:
         while not run.ended:
             yield run.epoch()
@@ -108,6 +114,7 @@ class _Run:
         self.progress, self.sofar = Progress(), _Epoch()
         self.best: dict[str, Tensor] | None = None
         self.lost, self.stopped = 0, ""
+        self.between: Between | None = None
         if folder is not None and (folder / "checkpoint.pt").exists():
             self._restore(load_checkpoint(folder / "checkpoint.pt"))
 
@@ -145,8 +152,9 @@ class _Run:
                 )
                 break
             if s.checkpoint_every and self.learner.step % s.checkpoint_every == 0 and number < left:
-                self.sofar.seconds = time.perf_counter() - begun
-                notes.append(self._save())
+                notes.append(self._save(begun))
+            if self.between is not None:
+                self.between(self.learner.step, one.loss, lambda: self._save(begun))
         return notes
 
     def _measure(self, notes: list[str]) -> tuple[Score | None, bool]:
@@ -184,7 +192,10 @@ class _Run:
         self.learner.put(self.best or self.learner.mean)
         self.learner.net.eval()
 
-    def _save(self) -> str:
+    def _save(self, begun: float | None = None) -> str:
+        """Write the checkpoint; ``begun``: when the epoch began that is not over."""
+        if begun is not None:
+            self.sofar.seconds = time.perf_counter() - begun
         return "" if self.folder is None else try_checkpoint(self.folder / "checkpoint.pt", self._state())
 
     def _state(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -46,11 +46,20 @@ class Score:
 class Validator:
     """Asks a model about fixed crops of ``images`` with fixed prompts, and segments the first ``automatic`` of them.
 
-    Equal weights give bit-equal scores. What is found where nobody has looked does not count. Raises
-    MicrosamError when no image holds an object.
+    Equal weights give bit-equal scores. What is found where nobody has looked does not count. ``also`` is called with
+    the model after every measurement, in the mode in which it is used. Raises MicrosamError when no image holds an
+    object.
     """
 
-    def __init__(self, images: Sequence[LabelledImage], *, crops: int = 16, automatic: int = 4) -> None:
+    def __init__(
+        self,
+        images: Sequence[LabelledImage],
+        *,
+        crops: int = 16,
+        automatic: int = 4,
+        also: Callable[[Model], object] | None = None,
+    ) -> None:
+        self._also = also
         longest = max(max(one.labels.shape) for one in images) if images else 1
         self._data = CropDataset(images, longest=min(1024, longest))
         self._crops = crops
@@ -68,6 +77,8 @@ class Validator:
                 first, last = self._clicked(model, settings)
             if model.distances is not None and settings.distances > 0:
                 accuracy = self._segmented(model)
+            if self._also is not None:
+                self._also(model)
             return Score(first, last, accuracy)
         finally:
             for module, mode in modes.items():
