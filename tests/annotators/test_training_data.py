@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from drawing import disk
 
 from microsam_nb.annotators.gathering.known import known_around
@@ -99,6 +100,12 @@ class TestSources:
         alone = collect(*pair)
         assert {image_name(name) for name in names(alone.training + alone.validation)} == {"cell0.tif"}
 
+    def test_a_pair_of_zarr_folders_is_no_pair_of_projects(self, tmp_path):
+        for name, array in zip(("image.zarr", "labels.zarr"), draw(), strict=True):
+            zarr.save_array(tmp_path / name, array)
+        data = collect((str(tmp_path / "image.zarr"), str(tmp_path / "labels.zarr")))
+        assert data.training[0].labels.any()
+
     def test_one_name_in_two_folders(self, files):
         images, labels = files
         data = collect([(images / "cell0.tif", labels / "cell0_masks.tif"), (images / "cell1.tif", draw(1)[1])])
@@ -173,6 +180,12 @@ class TestWork:
         assert said(data, "1 image of the series is untouched")
         assert said(data, "1 image is taken to hold no object")
         assert "cell3.tif" in names(data.training)
+        moved = tmp_path / "moved"
+        moved.mkdir()
+        for one in (images, output):
+            one.rename(moved / one.name)
+        output = moved / "out"
+        assert names(collect(output).training) == names(data.training)
         for i in range(5):
             write_record(output / f"cell{i}.msam", Record())
         with pytest.raises(FileError, match="Annotate two images of the series"):

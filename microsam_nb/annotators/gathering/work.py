@@ -91,7 +91,9 @@ def _series(output: Path, complete: bool | None) -> Sources:
         else:
             path = Path(os.path.normpath(Path(catalogue.root if catalogue else "") / name))
             done = kept is Status.DONE if complete is None else complete
-            out.found.append(project(folder, done, image=path, group=output.name, name=name))
+            # Where the images were moved together with the work, each project knows the way.
+            image = path if path.exists() else None
+            out.found.append(project(folder, done, image=image, group=output.name, name=name))
     if not out.found:
         raise FileError(f"No image in {output} is annotated yet.", "Annotate two images of the series at least.")
     if skipped:
