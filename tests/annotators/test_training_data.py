@@ -97,6 +97,9 @@ class TestSources:
         pair = (images / "cell0.tif", labels / "cell0_masks.tif")
         data = collect([pair, draw(7), LabelledImage(draw(8)[0], draw(8)[1].astype(np.int32), name="mine")])
         assert sorted(names(data.training + data.validation)) == ["cell0.tif", "image 2", "mine"]
+        assert names(collect([pair[0]], pair[1]).training) == names(collect(*pair).training)
+        with pytest.raises(ImageError, match="Give a list of labels, one per image"):
+            collect([pair[0], draw()[0]], draw()[1])
         alone = collect(*pair)
         assert {image_name(name) for name in names(alone.training + alone.validation)} == {"cell0.tif"}
 
@@ -238,8 +241,8 @@ class TestVolumes:
         labels[10:20, 100:110], labels[10:20, 4000:4010] = 1, 2
         pixels = np.random.default_rng(0).integers(0, 99, labels.shape, np.uint8) + labels.astype(np.uint8) * 50
         data = collect(pixels, labels)
-        assert names(data.training) == ["image 1: y 0 to 40, x 0 to 1666"]
-        assert names(data.validation) == ["image 1: y 0 to 40, x 3333 to 5000"]
+        assert names(data.training) == ["image 1: y 0 to 40, x 0 to 1250"]
+        assert names(data.validation) == ["image 1: y 0 to 40, x 3750 to 5000"]
         assert data.validation[0].labels.max() == 1
 
 

@@ -17,7 +17,7 @@ from ...session.wording import counted, word
 from .known import known_around
 
 #: Planes are cut into pieces whose sides are not longer than this, in pixels: larger ones would have to be reduced.
-_SIDE = 2048
+_SIDE = 1536
 #: What is said of a part of an image, behind its name.
 _PART = re.compile(r":( .*|\d+)$")
 

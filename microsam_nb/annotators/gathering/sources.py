@@ -86,26 +86,25 @@ def _places(name: str, complete: bool | None) -> Sources:
 
 def _with_labels(images: Any, labels: Any, axes: str, complete: bool | None) -> Sources:
     """Return images with the labels that are given beside them."""
-    several = [isinstance(one, list | tuple) for one in (images, labels)]
-    if several[1]:
-        many = (
-            list(images) if several[0] or isinstance(images, np.ndarray) else list(find_series(images).paths.values())
-        )
+    if isinstance(labels, list | tuple):
+        apart = isinstance(images, list | tuple | np.ndarray)
+        many = list(images) if apart else list(find_series(images).paths.values())
         if len(many) != len(labels):
             raise ImageError(
                 f"There are {len(many)} images and {len(labels)} labels.", "Give one label array or file per image."
             )
         return Sources([_pair(a, b, i, axes, complete) for i, (a, b) in enumerate(zip(many, labels, strict=True), 1)])
-    if not isinstance(labels, str | os.PathLike) or _one_file(images):
-        if several[0]:
-            raise ImageError("Several images need as many labels.", "Give a list of labels, one per image.")
-        if not isinstance(labels, str | os.PathLike) or Path(labels).expanduser().is_file():
-            return Sources([_pair(images, labels, 1, axes, complete)])
-    return _of_files(images, labels, axes, complete)
+    one = images[0] if isinstance(images, list | tuple) and len(images) == 1 else images
+    on_disk = isinstance(labels, str | os.PathLike)
+    if on_disk and not (_is_file(one) and _is_file(labels)) and not is_project(Path(labels).expanduser()):
+        return _of_files(images, labels, axes, complete)
+    if isinstance(one, list | tuple):
+        raise ImageError("Several images need as many labels.", "Give a list of labels, one per image.")
+    return Sources([_pair(one, labels, 1, axes, complete)])
 
 
-def _one_file(images: Any) -> bool:
-    return isinstance(images, str | os.PathLike) and Path(images).expanduser().is_file()
+def _is_file(one: Any) -> bool:
+    return isinstance(one, str | os.PathLike) and Path(one).expanduser().is_file()
 
 
 def _of_files(images: Any, labels: str | os.PathLike[str], axes: str, complete: bool | None) -> Sources:
