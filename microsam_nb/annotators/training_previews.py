@@ -56,7 +56,8 @@ class Previews:
         objects = objects_of(one.labels[None].astype(np.uint32))
         found = predict_many(model, encode(model, Image(one.pixels).shown()), [[deepest_point(own)] for own in objects])
         height, width = one.labels.shape
-        return painted([answer.mask for answer in found], (1, height, width))[0].astype(np.int32)
+        labels = painted([answer.mask for answer in found], (1, height, width))[0]
+        return np.asarray(labels, np.int32)
 
 
 def _cut(one: LabelledImage, side: int) -> LabelledImage:
