@@ -1,7 +1,8 @@
 """Segment Anything for Microscopy in a notebook.
 
 ``annotate_2d(image)``, ``annotate_3d(volume)`` and ``annotate_tracks(movie)`` open an annotator, ``annotate_series``
-one for a folder of images; ``segment(image)`` finds all objects without one, ``track(movie)`` follows them.
+one for a folder of images; ``segment(image)`` finds all objects without one, ``track(movie)`` follows them;
+``finetune(images, labels)`` lets a model learn from what was annotated.
 Everything is loaded when it is first used.
 """
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from .annotators.annotate_tracks import annotate_tracks
     from .annotators.classifier_files import load_classifier, save_classifier
     from .annotators.classify import apply_classifier, classify, train_classifier
+    from .annotators.finetune import finetune
     from .annotators.segment_files import segment
     from .annotators.track_files import track
     from .engine.automatic.tuning import tune
@@ -31,6 +33,7 @@ _DOORS = {
     "annotate_tracks": ".annotators.annotate_tracks",
     "apply_classifier": ".annotators.classify",
     "classify": ".annotators.classify",
+    "finetune": ".annotators.finetune",
     "load_classifier": ".annotators.classifier_files",
     "save_classifier": ".annotators.classifier_files",
     "train_classifier": ".annotators.classify",
@@ -48,6 +51,7 @@ __all__ = [
     "annotate_tracks",
     "apply_classifier",
     "classify",
+    "finetune",
     "load_classifier",
     "load_model",
     "save_classifier",

@@ -70,6 +70,16 @@ def load_model(
     return Model(spec, sam, distances, place, precision)
 
 
+def architecture_of(name_or_path: str | os.PathLike[str]) -> str:
+    """Return the architecture of a model, such as "nano" or "vit_b", without loading it.
+
+    Raises ModelError as ``load_model`` does.
+    """
+    path, _ = find_weights(name_or_path)
+    known = registered(os.fspath(name_or_path)) if is_name(name_or_path) else None
+    return known.architecture if known is not None else _architecture(read_checkpoint(path).sam, path)
+
+
 def _architecture(weights: Mapping[str, Tensor], path: Path) -> str:
     if "image_encoder.stem.conv.weight" in weights:
         return "nano"

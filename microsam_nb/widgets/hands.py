@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import ipywidgets as widgets
 
 from ..core import Box
 from ..session import Action
 from ..view import Command
+
+
+class Poster(Protocol):
+    """Whatever calls functions on the screen's thread, one after the other."""
+
+    @property
+    def post(self) -> Callable[[Callable[[], None]], None]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,9 @@ class Bound:
     sent. ``send`` gets the new value on the screen's thread.
     """
 
-    def __init__(self, widget: widgets.Widget, hands: Hands, send: Callable[[Any], None], trait: str = "value") -> None:
+    def __init__(
+        self, widget: widgets.Widget, hands: Poster, send: Callable[[Any], None], trait: str = "value"
+    ) -> None:
         self.widget, self._hands, self._send, self._trait = widget, hands, send, trait
         self._setter: int | None = None
         self._waiting = False
@@ -50,10 +60,16 @@ class Bound:
         with self._lock:
             if self._waiting:
                 return
+        with self.quiet():
+            setattr(self.widget, self._trait, value)
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """Send nothing of what the block does to the widget."""
         # Observers run on the thread that sets: the user's change on another one is still told apart.
         self._setter = threading.get_ident()
         try:
-            setattr(self.widget, self._trait, value)
+            yield
         finally:
             self._setter = None
 

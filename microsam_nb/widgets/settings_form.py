@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as widgets
 
 from ..core import Option
-from .hands import Bound, Hands
+from .hands import Bound, Poster
 
 #: Values of more than so many steps are typed, not dragged.
 _STEPS = 1000
@@ -20,7 +20,7 @@ _WIDE = 30
 class SettingsForm:
     """A widget for every option; ``changed`` gets the name and the new value, on the screen's thread."""
 
-    def __init__(self, options: Sequence[Option], hands: Hands, changed: Callable[[str, Any], None]) -> None:
+    def __init__(self, options: Sequence[Option], hands: Poster, changed: Callable[[str, Any], None]) -> None:
         self.options = {one.name: one for one in options}
         self.fields: dict[str, widgets.Widget] = {}
         self._bound: dict[str, Bound] = {}
@@ -57,6 +57,8 @@ def _field(one: Option) -> widgets.Widget:
         return widgets.Dropdown(options=choices, value=str(one.default.value), **about)
     if one.kind is bool:
         return widgets.Checkbox(one.default, description=f"{words}{unit}", tooltip=one.help, indent=False)
+    if one.kind is str:
+        return widgets.Text(value=one.default, continuous_update=False, **about)
     low, high = one.low or 0, one.high if one.high is not None else 2**31
     if one.kind is int:
         slider = high - low <= _STEPS
@@ -67,6 +69,9 @@ def _field(one: Option) -> widgets.Widget:
         step = 1.0 if high - low > _STEPS else 0.1
         return widgets.BoundedFloatText(value=one.default, min=low, max=high, step=step, **about)
     step = 0.01 if high - low <= 1 else 0.1
+    if low > 0 and high > _STEPS * low:
+        # Of numbers such as rates a slider would leave out all that matter.
+        return widgets.BoundedFloatText(value=one.default, min=low, max=high, step=None, **about)
     return widgets.FloatSlider(
         value=one.default, min=low, max=high, step=step, readout_format=".2f", continuous_update=not one.costly, **about
     )

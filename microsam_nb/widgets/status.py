@@ -29,7 +29,7 @@ class Status:
         self.line = widgets.HTML()
         self.line.add_class("msam-status")
         self.progress = Progress(cancel)
-        parts = [_alert(warning)] if warning else []
+        parts = [alert(warning)] if warning else []
         parts += [f"<span class='msam-note'>{html.escape(aside)}</span>"] if aside else []
         self.warning = widgets.HTML(" ".join(parts))
         self.warning.add_class("msam-warning")
@@ -41,7 +41,7 @@ class Status:
     def show(self, session: Session) -> None:
         """Show the session's notice, marked when it is an error, whether the model is working, and other work."""
         notice = session.notice
-        text = _alert(notice.text) if notice.error else html.escape(notice.text)
+        text = alert(notice.text) if notice.error else html.escape(notice.text)
         if session.awaiting is not None:
             # The style lets it appear only after a moment: fast answers must not make it flicker.
             text += " <span class='msam-late'>The model is working ...</span>"
@@ -49,5 +49,6 @@ class Status:
         self.progress.show(session.work)
 
 
-def _alert(text: str) -> str:
+def alert(text: str) -> str:
+    """Return an error as HTML."""
     return f"<span class='msam-alert' role='alert'>&#9888; {html.escape(text)}</span>"

@@ -128,6 +128,33 @@ _CSS = """
 .msam-class-colours { width: auto; margin: 0 4px; }
 .msam-models .widget-select { width: auto; margin: 2px 0; }
 .msam-models .widget-text { width: auto; flex: 1 1 120px; margin: 0; }
+.msam-finetuning > * { margin: 0 0 8px; }
+.msam-setup .msam-form { max-width: 560px; }
+.msam-setup .msam-form .widget-text { max-width: 300px; }
+.msam-setup .msam-form .widget-dropdown select { min-width: 0; }
+.msam-data table { border-collapse: collapse; font-size: 12px; margin: 4px 0 0; }
+.msam-data td, .msam-data th { padding: 0 12px 0 0; text-align: left; }
+.msam-data-notes { margin: 2px 0; padding-left: 18px; color: var(--msam-faint); }
+.msam-data summary { cursor: pointer; color: var(--msam-faint); }
+.msam-training-line { max-width: 760px; }
+.msam-training-bar .msam-deeds { gap: 6px; margin: 0 0 4px; }
+.msam-question { border-left: 3px solid var(--msam-error); padding: 2px 8px; margin: 4px 0; }
+.msam-question .msam-answers { gap: 6px; }
+.msam-curves, .msam-pairs { display: flex; flex-flow: row wrap; gap: 8px 14px; width: 100%; overflow: visible; }
+.msam-curve { flex: 1 1 220px; max-width: 420px; min-width: 200px; overflow: hidden; }
+.msam-curve .bqplot { margin: 0; }
+.msam-curve .bqplot text { fill: var(--msam-text) !important; font-size: 10px; }
+.msam-curve .bqplot .axis line, .msam-curve .bqplot .axis path { stroke: var(--msam-faint) !important; }
+.msam-curve .bqplot .plotarea_background { fill: transparent !important; }
+.msam-curve .bqplot path[style*="dasharray: 10"] { stroke-dasharray: 4 3 !important; }
+.msam-crops .msam-after-step { width: 100%; max-width: 460px; margin: 0; }
+.msam-pair { flex: 1 1 420px; max-width: 620px; min-width: 0; gap: 6px; overflow: hidden; }
+.msam-card { flex: 1 1 0; min-width: 0; overflow: hidden; }
+.msam-card img { width: 100%; height: auto; margin: 0; }
+.msam-export .msam-export-path { width: 220px; margin: 0; }
+.msam-export .widget-dropdown { width: 190px; margin: 0; }
+.msam-result > * { flex: 0 0 auto; }
+.msam-log { font-size: 11px; line-height: 1.3; max-height: 260px; overflow: auto; margin: 0; }
 """
 
 
