@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import math
 import os
@@ -274,7 +275,8 @@ class Finetuner:
 
     def _paint(self) -> None:
         state = self.session.state
-        self._title.value = f"Finetuning <span class='msam-hint'>{self.folder}</span>"
+        place = self.folder.name if self.folder.parent == Path.cwd() else str(self.folder)
+        self._title.value = f"Finetuning <span class='msam-hint'>{html.escape(place)}</span>"
         self._data.show(state.data)
         self._show_setup(state.phase, state.settings)
         self._bar.show(state)

@@ -71,7 +71,7 @@ def headline(state: Finetuning) -> str:
     """Say in what state a training is; "" where its progress says so."""
     now, at = state.course, f"step {state.course.step} of {state.course.steps}"
     if state.phase is Phase.SETUP:
-        return "Ready to start."
+        return "Ready. The training begins with one step that is measured: then you see how long all of it takes."
     if state.phase is Phase.PAUSED:
         return f"Paused at {at}. The checkpoint is on the disk, and nothing is computed until you resume it."
     if state.phase is Phase.INTERRUPTED and now.step:

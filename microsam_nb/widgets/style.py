@@ -131,6 +131,8 @@ _CSS = """
 .msam-finetuning > * { margin: 0 0 8px; }
 .msam-setup .msam-form { max-width: 560px; }
 .msam-setup .msam-form .widget-text { max-width: 300px; }
+.msam-setup .msam-form.msam-others { display: grid; grid-template-columns: repeat(auto-fill, minmax(300px, 1fr));
+  gap: 0 24px; max-width: 1000px; align-items: center; }
 .msam-setup .msam-form .widget-dropdown select { min-width: 0; }
 .msam-data table { border-collapse: collapse; font-size: 12px; margin: 4px 0 0; }
 .msam-data td, .msam-data th { padding: 0 12px 0 0; text-align: left; }

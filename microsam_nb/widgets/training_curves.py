@@ -60,10 +60,8 @@ class _Plot:
     """One plot over the steps; what was measured before the training is a dashed line, the best epoch a green dot."""
 
     def __init__(self, words: str, lines: Sequence[_Line], *, share: bool) -> None:
-        self._words, self._lines = words, lines
-        self._x, self._y = bqplot.LinearScale(min=0.0, max=1.0), bqplot.LinearScale(min=0.0)
-        if share:
-            self._y.max = 1.0
+        self._words, self._lines, self._share = words, lines, share
+        self._x, self._y = bqplot.LinearScale(min=0.0, max=1.0), bqplot.LinearScale(min=0.0, max=1.0)
         scales = {"x": self._x, "y": self._y}
         self.curves = [
             bqplot.Lines(x=[], y=[], scales=scales, colors=[one.colour], stroke_width=2) for one in lines
@@ -74,8 +72,8 @@ class _Plot:
         ]
         self.best = bqplot.Scatter(x=[], y=[], scales=scales, colors=[_BEST], default_size=50)
         self._axes = [
-            bqplot.Axis(scale=self._x, num_ticks=4, tick_format="d", grid_lines="none"),
-            bqplot.Axis(scale=self._y, side="left", num_ticks=4, tick_format=".1f" if share else "", grid_lines="none"),
+            bqplot.Axis(scale=self._x, tick_values=[0.0], tick_format="d", grid_lines="none"),
+            bqplot.Axis(scale=self._y, side="left", tick_values=[0.0, 0.5, 1.0], tick_format=".1f", grid_lines="none"),
         ]
         self._marks = [*self.before, *self.curves, self.best]
         self.figure = bqplot.Figure(
@@ -96,6 +94,10 @@ class _Plot:
         points = [_points(one, course) for one in self._lines]
         visible(self.box, any(ys for _, ys in points))
         self._x.max = float(max(course.steps, 1))
+        self._axes[0].tick_values = np.unique([0, course.steps // 2, course.steps]).astype(np.float64)
+        if not self._share:
+            top = _rounded(max((value for _, values in points for value in values), default=1.0))
+            self._y.max, self._axes[1].tick_values = top, np.array([0.0, top / 2, top])
         for line, mark, dashed, (steps, values) in zip(self._lines, self.curves, self.before, points, strict=True):
             _put(mark, steps, values)
             old = line.before(course.before) if line.before and course.before else math.nan
@@ -129,6 +131,11 @@ def _points(line: _Line, course: Course) -> tuple[list[float], list[float]]:
     found += [(float(one.step), line.value(one)) for one in course.epochs]
     known = [(step, value) for step, value in found if math.isfinite(value)]
     return [step for step, _ in known], [value for _, value in known]
+
+
+def _rounded(value: float) -> float:
+    """Return the least even number that is not below a value, or tenth where that is small."""
+    return 2.0 * max(1, math.ceil(value / 2)) if value > 1 else 0.2 * max(1, math.ceil(value * 5))
 
 
 def _put(mark: bqplot.Mark, steps: Sequence[float], values: Sequence[float]) -> None:

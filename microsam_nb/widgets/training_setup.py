@@ -56,6 +56,7 @@ class TrainingSetup:
             "msam-all-settings", "caret-right", "Show all other settings, or hide them",
             lambda: hands.post(self._fold), "All settings",
         )  # fmt: skip
+        self.others.box.add_class("msam-others")
         visible(self.others.box, False)
         top = widgets.VBox([self.preset, self.learns, *self.common.box.children])
         top.add_class("msam-form")
