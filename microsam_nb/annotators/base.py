@@ -20,6 +20,7 @@ from ..core import Box, Image, MicrosamError, ModelError, Option
 from ..files.export import OVERLAPPING, write_objects
 from ..files.labels import write_label_stack, write_labels
 from ..session import (
+    Action,
     Cancel,
     Change,
     ColourByClass,
@@ -65,6 +66,7 @@ from .classifying import Classifying
 from .controls import Controls
 from .earlier import Earlier
 from .settings import AnnotatorSettings
+from .using import opened
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -141,14 +143,14 @@ class Annotator:
         volume, movie = image.shape[0] > 1, self.session.movie
         self._earlier = Earlier(self.session)
         hands = Hands(
-            self._act, self._handle, lambda event: self._loop.post(event), self._go_to, self._look_at, self._close_up
+            self._act, self.handle, lambda event: self._loop.post(event), self._go_to, self._look_at, self._close_up
         )
         #: Where there is a model to ask what it sees in objects.
         self.classifying = None if engine is None else Classifying(image, self.session, engine)
         self.engine = engine
         self._panels = Panels(self._makers(hands, models, methods, linking), hands)
         self._toolbar = Toolbar(hands, self._panels.bar, volume=volume, movie=movie)
-        self._status = Status(note, lambda: self._handle(Cancel()), self._toolbar.brushing, aside)
+        self._status = Status(note, lambda: self.handle(Cancel()), self._toolbar.brushing, aside)
         series = Command.NEXT_IMAGE in (commands or {})
         self._help = KeyHelp(volume=volume, movie=movie, series=series)
         self._planes = PlaneBar(image, self.session, hands) if volume else None
@@ -183,6 +185,7 @@ class Annotator:
         # Importing torch keeps the interpreter busy for seconds: the picture goes first.
         self._runner = Runner(self.session, service, patience=_PATIENCE)
         self._loop.repaint(Change(tool=True, notice=True), True)
+        opened(self)
 
     @property
     def labels(self) -> NDArray[np.uint32]:
@@ -271,6 +274,15 @@ class Annotator:
         else:
             self._loop.post(do)
 
+    @property
+    def closed(self) -> bool:
+        """Whether it was closed."""
+        return self._closed
+
+    def handle(self, action: Action) -> None:
+        """Do an action, from any thread, after what the user did before; ``wait`` tells when it is done."""
+        self._controls.handle(action)
+
     def close(self) -> None:
         """Stop the threads, close the widgets and release the project; a picture stays in the notebook."""
         if self._closed:
@@ -348,9 +360,6 @@ class Annotator:
                 "annotator.save('labels.tif').",
                 error=True,
             )
-
-    def _handle(self, action: Any) -> None:
-        self._controls.handle(action)
 
     def _go_to(self, label: int) -> None:
         def go() -> None:

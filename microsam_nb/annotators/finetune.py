@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import shutil
@@ -18,6 +17,7 @@ from ..session.training_run import TrainingRun, next_folder
 from .finetuner import Finetuner, Prepared, Works
 from .opening import name_of
 from .training_process import described, plain, prepare_run, start
+from .using import use_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,11 +99,6 @@ def newest(folder: Path) -> Path:
     except OSError:
         return folder
     return max((pair for pair in numbered if TrainingRun.there(pair[1])), default=(0, folder))[1]
-
-
-def use_model(path: Path) -> int:
-    """Change all annotators that are open in this kernel over to some weights; return how many there are."""
-    return int(importlib.import_module(".using", __package__).use_model(path))
 
 
 def export_weights(weights: Path, path: Path) -> Path:

@@ -522,7 +522,7 @@ def test_what_is_done_while_an_image_is_left_goes_nowhere(open_series, slow):
     press(first, ">")
     click(first, 10, 10)
     first._act(Command.COMMIT)
-    first._handle(Clear())
+    first.handle(Clear())
     first._loop.wait()
     until(lambda: one.filmstrip.about.startswith("Opening"))
     # At once, whatever takes long.
