@@ -98,7 +98,7 @@ def start(run: TrainingRun) -> None:
         run.wish = Wish.RUN
         with run.log.open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - this Python, and a folder
-                [sys.executable, "-m", "microsam_nb", "train", "--run", os.path.abspath(run.folder)],
+                [sys.executable, "-m", "microsam_nb", "train", "--folder", os.path.abspath(run.folder)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
     except OSError as error:

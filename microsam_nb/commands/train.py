@@ -17,12 +17,12 @@ def add(commands: Any) -> None:
         description="Finetune a model on images whose objects are known: label files, projects and series of the "
         "annotators. What it learns is measured on images that it does not learn from; the best weights are kept.",
         epilog="The folder gets all that happens (events.jsonl), checkpoints and model.safetensors or model.pt, which "
-        "every --model and model= takes. Ctrl-C writes a checkpoint: the same command, or --run alone, goes on from "
+        "every --model and model= takes. Ctrl-C writes a checkpoint: the same command, or --folder alone, goes on from "
         "it; so it does after a crash. finetune(folder=...) in a notebook shows the same training. Several GPUs: "
         "torchrun --nproc_per_node=N -m microsam_nb train ... Exit codes: 0 done, 1 failed, 2 the command is wrong, "
         "130 interrupted.",
     )
-    train.add_argument("--run", dest="folder", type=Path, required=True, help="folder of the training; goes on there")
+    train.add_argument("--folder", type=Path, required=True, help="folder of the training; goes on there")
     train.add_argument("--images", nargs="+", metavar="INPUT", help="images, volumes, folders or patterns")
     train.add_argument("--labels", metavar="FOLDER", help="their labels: a folder or a pattern")
     train.add_argument("--projects", nargs="+", metavar="FOLDER", help="projects, series, or folders of projects")
