@@ -12,7 +12,7 @@ def add(commands: Any) -> None:
     """Add the command."""
     train = commands.add_parser("train-embedded", help="train the embedded model from scratch")
     train.add_argument("--data", type=Path, required=True, help="folder of a data pack with manifest.csv")
-    train.add_argument("--run", dest="folder", type=Path, required=True, help="folder of the checkpoint; resumes there")
+    train.add_argument("--folder", type=Path, required=True, help="folder of the checkpoint; resumes there")
     train.add_argument(
         "--set",
         dest="settings",
