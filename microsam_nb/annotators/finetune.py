@@ -66,8 +66,8 @@ def finetune(
     if settings is not None and not isinstance(settings, Mapping) and not hasattr(settings, "steps_per_epoch"):
         raise SettingsError(f"{settings!r} are no settings.", "Give a dict such as {'steps': 300}.")
     run = TrainingRun(where) if there else None
+    name = Path(run.training["model"]).stem if run is not None else name_of(model)
     if run is None:
-        name_of(model)
         where = next_folder(where)
     elif images is None:
         model = run.training["model"]
@@ -86,7 +86,7 @@ def finetune(
         export=export_weights,
         endings=_ENDINGS,
     )
-    made = Finetuner(where, run, works)
+    made = Finetuner(where, run, works, name)
     _open[where] = made
     return made
 

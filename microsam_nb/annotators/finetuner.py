@@ -73,11 +73,11 @@ class Works:
 
 class Finetuner:
     """A training on screen; show it as the last line of a cell. ``start``, ``pause``, ``resume`` and ``stop`` do what
-    the buttons do. Closing it does not end the training.
+    the buttons do. Closing it does not end the training. ``model``: what it begins with is called.
     """
 
-    def __init__(self, folder: Path, run: TrainingRun | None, works: Works) -> None:
-        self.folder, self._works = folder, works
+    def __init__(self, folder: Path, run: TrainingRun | None, works: Works, model: str = "") -> None:
+        self.folder, self._works, self._model = folder, works, model
         self.session = FinetuningSession()
         self._prepared: Prepared | None = None
         self._setup: TrainingSetup | None = None
@@ -276,7 +276,8 @@ class Finetuner:
     def _paint(self) -> None:
         state = self.session.state
         place = self.folder.name if self.folder.parent == Path.cwd() else str(self.folder)
-        self._title.value = f"Finetuning <span class='msam-hint'>{html.escape(place)}</span>"
+        named = html.escape(f"Finetuning {state.course.model or self._model}".rstrip())
+        self._title.value = f"{named} <span class='msam-hint'>{html.escape(place)}</span>"
         self._data.show(state.data)
         self._show_setup(state.phase, state.settings)
         self._bar.show(state)
