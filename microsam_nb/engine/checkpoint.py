@@ -3,7 +3,8 @@
 PyTorch reads them with ``weights_only=True``. Objects of other classes beside the weights are read as ``Inert`` ones.
 
 Forms: a state dict of segment-anything, MobileSAM or nano; micro-sam's exports and training checkpoints with
-``model_state`` and perhaps ``decoder_state``; names with or without ``sam.``; adapters, which are merged.
+``model_state`` and perhaps ``decoder_state``; names with or without ``sam.``; adapters, which are merged; packages of
+BioImage.IO with such weights, and perhaps a decoder attached.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from threading import Lock
@@ -75,7 +77,12 @@ class Inert:
 
 def _load(path: Path) -> Mapping[str, object]:
     try:
-        state = load_file(path) if path.suffix == ".safetensors" else _load_torch(path)
+        if path.suffix == ".zip":
+            state: object = _load_package(path)
+        else:
+            state = load_file(path) if path.suffix == ".safetensors" else _load_torch(path)
+    except ModelError:
+        raise
     except Exception as error:  # pickle's and zip's errors have no common base
         if isinstance(error, UnpicklingError) and "GLOBAL" in str(error):
             raise _objects(path) from error
@@ -86,6 +93,26 @@ def _load(path: Path) -> Mapping[str, object]:
     if not isinstance(state, Mapping):
         raise _no_weights(path)
     return state
+
+
+def _load_package(path: Path) -> object:
+    """Read the weights of a BioImage.IO package, and the decoder that may be attached to it."""
+    with zipfile.ZipFile(path) as package:
+        files = [name for name in package.namelist() if name.endswith((".pt", ".pth"))]
+        decoders = [name for name in files if Path(name).stem.endswith("_decoder")]
+        weights = [name for name in files if name not in decoders]
+        if len(weights) != 1:
+            raise ModelError(
+                f"{path.name} holds {len(weights) or 'no'} files of PyTorch weights.",
+                "Give a BioImage.IO package of a model like segment-anything, or the file of weights itself.",
+            )
+        read = [
+            torch.load(BytesIO(package.read(name)), map_location="cpu", weights_only=True)
+            for name in (*weights, *decoders[:1])
+        ]
+    if len(read) == 1:
+        return read[0]
+    return {"model_state": read[0], "decoder_state": read[1]}
 
 
 def _load_torch(path: Path) -> object:

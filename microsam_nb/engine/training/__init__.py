@@ -1,5 +1,6 @@
 """Training with iterative prompts and instance distances."""
 
+from .bioimageio import export_bioimageio
 from .data import TrainingData
 from .dataset import CropDataset
 from .export import export
@@ -26,6 +27,7 @@ __all__ = [
     "TrainingSettings",
     "Validator",
     "export",
+    "export_bioimageio",
     "finetune",
     "preflight",
     "preset_for",
