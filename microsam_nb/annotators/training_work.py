@@ -236,12 +236,18 @@ class _Work:
 
 @contextlib.contextmanager
 def _leaving() -> Iterator[threading.Event]:
-    """Give an event that is set when the process is asked to end, instead of ending it at once."""
+    """Give an event that is set when the process is asked to end, instead of ending it; asked again, it ends."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
-    before = {one: signal.signal(one, lambda *_: asked.set()) for one in (signal.SIGTERM, signal.SIGINT)}
+
+    def ask(*_: object) -> None:
+        if asked.is_set():
+            raise Left
+        asked.set()
+
+    before = {one: signal.signal(one, ask) for one in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield asked
     finally:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from .shared import progress_bar
 
 
 def add(commands: Any) -> None:
@@ -122,8 +125,11 @@ def _worked(run: Any, options: argparse.Namespace) -> int:
     from ..core import MicrosamError
     from ..engine.training import export as write
 
+    # Of several processes only the first hears what happens.
+    silent = options.quiet or os.environ.get("RANK", "0") != "0"
     try:
-        work(run, lambda event: None if options.quiet else _print(event))
+        with progress_bar(run.folder.name, silent) as bar:
+            work(run, lambda event: None if silent else _show(event, bar))
     except Left:
         print("\nStopped. Run the same command to go on.", file=sys.stderr)  # noqa: T201
         return 130
@@ -137,10 +143,18 @@ def _worked(run: Any, options: argparse.Namespace) -> int:
     return 0
 
 
-def _print(event: dict[str, Any]) -> None:
+def _show(event: dict[str, Any], bar: Callable[[Any], None]) -> None:
+    """Print what an event says above the bar that shows the steps."""
+    from tqdm import tqdm
+
+    from ..engine.automatic import Progress
+
+    if event["kind"] == "progress":
+        bar(Progress(event["step"], event["steps"], "steps"))
     text = _line(event)
     if text:
-        print(text, flush=True)  # noqa: T201
+        with tqdm.external_write_mode():
+            print(text, flush=True)  # noqa: T201
 
 
 def _line(event: dict[str, Any]) -> str:

@@ -19,6 +19,7 @@ from microsam_nb.__main__ import main
 from microsam_nb.annotators import training_work
 from microsam_nb.annotators.training_process import prepare_run, read_data, start
 from microsam_nb.annotators.training_work import Left, work
+from microsam_nb.commands import train
 from microsam_nb.core import FileError, LabelledImage, MicrosamError, ModelError, SettingsError
 from microsam_nb.engine import load_model
 from microsam_nb.engine.training import FinetuningSettings, export
@@ -128,6 +129,15 @@ def test_stopping_keeps_the_best_weights(data, tmp_path):
 
 def test_who_ends_the_process_kindly_loses_no_step(data, tmp_path):
     run = prepare_run(tmp_path / "run", data, settings=TINY, device="cpu", preflight=False)
+
+    def insist(event):
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(Left):
+        work(run, insist)
+    assert kinds(run) == ["begun"]
+    assert run.stage is Stage.INTERRUPTED
 
     def leave(event):
         if event["kind"] == "progress":
@@ -266,6 +276,14 @@ def test_the_command_trains_goes_on_and_writes_weights(files, tmp_path, capsys, 
     assert "mSA" in out
     assert "The weights are in model.safetensors." in out
     assert load_model(tmp_path / "mine.pt").distances is not None
+
+
+def test_a_bar_follows_the_steps_and_lines_stand_above_it(capsys):
+    shown = []
+    train._show({"kind": "progress", "step": 3, "steps": 9, "loss": 0.5}, shown.append)
+    train._show({"kind": "paused", "step": 3}, shown.append)
+    assert [(one.done, one.total, one.unit) for one in shown] == [(3, 9, "steps")]
+    assert capsys.readouterr().out == "paused at step 3\n"
 
 
 @pytest.mark.parametrize(
