@@ -124,11 +124,15 @@ def _load_torch(path: Path) -> object:
     except UnpicklingError:
         # Training checkpoints hold data loaders and the like beside the weights. Not in every version of torch.
         find = getattr(torch.serialization, "get_unsafe_globals_in_checkpoint", None)
-        names = find(path) if find is not None and mapped else []
-        if not names:
+        if find is None or not mapped:
             raise
-    with _exchanged, torch.serialization.safe_globals([(Inert, name) for name in names]):
-        return read()
+        with _exchanged:
+            # Within the lock: names that another thread has just allowed would be missing.
+            names = find(path)
+            if not names:
+                raise
+            with torch.serialization.safe_globals([(Inert, name) for name in names]):
+                return read()
 
 
 def _tensors(state: object, path: Path) -> Weights:
