@@ -19,7 +19,8 @@ from .panels import title
 class TrainingCrops:
     """Pairs of pictures: on the left always before, on the right after the step that a slider chooses.
 
-    The newest is shown until the user chooses another one. Pictures are read and drawn on another thread.
+    The best epoch is shown, whose weights are kept, until the user chooses another one. Pictures are read and drawn on
+    another thread.
     """
 
     def __init__(self, session: FinetuningSession, hands: Poster, failed: Callable[[Exception], None]) -> None:
@@ -30,9 +31,10 @@ class TrainingCrops:
         self.slider = widgets.SelectionSlider(options=[("before", 0)], description="After step", continuous_update=True)
         self.slider.add_class("msam-after-step")
         self._bound = Bound(self.slider, hands, self._choose)
-        #: Of the user's own choice; None follows the newest.
+        #: Of the user's own choice; None follows the best.
         self._chosen: int | None = None
         self._shown: tuple[int, ...] = ()
+        self._best = -1
         true, found = (f"<b style='color:rgb{colour}'>{word}</b>" for colour, word in _WORDS)
         self._head = title("Before and after", f"{true} and {found} outlines on your validation images")
         self.pairs = widgets.Box()
@@ -42,8 +44,10 @@ class TrainingCrops:
         visible(self.box, False)
 
     def show(self, course: Course) -> None:
-        if course.previews == self._previews:
+        best = course.best.step if course.best is not None and course.best.best else -1
+        if (course.previews, best) == (self._previews, self._best):
             return
+        self._best = best
         if not course.previews or course.previews[0] != (self._previews or course.previews)[0]:
             self._chosen, self._shown = None, ()
         self._previews = course.previews
@@ -54,8 +58,8 @@ class TrainingCrops:
         steps = [one.step for one in self._previews]
         if self._chosen not in steps:
             self._chosen = None
-        wanted = steps[-1] if self._chosen is None else self._chosen
-        options = [("before" if not step else str(step), step) for step in steps]
+        wanted = self._usual if self._chosen is None else self._chosen
+        options = [("before" if not one else f"{one} (best)" if one == best else str(one), one) for one in steps]
         if options != list(self.slider.options):
             # New options choose the first of them.
             with self._bound.quiet():
@@ -67,9 +71,14 @@ class TrainingCrops:
 
     # On the screen's thread.
 
+    @property
+    def _usual(self) -> int:
+        """The step that is shown unless the user chooses: the best, or the newest while there is none."""
+        steps = [one.step for one in self._previews]
+        return self._best if self._best in steps else steps[-1]
+
     def _choose(self, step: int) -> None:
-        newest = self._previews[-1].step if self._previews else step
-        self._chosen = None if step == newest else step
+        self._chosen = None if step == self._usual else step
         self._ask(step)
 
     def _ask(self, step: int) -> None:

@@ -76,7 +76,7 @@ def show(somebody: Somebody, tmp_path: Path) -> Iterator[Callable[..., Finetuner
 
     def do(run: TrainingRun | None = None) -> Finetuner:
         shown.append(Finetuner(run.folder if run else tmp_path / "finetuned", run, somebody.works()))
-        shown[-1].wait(20)
+        shown[-1].wait(90)
         return shown[-1]
 
     yield do
@@ -85,7 +85,7 @@ def show(somebody: Somebody, tmp_path: Path) -> Iterator[Callable[..., Finetuner
 
 
 def until(tuner: Finetuner, check: Callable[[], object]) -> None:
-    end = time.monotonic() + 20
+    end = time.monotonic() + 90
     while not check():
         assert time.monotonic() < end
         tuner.session.look()
@@ -122,12 +122,12 @@ def test_a_training_is_set_up_and_started_with_what_the_form_says(show: Any, som
     assert not seen(setup.others.box)
     setup.fold.click()
     setup.common.fields["steps"].value = 70
-    tuner.wait(20)
+    tuner.wait(90)
     assert seen(setup.others.box)
     assert setup.preset.value == "Own settings"
     setup.preset.value = "GPU"
     setup.learns.value = "Decoders only"
-    tuner.wait(20)
+    tuner.wait(90)
     assert setup.common.fields["batch"].value == 8
     assert setup.others.fields["freeze_image_encoder"].value
     setup.common.fields["steps"].value = 60
