@@ -34,6 +34,7 @@ from microsam_nb.engine.training import (
     train,
     with_decoder,
 )
+from microsam_nb.engine.training.asked import Draws, first_prompts, frame_of
 from microsam_nb.engine.training.batches import draw_batch
 from microsam_nb.engine.training.checkpoint import load_checkpoint
 from microsam_nb.engine.training.clicks import corrections, scattered_points
@@ -274,6 +275,23 @@ class TestResuming:
         before, after = state_of(whole), network(model).state_dict()
         assert all(torch.equal(before[k], after[k]) for k in before)
 
+    def test_an_epoch_that_was_left_before_it_was_measured_is_measured(self, data, drawn, tmp_path):
+        settings = dataclasses.replace(TINY, steps=3, steps_per_epoch=2)
+        validation = Validator([drawn], crops=1, automatic=0)
+        whole = list(finetune(new_nano(), data, settings, validation=validation))
+
+        def leave(step, loss, save):
+            if step >= 2:
+                save()
+                raise KeyboardInterrupt
+
+        for _ in range(2):
+            with pytest.raises(KeyboardInterrupt):
+                list(finetune(new_nano(), data, settings, folder=tmp_path, validation=validation, between=leave))
+        rest = finetune(new_nano(), data, settings, folder=tmp_path, validation=validation)
+        assert [(one.step, one.loss) for one in rest] == [(3, whole[1].loss)]
+        assert load_checkpoint(tmp_path / "best.pt")["step"] in (2, 3)
+
     def test_another_model_or_other_settings_are_refused(self, data, tmp_path):
         next(finetune(new_nano(), data, TINY, folder=tmp_path))
         with pytest.raises(SettingsError, match=r"begun with rate=0\.0003"):
@@ -477,6 +495,23 @@ class TestUnknown:
         assert not set(bare) & set(batch.owner.tolist())
         assert len(batch.owner) == 12
         assert CropDataset([drawn, unseen], empty=0.5)._empty == 0
+
+
+@pytest.mark.parametrize(("box", "points"), [(True, True), (True, False), (False, True)])
+def test_a_first_box_may_come_with_points(data, box, points):
+    model = new_nano()
+    chosen = dataclasses.replace(
+        TINY, box_chance=float(box), box_points_chance=float(points and box), several_chance=float(not box)
+    )
+    batch = draw_batch(model, data, chosen, np.random.default_rng(0))
+    draws = Draws(np.random.default_rng(0), torch.Generator().manual_seed(0))
+    prompts = first_prompts(batch, frame_of(model, batch, draws.random), chosen, draws)
+    assert (prompts.boxes is not None) == box
+    assert (prompts.points is not None) == points
+    if points:
+        assert 1 in prompts.labels
+    if box:
+        list(finetune(model, data, dataclasses.replace(chosen, steps=1)))
 
 
 def test_crops_show_typical_objects_as_automatic_segmentation_does(drawn):

@@ -68,17 +68,21 @@ def frame_of(model: Model, batch: Batch, random: np.random.Generator) -> Frame:
 
 
 def first_prompts(batch: Batch, frame: Frame, s: TrainingSettings, draws: Draws) -> Prompts:
-    """Draw the first prompt: a box, several points, or one point."""
+    """Draw the first prompt: a box, perhaps with points, several points, or one point."""
     prompts, random = Prompts(), draws.random
     kind = random.random()
-    if kind < s.box_chance:
+    boxed = kind < s.box_chance
+    if boxed:
         prompts.boxes = frame.boxes(boxes_of(batch.targets, s.box_jitter, draws.noise))
-    elif kind < s.box_chance + s.several_chance:
+    # Without such a chance nothing is drawn: trainings that were begun before go on as they would have.
+    pointed = bool(s.box_points_chance) and random.random() < s.box_points_chance
+    if pointed if boxed else kind < s.box_chance + s.several_chance:
         inside, beside = int(random.integers(1, 5)), int(random.integers(0, 4))
-        beside = beside if inside > 1 else beside + 1
+        # One point alone is another question, but not beside a box.
+        beside = beside if inside > 1 or boxed else beside + 1
         where, labels = scattered_points(batch.targets, inside, beside, draws.noise, batch.known)
         prompts.points, prompts.labels = frame.points(where), labels
-    else:
+    elif not boxed:
         where = first_points(batch.targets, batch.depth, draws.noise)
         prompts.add(frame.points(where)[:, None], torch.ones(len(where), 1, device=where.device))
     return prompts

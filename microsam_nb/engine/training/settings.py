@@ -66,6 +66,7 @@ class TrainingSettings(Settings):
     several_chance: float = option(
         0.25, "Chance that the first prompt of a step is several points at once.", low=0.0, high=1.0
     )
+    box_points_chance: float = option(0.0, "Chance that a first box comes with several points.", low=0.0, high=1.0)
     box_jitter: float = option(0.05, "Largest shift of a box edge as a fraction of its side.", low=0.0, high=0.5)
     loss: MaskLoss = option(MaskLoss.ENTROPY, "The error of a mask.")
     balanced: float = option(
