@@ -35,6 +35,8 @@ from .training_process import plain, read_data
 
 #: Seconds between two events about steps, and between two looks whether a paused training may go on.
 _PACE, _NAP = 1.0, 0.2
+#: Seconds between two checkpoints within an epoch; where writing takes long, this many times as long as it takes.
+_SAFE, _SHARE = 60.0, 50
 #: What rank 0 has decided after a step, as all processes of a distributed training hear it.
 _GO_ON, _STOP, _LEAVE = 0, 1, 2
 
@@ -110,6 +112,7 @@ class _Work:
         self.model = load_model(told["model"], told["device"], trainable=True)
         self.settings = FinetuningSettings().changed(told["settings"])
         self.notes: list[str] = []
+        self._saved, self._patience = time.monotonic(), _SAFE
         if self.model.distances is None and self.settings.distances:
             self.model = with_decoder(self.model, self.settings.seed)
             self.notes.append(f"{self.model.spec.label} has no instance decoder: it gets a new one, which learns too.")
@@ -171,6 +174,7 @@ class _Work:
 
     def _show(self, result: EpochResult) -> None:
         notes, self.notes = [*self.notes, *result.notes], []
+        self._saved = time.monotonic()
         if result.best and self.teller is not None:
             try:
                 # The best weights lie in a file of their own; the model goes on from others.
@@ -198,12 +202,22 @@ class _Work:
         """After every step: tell it, and do what is wanted."""
         if self.teller is not None:
             self.teller.step(step, self.settings.steps, loss)
+            self._keep(save)
         decided = self._decide(step, save)
         if decided == _STOP:
             raise _Stopped(step)
         if decided == _LEAVE:
             save()
             raise Left
+
+    def _keep(self, save: Callable[[], str]) -> None:
+        """Write a checkpoint where the last one is so old that a crash would cost much."""
+        begun = time.monotonic()
+        if begun - self._saved >= self._patience:
+            note = save()
+            self.notes += [note] if note else []
+            self._saved = time.monotonic()
+            self._patience = max(_SAFE, _SHARE * (self._saved - begun))
 
     def _decide(self, step: int, save: Callable[[], str]) -> int:
         decided = _GO_ON

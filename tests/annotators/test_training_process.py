@@ -150,6 +150,20 @@ def test_who_ends_the_process_kindly_loses_no_step(data, tmp_path):
     assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
+def test_a_crash_within_a_long_epoch_costs_little(data, tmp_path, monkeypatch):
+    run = prepare_run(tmp_path / "run", data, settings=replace(TINY, steps_per_epoch=4), device="cpu", preflight=False)
+
+    def crash(self, step, save):
+        if step == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_work, "_SAFE", 0.0)
+    monkeypatch.setattr(training_work._Work, "_wanted", lambda *args: crash(*args) or 0)
+    with pytest.raises(KeyboardInterrupt):
+        work(run)
+    assert load_checkpoint(run.folder / "checkpoint.pt")["step"] in (1, 2)
+
+
 def test_preflight_chooses_settings_once(data, tmp_path, monkeypatch):
     asked = []
     real = training_work.preflight

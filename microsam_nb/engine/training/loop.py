@@ -120,7 +120,14 @@ class _Run:
 
     @property
     def ended(self) -> bool:
-        return self.learner.step >= self.settings.steps or bool(self.stopped)
+        return not self._due and (self.learner.step >= self.settings.steps or bool(self.stopped))
+
+    @property
+    def _due(self) -> bool:
+        """Whether all steps of an epoch are taken, but it was left, or killed, before it was measured."""
+        s, step = self.settings, self.learner.step
+        taken = self.sofar.count + self.sofar.skipped
+        return taken > 0 and (step % s.steps_per_epoch == 0 or step >= s.steps)
 
     def epoch(self) -> EpochResult:
         """Take the steps that are left of an epoch, measure, and write the checkpoint."""
@@ -141,6 +148,8 @@ class _Run:
 
     def _take_steps(self, begun: float) -> list[str]:
         s, notes = self.settings, list[str]()
+        if self._due:
+            return notes
         left = min(s.steps_per_epoch - self.learner.step % s.steps_per_epoch, s.steps - self.learner.step)
         for number, one in enumerate(self.learner.steps(left), start=1):
             self.sofar.add(one)
