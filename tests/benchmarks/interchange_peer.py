@@ -18,6 +18,8 @@ def main() -> None:
     for file, apart in told["files"].items():
         more = {"peft_kwargs": {"rank": told["rank"]}} if apart else {}
         predictor, decoder = get_predictor_and_decoder("vit_b", folder / file, device="cpu", **more)
+        # micro-sam leaves it in training mode, in which it normalises by the image at hand.
+        decoder.eval()
         # The same file by the door that annotators use.
         util.get_sam_model("vit_b", device="cpu", checkpoint_path=folder / file, **more)
         for task in told["images"]:
