@@ -26,6 +26,7 @@ from .late import LateService
 from .loading import Loader
 from .opening import name_of, open_annotator
 from .series import SeriesAnnotator
+from .series_training import model_used
 from .settings import AnnotatorSettings
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def annotate_series(
     *,
     axes: str = "",
     ndim: int | None = None,
-    model: Model | str | os.PathLike[str] = "nano",
+    model: Model | str | os.PathLike[str] | None = None,
     device: str = "auto",
     labels: str | os.PathLike[str] | None = None,
     embeddings: str | os.PathLike[str] | None = None,
@@ -59,9 +60,10 @@ def annotate_series(
     ``axes`` where the guess is wrong. ``labels``: a folder or a pattern of objects to begin with, found by the names of
     the images. ``embeddings``: the folder, or the address of one, in which the command ``embed`` made a store of each
     image with that model; what they lack is computed. ``automatic``: True, "ais", "apg" or "amg" to find all objects of
-    an image that nobody has touched. ``results``: the ending of the files of objects, one of ``files.export.ENDINGS``.
-    The other arguments are those of ``annotate_2d``. Raises FileError, ModelError, SettingsError or ProjectError with
-    the remedy.
+    an image that nobody has touched. ``model``: by default the one that the series was annotated with last, such as one
+    that was finetuned on it, at first nano. ``results``: the ending of the files of objects, one of
+    ``files.export.ENDINGS``. The other arguments are those of ``annotate_2d``. Raises FileError, ModelError,
+    SettingsError or ProjectError with the remedy.
     """
     if ndim not in (None, 2, 3):
         raise SettingsError(f"Images have no {ndim} dimensions here.", "Use ndim=2 or ndim=3, or leave it out.")
@@ -74,7 +76,8 @@ def annotate_series(
         raise FileError(f"The images lie in {where}.", "Name another folder as output, so that nothing is overwritten.")
     given = {} if labels is None else match_labels(labels, found)
     stores = {} if embeddings is None else match_stores(embeddings, found)
-    name_of(model)
+    used, gone = model_used(where) if model is None else (model, "")
+    name_of(used)
     ending = results if results.startswith(".") else f".{results}"
     catalogue = _catalogue(where, found)
     check_objects_path(where / f"results{ending}")
@@ -84,12 +87,13 @@ def annotate_series(
     entries = [_entry(name, found, where, catalogue, ending) for name in _names(found, catalogue)]
     note = " ".join(
         [
+            *([gone] if gone else []),
             *_left_out(found),
             *([] if labels is None else _missing(found, given, "labels to begin with.")),
             *([] if embeddings is None else _missing(found, stores, "embeddings; those of the others are computed.")),
         ]
     )
-    opener = _Opener(axes, ndim, model, device, given, stores, options)
+    opener = _Opener(axes, ndim, used, device, given, stores, options)
     made = SeriesAnnotator(SeriesSession(entries), opener, where, mode=mode, note=note)
     _open[where] = made
     return made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -28,10 +29,13 @@ from ..widgets.filmstrip import Filmstrip
 from .ahead import Ahead, Prepared, SmallPictures
 from .base import Annotator
 from .late import LateService
+from .series_training import FOLDER, SeriesTraining, remember_model, same_model
 from .taught import Taught
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from .finetuner import Finetuner
 
 _log = logging.getLogger("microsam_nb")
 
@@ -84,7 +88,10 @@ class SeriesAnnotator:
         self.filmstrip = Filmstrip([one.name for one in series.entries])
         self._stage = widgets.VBox()
         self._stage.add_class("msam-series-stage")
-        self.widget = widgets.VBox([style_sheet(), self.filmstrip, self._stage])
+        self._training = SeriesTraining(
+            output, lambda work: self._loop.post(work), self._learn, lambda text: series.say(text, error=True)
+        )
+        self.widget = widgets.VBox([style_sheet(), self.filmstrip, self._stage, self._training.box])
         for name in ("msam-annotator", "msam-series"):
             self.widget.add_class(name)
         self._ahead = Ahead(opener.read, opener.service)
@@ -134,6 +141,14 @@ class SeriesAnnotator:
         rows = self._rows()
         return DataFrame(rows, columns=list(rows[0]))
 
+    def finetune(self) -> Finetuner:
+        """Show the training of a model on what is annotated so far, below the images; it is started there.
+
+        Images that are done are learned from as they are; of others only the objects and what is close to them. The
+        same training is shown again after a restart.
+        """
+        return self._training.show()
+
     def handle(self, action: SeriesAction) -> None:
         """Do something from a script, after what the user did before; ``wait`` tells when it is done."""
         self._loop.post(lambda: self._do(action, sure=True))
@@ -163,9 +178,11 @@ class SeriesAnnotator:
         if self._looking is not None:
             self._looking.join()
         self._later.close()
+        self._training.close()
         if self._annotator is not None:
             self._still.flush()
             self._keep()
+            self._remember()
             # Also without results the journal is written.
             self._annotator.close()
             self._write_summary()
@@ -240,6 +257,7 @@ class SeriesAnnotator:
             self.annotator.hold(True)
             self.filmstrip.leave(self.series.entries[wanted.index].name)
             self._keep()
+            self._remember()
         if not self._kept(anyway=isinstance(action, Finish) and action.kept is Status.DONE):
             return
         try:
@@ -334,9 +352,9 @@ class SeriesAnnotator:
 
     def _make(self, entry: Entry) -> tuple[Annotator, LateService]:
         found = self._ahead.take(entry)
-        if found is None:
-            image = self._opener.read(entry)
-            source = self._opener.model if self._service is None else self._service.source
+        source = self._opener.model if self._service is None else self._service.source
+        if found is None or not same_model(found.service.source, source):
+            image = self._opener.read(entry) if found is None else found.image
             found = Prepared(image, self._opener.service(entry, image, source))
         made: list[Annotator] = []
 
@@ -407,6 +425,20 @@ class SeriesAnnotator:
         """Write how long somebody was at the open image, also if nothing was changed in it."""
         with contextlib.suppress(OSError):  # the results cannot be written either, and that is told
             self.series.keep()
+
+    def _remember(self) -> None:
+        """Keep which model the next images are opened with, also after a restart."""
+        if self._service is not None:
+            with contextlib.suppress(OSError):  # as above
+                remember_model(self.output, self._service.source)
+
+    def _learn(self) -> Finetuner:
+        """Return a training of the model that answers now, on this series."""
+        from .finetune import finetune
+
+        source = self._opener.model if self._service is None else self._service.source
+        model = source if isinstance(source, str | os.PathLike) else "nano"
+        return finetune(self, model=model, folder=self.output / FOLDER)
 
     def _told(self, problem: str) -> None:
         entry = self.series.current

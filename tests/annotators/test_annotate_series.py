@@ -77,6 +77,13 @@ class FakeService(LateService):
         return False
 
 
+def soon(condition):
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "it did not come"
+        time.sleep(0.02)
+
+
 @pytest.fixture(autouse=True)
 def fake(monkeypatch):
     monkeypatch.setattr(door, "LateService", FakeService)
@@ -595,3 +602,60 @@ def test_a_call_with_a_mistake_leaves_what_is_open(open_series):
         assert not one._closed, mistake
     draw(one)
     assert one.labels.max() == 1
+
+
+def test_the_model_that_was_used_last_answers_the_next_images_and_after_a_restart(folder, tmp_path):
+    mine = tmp_path / "mine.safetensors"
+    mine.touch()
+    made = annotate_series(folder, "out")
+    made._ahead.wait()
+    before = made._ahead._prepared
+    assert made._service.source == "nano"
+    made._service._given = (made._service._given[0], str(mine), *made._service._given[2:])
+    made.handle(Turn(1))
+    made.wait()
+    assert made._service.source == str(mine), "it was prepared with the earlier model"
+    assert before.service is not made._service
+    made.close()
+    again = annotate_series(folder, "out")
+    assert again._service.source == str(mine)
+    again.close()
+    given = annotate_series(folder, "out", model="nano")
+    assert given._service.source == "nano"
+    given.close()
+    assert json.loads((tmp_path / "out" / "model.json").read_text()) == {"model": "nano"}
+    (tmp_path / "out" / "model.json").write_text(json.dumps({"model": str(mine)}))
+    mine.unlink()
+    gone = annotate_series(folder, "out")
+    assert gone._service.source == "nano"
+    assert "are gone: nano answers" in gone.series.notice.text
+    gone.close()
+
+
+def test_a_model_learns_from_what_is_annotated_so_far(folder):
+    made = annotate_series(folder, "out")
+    training = made._training
+    made._loop.post(training.toggle)
+    made.wait()
+    first = training.finetuner
+    soon(lambda: first.session.state.notice.error)
+    assert "No image in" in first.session.state.notice.text
+    for _ in range(2):
+        for y, x in ((10, 10), (25, 25)):
+            made.session.handle(AddPoint(0, y, x))
+            made.wait()
+            made.session.handle(Commit())
+        made.handle(Finish(Status.DONE))
+        made.wait()
+    for _ in range(2):
+        made._loop.post(training.toggle)
+    made.wait()
+    shown = training.finetuner
+    assert shown is not first
+    assert first.widget.comm is None
+    soon(lambda: shown.session.state.data)
+    data = shown.session.state.data
+    assert sorted(one["objects"] for part in ("training", "validation") for one in data[part]) == [2, 2]
+    assert shown.folder == made.output / "finetuned"
+    assert made.finetune().widget in training.box.children[1].children
+    made.close()
