@@ -117,7 +117,7 @@ class _Work:
             self.model = with_decoder(self.model, self.settings.seed)
             self.notes.append(f"{self.model.spec.label} has no instance decoder: it gets a new one, which learns too.")
         data = read_data(run)
-        self.data = CropDataset(data.training)
+        self.data = CropDataset(data.training, longest=1024)
         self.previews = Previews(self.model, data.validation, self.settings)
         self.validation = Validator(data.validation, also=self.previews.look)
 

@@ -77,13 +77,6 @@ class FakeService(LateService):
         return False
 
 
-def soon(condition):
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
-
-
 @pytest.fixture(autouse=True)
 def fake(monkeypatch):
     monkeypatch.setattr(door, "LateService", FakeService)
@@ -638,11 +631,11 @@ def test_a_model_learns_from_what_is_annotated_so_far(folder):
     made._loop.post(training.toggle)
     made.wait()
     first = training.finetuner
-    soon(lambda: first.session.state.notice.error)
+    until(lambda: first.session.state.notice.error)
     assert "No image in" in first.session.state.notice.text
     for _ in range(2):
         for y, x in ((10, 10), (25, 25)):
-            made.session.handle(AddPoint(0, y, x))
+            made.session.handle(AddPoint(y, x))
             made.wait()
             made.session.handle(Commit())
         made.handle(Finish(Status.DONE))
@@ -653,7 +646,7 @@ def test_a_model_learns_from_what_is_annotated_so_far(folder):
     shown = training.finetuner
     assert shown is not first
     assert first.widget.comm is None
-    soon(lambda: shown.session.state.data)
+    until(lambda: shown.session.state.data)
     data = shown.session.state.data
     assert sorted(one["objects"] for part in ("training", "validation") for one in data[part]) == [2, 2]
     assert shown.folder == made.output / "finetuned"
