@@ -9,7 +9,21 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from . import __version__
-from .commands import classify, embed, evaluate, export, info, lab, prompt, rerun, segment, track, train, train_embedded
+from .commands import (
+    benchmark,
+    classify,
+    embed,
+    evaluate,
+    export,
+    info,
+    lab,
+    prompt,
+    rerun,
+    segment,
+    track,
+    train,
+    train_embedded,
+)
 from .core import MicrosamError
 
 
@@ -34,7 +48,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="microsam-nb", description="Segment Anything for Microscopy in a notebook.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for one in (lab, info, embed, segment, track, classify, prompt, rerun, evaluate, export, train, train_embedded):
+    for one in (
+        lab,
+        info,
+        embed,
+        segment,
+        track,
+        classify,
+        prompt,
+        rerun,
+        evaluate,
+        benchmark,
+        export,
+        train,
+        train_embedded,
+    ):
         one.add(commands)
     for command in commands.choices.values():
         command.set_defaults(command=command)

@@ -81,17 +81,18 @@ def evaluate_model(
     axes: str = "",
     key: str = "",
     told: Callable[[Pair], object] = lambda _: None,
+    read: Callable[[Pair, str, str], tuple[Image, NDArray[np.uint32]]] = read_pair,
 ) -> Iterator[tuple[Pair, tuple[Scored, ...] | Exception]]:
     """Yield the scores of every image, or why there are none.
 
     ``known``: a file in which scores are kept; images whose pixels, labels, model and settings are in it are not
-    computed again.
+    computed again. ``read`` returns an image and its labels uint32 (planes, y, x).
     """
     kept = _read_known(known)
     for pair in pairs:
         told(pair)
         try:
-            image, truth = read_pair(pair, axes, key)
+            image, truth = read(pair, axes, key)
             identity = _identity(model, image, truth, way)
             if identity not in kept:
                 rows = _scored(model, pair.name, image, truth, way)
@@ -151,9 +152,9 @@ def provenance_of(models: Mapping[str, Model], ways: Sequence[tuple[str, Way]], 
     used = [{"model": name, "settings": _settings(way)} for name, way in ways]
     hashes = {name: one.spec.hash for name, one in models.items()}
     data = hashlib.sha256()
-    for pair in pairs:
-        for path in (pair.image, pair.labels):
-            data.update(path.read_bytes() if path.is_file() else str(path.stat().st_mtime_ns).encode())
+    # A file may hold many images, or images and labels.
+    for path in dict.fromkeys(path for pair in pairs for path in (pair.image, pair.labels)):
+        data.update(path.read_bytes() if path.is_file() else str(path.stat().st_mtime_ns).encode())
     return {"models": hashes, "settings": used, "data": f"sha256:{data.hexdigest()}", **_when()}
 
 

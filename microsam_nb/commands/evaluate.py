@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,21 +30,26 @@ def add(commands: Any) -> None:
     evaluate.add_argument("--images", nargs="+", metavar="INPUT", help="images, volumes, folders or patterns")
     evaluate.add_argument("--labels", required=True, metavar="FOLDER", help="true labels: a folder or a pattern")
     evaluate.add_argument("--compare", metavar="FOLDER", help="compare these labels, or tracks, instead of a model's")
-    evaluate.add_argument("-m", "--model", nargs="+", default=["nano"], help="one model or several (default: nano)")
-    evaluate.add_argument(
-        "--mode", nargs="+", default=["auto"], help="auto, amg, ais, apg or interactive; also several (default: auto)"
-    )
-    evaluate.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="folder for the report")
     evaluate.add_argument("--validation-images", nargs="+", metavar="INPUT", help="images to fit settings to first")
     evaluate.add_argument("--validation-labels", metavar="FOLDER", help="their labels; a grid search finds settings")
-    evaluate.add_argument("--start", default="box", choices=("box", "point"), help="first prompt (interactive)")
-    evaluate.add_argument("--corrections", type=int, default=7, metavar="N", help="rounds of clicks (default: 7)")
-    evaluate.add_argument("--mask-prompts", action="store_true", help="also give answers back as prompts (interactive)")
-    evaluate.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
-    evaluate.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: auto)")
-    evaluate.add_argument("--axes", default="", help="yx, yxc, zyx, tyx, zyxc or tyxc, where the guess is wrong")
-    evaluate.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no table, only errors")
+    add_ways(evaluate)
     evaluate.set_defaults(run=run)
+
+
+def add_ways(parser: Any) -> None:
+    """Add the options that say which models are measured, and how."""
+    parser.add_argument("-m", "--model", nargs="+", default=["nano"], help="one model or several (default: nano)")
+    parser.add_argument(
+        "--mode", nargs="+", default=["auto"], help="auto, amg, ais, apg or interactive; also several (default: auto)"
+    )
+    parser.add_argument("-o", "--output", type=Path, metavar="FOLDER", help="folder for the report")
+    parser.add_argument("--start", default="box", choices=("box", "point"), help="first prompt (interactive)")
+    parser.add_argument("--corrections", type=int, default=7, metavar="N", help="rounds of clicks (default: 7)")
+    parser.add_argument("--mask-prompts", action="store_true", help="also give answers back as prompts (interactive)")
+    parser.add_argument("-d", "--device", default="auto", help="auto, cpu, cuda or mps (default: auto)")
+    parser.add_argument("--precision", default="auto", help="auto, fp32, bf16 or fp16 (default: auto)")
+    parser.add_argument("--axes", default="", help="yx, yxc, zyx, tyx, zyxc or tyxc, where the guess is wrong")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bar and no table, only errors")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -53,24 +59,26 @@ def run(options: argparse.Namespace) -> int:
         raise SettingsError("Either images or labels are evaluated.", "Give --images, or --compare, with --labels.")
     if (options.validation_images is None) != (options.validation_labels is None):
         raise SettingsError("Validation needs images and labels.", "Give both, or neither.")
-    _make_folder(options.output)
+    make_folder(options.output)
     if options.compare is not None:
         from ..annotators.evaluate_files import compare_labels
 
         return _finish(options, compare_labels(options.compare, options.labels), failed=0)
     try:
-        return _evaluate(options)
+        from ..annotators.evaluate_files import find_pairs, read_pair
+
+        return measure(options, find_pairs(options.images, options.labels), read_pair)
     except KeyboardInterrupt:
         print("\nStopped. Run the same command to go on.", file=sys.stderr)  # noqa: T201
         return 130
 
 
-def _evaluate(options: argparse.Namespace) -> int:
-    from ..annotators.evaluate_files import find_pairs, provenance_of
+def measure(options: argparse.Namespace, pairs: Sequence[Pair], read: Any) -> int:
+    """Score all models in all modes on images that ``read`` opens, write and show the report; return the exit code."""
+    from ..annotators.evaluate_files import provenance_of
     from ..engine.evaluation.report import Report
     from ..engine.load import load_model
 
-    pairs = find_pairs(options.images, options.labels)
     known = None if options.output is None else options.output / "scores.jsonl"
     models, ways, rows, failed = {}, [], [], 0
     for name in options.model:
@@ -78,7 +86,7 @@ def _evaluate(options: argparse.Namespace) -> int:
         for mode in options.mode:
             way = _way(options, model, mode)
             ways.append((name, way))
-            for pair, found in _followed(options, f"{model.spec.label} {mode}", pairs, model, way, known):
+            for pair, found in _followed(options, f"{model.spec.label} {mode}", pairs, model, way, known, read):
                 if isinstance(found, Exception):
                     failed += 1
                     print(f"microsam-nb: {pair.image}: {found}", file=sys.stderr)  # noqa: T201
@@ -87,13 +95,15 @@ def _evaluate(options: argparse.Namespace) -> int:
     return _finish(options, Report(tuple(rows), provenance_of(models, ways, pairs)), failed)
 
 
-def _followed(options: argparse.Namespace, title: str, pairs: list[Pair], model: Model, way: Way, known: Any) -> Any:
+def _followed(
+    options: argparse.Namespace, title: str, pairs: Sequence[Pair], model: Model, way: Way, known: Any, read: Any
+) -> Any:
     """Yield the scores of every image while a bar shows how many are done."""
     from ..annotators.evaluate_files import evaluate_model
     from ..engine.automatic import Progress
 
     with progress_bar(title, options.quiet) as told:
-        for done, one in enumerate(evaluate_model(model, pairs, way, known, axes=options.axes), start=1):
+        for done, one in enumerate(evaluate_model(model, pairs, way, known, axes=options.axes, read=read), start=1):
             told(Progress(done, len(pairs), "images"))
             yield one
 
@@ -117,7 +127,8 @@ def _way(options: argparse.Namespace, model: Model, mode: str) -> Way:
     return fit_settings(model, pairs, settings, options.axes)
 
 
-def _make_folder(folder: Path | None) -> None:
+def make_folder(folder: Path | None) -> None:
+    """Make the folder of a report. Raises FileError."""
     from ..core import FileError
 
     try:
