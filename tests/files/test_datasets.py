@@ -163,8 +163,12 @@ def test_missing_labels_are_said(tmp_path):
     with pytest.raises(FileError, match=r"1 image but no labels of them.*test/masks/\*\.tif"):
         find_parts(data_set("dsb"), tmp_path, "test")
     hdf5(tmp_path / "root_test" / "one.h5", raw=STACK)
-    with pytest.raises(FileError, match="no array 'label'"):
-        read_part(find_parts(data_set("plantseg-root"), tmp_path, "test")[0])
+    with pytest.raises(FileError, match="1 image but no labels of them"):
+        find_parts(data_set("plantseg-root"), tmp_path, "test")
+    hdf5(tmp_path / "root_test" / "two.h5", label=VOLUME)
+    part = find_parts(data_set("plantseg-root"), tmp_path, "test")[0]
+    with pytest.raises(FileError, match=r"no array 'raw'.*Check that it is complete"):
+        read_part(part)
 
 
 def test_without_h5py_it_is_said_what_to_install(tmp_path, monkeypatch):

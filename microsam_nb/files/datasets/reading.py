@@ -18,7 +18,7 @@ from ...core import FileError, Image
 from ...core.labels import as_labels
 from ..importing import read_objects
 from ..inputs import is_image
-from ..volumes import open_image
+from ..volumes import is_zarr, open_image
 from .structure import DataSet, Layout
 
 _HDF5 = (".h5", ".hdf", ".hdf5")
@@ -53,7 +53,7 @@ def find_parts(data: DataSet, folder: Path, split: str, limit: int | None = None
         parts: list[Part] = []
         for image, stars in matches:
             truth = folder / _filled(labels, stars)
-            if (limit is None or len(parts) < limit) and truth.exists() and _names(truth, image.name):
+            if (limit is None or len(parts) < limit) and _holds(truth, layout, image.name):
                 parts += _members(image.relative_to(folder).as_posix(), image, truth, layout)
         if parts:
             return parts[:limit]
@@ -103,9 +103,16 @@ def _matches(folder: Path, pattern: str) -> Iterator[tuple[Path, tuple[str, ...]
             yield path, found.groups()
 
 
-def _names(labels: Path, image: str) -> bool:
-    """Say whether labels are of an image: a COCO file is of all images of a split."""
-    return labels.suffix.lower() != ".json" or image in _named(labels)
+def _holds(labels: Path, layout: Layout, image: str) -> bool:
+    """Say whether labels are there, and of this image: some files of a set lack them, and COCO is of a whole split."""
+    if not labels.exists():
+        return False
+    if labels.suffix.lower() == ".json":
+        return image in _named(labels)
+    if labels.suffix.lower() in _HDF5:
+        with _opened(labels) as file:
+            return layout.label_key in file
+    return not is_zarr(labels) or (labels / layout.label_key).is_dir()
 
 
 @lru_cache(maxsize=4)
@@ -164,7 +171,7 @@ def _stacked(folder: Path) -> NDArray[np.generic]:
     return np.stack([one[..., 0] if one.ndim == 3 else one for one in read])
 
 
-def _hdf5(path: Path, key: str) -> Any:
+def _opened(path: Path) -> Any:
     try:
         h5py: Any = importlib.import_module("h5py")
     except ImportError as error:
@@ -172,10 +179,14 @@ def _hdf5(path: Path, key: str) -> Any:
             "To read HDF5 files h5py is needed, which is not installed.", "Run: pip install h5py"
         ) from error
     try:
-        file = h5py.File(path, "r")
+        return h5py.File(path, "r")
     except OSError as error:
         raise FileError(f"{path} cannot be read as HDF5 ({error}).", "Download it again.") from error
-    if not isinstance(file.get(key), h5py.Dataset):
+
+
+def _hdf5(path: Path, key: str) -> Any:
+    file = _opened(path)
+    if not hasattr(file.get(key), "shape"):
         raise FileError(f"{path} holds no array {key!r}.", "Check that it is complete, and of this data set.")
     # The array keeps its file open as long as it lives.
     return file[key]
