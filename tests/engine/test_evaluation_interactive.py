@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from segment_anything.modeling import ImageEncoderViT, MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
 from microsam_nb.core import BoxPrompt, Candidate, Image, LabelError, Mask, Point
+from microsam_nb.engine.backbones.sam import FastEncoder
 from microsam_nb.engine.evaluation import interactive
 from microsam_nb.engine.evaluation.corrections import corrections
 from microsam_nb.engine.evaluation.interactive import (
@@ -15,6 +18,7 @@ from microsam_nb.engine.evaluation.interactive import (
     objects_of,
     painted,
 )
+from microsam_nb.engine.models import Model, ModelSpec
 
 
 @pytest.fixture
@@ -39,6 +43,18 @@ def asked(monkeypatch):
     return seen
 
 
+@pytest.fixture
+def small_sam():
+    """segment-anything's classes with random weights, and an encoder of one block in a frame of 64 pixels."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        encoder = ImageEncoderViT(img_size=64, embed_dim=32, depth=1, num_heads=2, out_chans=256)
+        prompts = PromptEncoder(embed_dim=256, image_embedding_size=(4, 4), input_image_size=(64, 64), mask_in_chans=16)
+        two_way = TwoWayTransformer(depth=1, embedding_dim=256, mlp_dim=32, num_heads=8)
+        sam = Sam(FastEncoder(encoder), prompts, MaskDecoder(transformer_dim=256, transformer=two_way))
+    return Model(ModelSpec("small", "vit_b", "random"), sam.eval(), None, torch.device("cpu"), "fp32")
+
+
 @pytest.mark.parametrize(("start", "kind"), [(Start.BOX, BoxPrompt), (Start.POINT, Point)])
 def test_every_answer_is_corrected_by_two_clicks(asked, random_nano, drawn_image, drawn, start, kind):
     found = evaluate_interactive(random_nano, drawn_image, drawn.labels, InteractiveSettings(start, 3))
@@ -54,6 +70,28 @@ def test_with_mask_prompts_the_model_knows_what_it_corrects(asked, random_nano, 
     evaluate_interactive(random_nano, drawn_image, drawn.labels, InteractiveSettings(Start.BOX, 1, True))
     assert asked[0][1] is None
     assert [one.area > 0 for one in asked[1][1]] == [True] * 4
+
+
+def test_a_sam_model_gets_its_own_logits_back_as_mask_prompts(monkeypatch, small_sam, drawn_image, drawn):
+    given = []
+
+    def gather(prompts, size, *, logits=None):
+        given.append(logits)
+        return gather_prompts(prompts, size, logits=logits)
+
+    gather_prompts = interactive.gather
+    monkeypatch.setattr(interactive, "gather", gather)
+    settings = InteractiveSettings(Start.POINT, 1, True)
+    told = evaluate_interactive(small_sam, drawn_image, drawn.labels, settings)
+    count = len(told.iou)
+    assert given[:count] == [None] * count
+    assert len(given) == 2 * count
+    height, width = small_sam.sam.prompt_encoder.mask_input_size
+    assert all(tuple(one.shape[-2:]) == (height, width) for one in given[count:])
+    untold = evaluate_interactive(small_sam, drawn_image, drawn.labels, InteractiveSettings(Start.POINT, 1))
+    # The first answers are the same; the corrections know more.
+    assert np.array_equal(told.iou[:, 0], untold.iou[:, 0])
+    assert not np.array_equal(told.iou[:, 1], untold.iou[:, 1])
 
 
 def test_clicks_lie_where_the_answer_is_wrong():
