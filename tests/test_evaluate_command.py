@@ -109,7 +109,7 @@ def test_tracks_of_the_challenge_are_compared(data):
 @pytest.mark.parametrize(
     ("arguments", "remedy"),
     [
-        (["--labels", "truth"], "Give --images, or --compare"),
+        (["--labels", "truth"], "Give --images or --compare"),
         (["--images", "images", "--labels", "found"], "Give a folder or a pattern of label files"),
         (["--images", "images/lonely.tif", "--labels", "truth"], "begin so: cell1_masks.tif"),
         (["--images", "images", "--labels", "images"], "Tell them apart by patterns"),
@@ -137,3 +137,67 @@ def test_a_report_says_which_settings_and_data_it_is_of(data, model):
     provenance = json.loads((data / "out" / "report.json").read_text())["provenance"]
     assert [one["settings"]["kind"] for one in provenance["settings"]] == ["DistanceSettings", "PromptSettings"]
     assert provenance["data"].startswith("sha256:")
+
+
+def test_a_report_draws_what_it_knows(data, model):
+    from xml.etree import ElementTree
+
+    asked = ("--images", data / "images", "--labels", data / "truth", "-o", data / "out", "-q")
+    assert run(*asked, "--mode", "ais", "interactive", "--corrections", 2) == 0
+    page = (data / "out" / "report.html").read_text()
+    pictures = [f"<svg{one.split('</svg>')[0]}</svg>" for one in page.split("<svg")[1:]]
+    assert len(pictures) == 3
+    for one in pictures:
+        ElementTree.fromstring(one)
+    # Two of two images have an mSA of .75 in automatic segmentation: a level line at three quarters.
+    assert 'points="44.0,72.5 348.0,72.5" stroke="#0072b2"' in pictures[0]
+    assert "nano ais" in pictures[1]
+    assert "nano box" in pictures[2]
+    assert "nano ais" not in pictures[2]
+
+
+def test_annotators_are_compared_and_speak_with_one_voice(data, drawn, capsys):
+    for name, gone in (("one", 1), ("two", 2), ("three", 0)):
+        (data / name).mkdir()
+        labels = np.where(drawn.labels == gone, 0, drawn.labels).astype(np.uint16)
+        tifffile.imwrite(data / name / "a.tif", labels)
+        if name != "two":
+            tifffile.imwrite(data / name / "b.tif", labels)
+    assert run("--annotators", data / "one", data / "two", data / "three", "-o", data / "out") == 0
+    report = Report.from_json(data / "out" / "report.json")
+    found = {(one.mode, one.image): one.scores.msa for one in report.rows}
+    assert found[("one and two", "a.tif")] == 0.5
+    assert found[("one and three", "b.tif")] == 0.75
+    assert len(found) == 4
+    assert [one.name for one in (data / "out" / "consensus").iterdir()] == ["a.tif"]
+    agreed = tifffile.imread(data / "out" / "consensus" / "a.tif")
+    assert np.array_equal(agreed > 0, drawn.labels > 0)
+    assert len(np.unique(agreed)) == 5
+    assert "one and three" in capsys.readouterr().out
+
+
+def test_times_are_told_per_object(tmp_path, capsys):
+    from microsam_nb.session.records import Record, Status, write_record
+
+    (tmp_path / "a.msam").mkdir()
+    write_record(tmp_path / "a.msam", Record(Status.DONE, 4, 20.0, "nano"))
+    assert run("--times", tmp_path, "-o", tmp_path / "out") == 0
+    assert "20 s for 4 objects in 1 image, 5.0 s per object" in capsys.readouterr().out
+    assert (tmp_path / "out" / "times.csv").read_text().splitlines()[1] == "a,4,20.0,5.0,nano"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "One thing is evaluated at a time."),
+        (["--images", "images", "--times", "images"], "One thing is evaluated at a time."),
+        (["--images", "images"], "Give --labels with"),
+        (["--annotators", "truth", "found", "--labels", "truth"], "and with nothing else"),
+        (["--annotators", "truth"], "two annotators at least"),
+        (["--times", "images"], "annotate_series"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(data, capsys, monkeypatch, arguments, said):
+    monkeypatch.chdir(data)
+    assert run(*arguments) == 2
+    assert said in capsys.readouterr().err

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..core import FileError
 from ..session.records import Record, read_record
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,16 @@ def annotation_times(folder: str | os.PathLike[str]) -> list[AnnotationTime]:
             "Give the output folder of a series, made with annotate_series; single projects keep no times.",
         )
     return out
+
+
+def table_of(times: Sequence[AnnotationTime]) -> DataFrame:
+    """Return times as a table, a row per image."""
+    from pandas import DataFrame
+
+    return DataFrame(
+        [(one.name, one.objects, one.seconds, one.seconds_per_object, one.model) for one in times],
+        columns=["image", "objects", "seconds", "seconds per object", "model"],
+    )
 
 
 def _time(project: Path, record: Record) -> AnnotationTime:

@@ -21,6 +21,7 @@ from ..engine.automatic import run
 from ..engine.automatic.settings import AutomaticSettings, mode_of
 from ..engine.automatic.tuning import tune
 from ..engine.evaluation.interactive import InteractiveSettings, check_labels, evaluate_interactive
+from ..engine.evaluation.plots import plots
 from ..engine.evaluation.report import Report, Scored
 from ..engine.evaluation.scores import score
 from ..engine.evaluation.tracks import evaluate_tracks
@@ -129,7 +130,7 @@ def compare_labels(found: str | Path, truth: str | Path) -> Report:
         image = Image(open_image(pair.image), "", pair.name)
         own = read_objects(pair.image, image.shape, name=pair.name).labels
         true = read_objects(pair.labels, image.shape, name=pair.name).labels
-        rows.append(Scored(pair.name, mode="labels", scores=score(_flat(true), _flat(own))))
+        rows.append(Scored(pair.name, mode="labels", scores=score(flat(true), flat(own))))
     return Report(tuple(rows), provenance)
 
 
@@ -139,7 +140,9 @@ def write_report(report: Report, folder: Path) -> None:
         report.to_csv(folder / "report.csv")
         report.to_json(folder / "report.json")
         with replaced_whole(folder / "report.html") as part:
-            part.write_text(f'<!doctype html><meta charset="utf-8">{report._repr_html_()}', encoding="utf-8")
+            part.write_text(
+                f'<!doctype html><meta charset="utf-8">{report._repr_html_()}{plots(report)}', encoding="utf-8"
+            )
     except OSError as error:
         raise FileError(
             f"The report cannot be written to {folder} ({error.strerror or error}).",
@@ -166,12 +169,10 @@ def _scored(model: Model, name: str, image: Image, truth: NDArray[np.uint32], wa
         first = way.corrections if image.shape[0] > 1 else 0
         return tuple(Scored(name, model.spec.name, mode, first + i, one) for i, one in enumerate(steps))
     found = run.segment(image, model, settings=way)
-    return (
-        Scored(name, model.spec.name, str(mode_of(way)), 0, score(_flat(truth), found.reshape(_flat(truth).shape))),
-    )
+    return (Scored(name, model.spec.name, str(mode_of(way)), 0, score(flat(truth), found.reshape(flat(truth).shape))),)
 
 
-def _flat(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
+def flat(labels: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Return one plane as (y, x)."""
     return labels[0] if len(labels) == 1 else labels
 

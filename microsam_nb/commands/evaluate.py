@@ -28,8 +28,13 @@ def add(commands: Any) -> None:
         "interruption. Exit codes: 0 done, 1 some images failed, 2 the command is wrong, 130 interrupted.",
     )
     evaluate.add_argument("--images", nargs="+", metavar="INPUT", help="images, volumes, folders or patterns")
-    evaluate.add_argument("--labels", required=True, metavar="FOLDER", help="true labels: a folder or a pattern")
+    evaluate.add_argument("--labels", metavar="FOLDER", help="true labels: a folder or a pattern")
     evaluate.add_argument("--compare", metavar="FOLDER", help="compare these labels, or tracks, instead of a model's")
+    evaluate.add_argument(
+        "--annotators", nargs="+", metavar="FOLDER",
+        help="labels of the same images by several people: how far they agree; OUTPUT/consensus gets labels for all",
+    )  # fmt: skip
+    evaluate.add_argument("--times", nargs="+", metavar="FOLDER", help="series: how long somebody worked per object")
     evaluate.add_argument("--validation-images", nargs="+", metavar="INPUT", help="images to fit settings to first")
     evaluate.add_argument("--validation-labels", metavar="FOLDER", help="their labels; a grid search finds settings")
     add_ways(evaluate)
@@ -55,11 +60,27 @@ def add_ways(parser: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     from ..core import SettingsError
 
-    if (options.images is None) == (options.compare is None):
-        raise SettingsError("Either images or labels are evaluated.", "Give --images, or --compare, with --labels.")
+    asked = [name for name in ("images", "compare", "annotators", "times") if getattr(options, name) is not None]
+    if len(asked) != 1:
+        raise SettingsError(
+            "One thing is evaluated at a time.",
+            "Give --images or --compare, with --labels, or --annotators, or --times.",
+        )
+    if (options.labels is None) == (asked[0] in ("images", "compare")):
+        raise SettingsError(
+            "True labels belong to images, and to labels that are compared.",
+            "Give --labels with --images or --compare, and with nothing else.",
+        )
     if (options.validation_images is None) != (options.validation_labels is None):
         raise SettingsError("Validation needs images and labels.", "Give both, or neither.")
     make_folder(options.output)
+    if options.times is not None:
+        return _times(options)
+    if options.annotators is not None:
+        from ..annotators.agreement_files import compare_annotators
+
+        place = None if options.output is None else options.output / "consensus"
+        return _finish(options, compare_annotators(options.annotators, place), failed=0)
     if options.compare is not None:
         from ..annotators.evaluate_files import compare_labels
 
@@ -71,6 +92,25 @@ def run(options: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("\nStopped. Run the same command to go on.", file=sys.stderr)  # noqa: T201
         return 130
+
+
+def _times(options: argparse.Namespace) -> int:
+    """Tell how long somebody worked on the images of series, and write times.csv."""
+    from ..annotators.annotation_times import annotation_times, table_of
+    from ..session.wording import counted
+
+    table = table_of([one for folder in options.times for one in annotation_times(folder)])
+    if options.output is not None:
+        from ..files.replacing import replacing
+
+        with replacing(options.output / "times.csv") as part:
+            table.to_csv(part, index=False)
+    if not options.quiet:
+        print(table.round(1).to_string(index=False))  # noqa: T201
+        seconds, objects = table["seconds"].sum(), int(table["objects"].sum())
+        each = f", {seconds / objects:.1f} s per object" if objects else ""
+        print(f"{seconds:.0f} s for {counted(objects, 'object')} in {counted(len(table), 'image')}{each}")  # noqa: T201
+    return 0
 
 
 def measure(options: argparse.Namespace, pairs: Sequence[Pair], read: Any) -> int:
