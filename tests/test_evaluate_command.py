@@ -154,6 +154,7 @@ def test_a_report_draws_what_it_knows(data, model):
     assert "nano ais" in pictures[1]
     assert "nano box" in pictures[2]
     assert "nano ais" not in pictures[2]
+    assert all('fill="#d55e00">&#9632; nano box' in one for one in pictures)
 
 
 def test_annotators_are_compared_and_speak_with_one_voice(data, drawn, capsys):

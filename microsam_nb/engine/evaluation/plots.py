@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +20,11 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Points (x, y) of one model and mode, y in 0..1."""
+    """Points (x, y) of one model and mode, y in 0..1; the same ``colour`` in all plots."""
 
     name: str
     points: tuple[tuple[float, float], ...]
+    colour: str
 
 
 def plots(report: Report) -> str:
@@ -36,9 +38,14 @@ def plots(report: Report) -> str:
         if one.scores is not None:
             ways.setdefault(" ".join(filter(None, [one.model, one.mode])) or "labels", []).append(one)
     last = {name: [one for one in rows if one.step == max(r.step for r in rows)] for name, rows in ways.items()}
-    images = [Line(name, tuple(enumerate(sorted(_values(rows)), start=1))) for name, rows in last.items()]
-    limits = [Line(name, tuple((t, _mean_f1(rows, t)) for t in THRESHOLDS)) for name, rows in last.items()]
-    rounds = [Line(name, _rounds(rows)) for name, rows in ways.items()]
+    colours = dict(zip(ways, itertools.cycle(_COLOURS), strict=False))
+    images = [
+        Line(name, tuple(enumerate(sorted(_values(rows)), start=1)), colours[name]) for name, rows in last.items()
+    ]
+    limits = [
+        Line(name, tuple((t, _mean_f1(rows, t)) for t in THRESHOLDS), colours[name]) for name, rows in last.items()
+    ]
+    rounds = [Line(name, _rounds(rows), colours[name]) for name, rows in ways.items()]
     drawn = []
     if any(len(one.points) > 1 for one in images):
         drawn.append(_svg("mSA of the images, the worst first", "image", images))
@@ -88,7 +95,7 @@ def _svg(title: str, below: str, lines: Sequence[Line]) -> str:
     middle = (_LEFT + _RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{_BOTTOM + 16}" text-anchor="middle">{html.escape(below)}</text>')
     for number, one in enumerate(lines):
-        colour, y = _COLOURS[number % len(_COLOURS)], _HEIGHT + 16 * number
+        colour, y = one.colour, _HEIGHT + 16 * number
         points = " ".join(place(*point) for point in one.points)
         parts.append(f'<polyline points="{points}" stroke="{colour}" stroke-width="2" fill="none"/>')
         if len(one.points) == 1:
