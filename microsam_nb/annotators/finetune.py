@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-from ..core import FileError, SettingsError
+from ..core import FileError, MicrosamError, SettingsError
 from ..core.replacing import replaced_whole
 from ..session.training_run import TrainingRun, next_folder
 from .finetuner import Finetuner, Prepared, Works
@@ -65,22 +65,41 @@ def finetune(
         )
     if settings is not None and not isinstance(settings, Mapping) and not hasattr(settings, "steps_per_epoch"):
         raise SettingsError(f"{settings!r} are no settings.", "Give a dict such as {'steps': 300}.")
-    run = TrainingRun(where) if there else None
-    name = Path(run.training["model"]).stem if run is not None else name_of(model)
-    if run is None:
-        where = next_folder(where)
-    elif images is None:
-        model = run.training["model"]
+    if there and images is None:
+        model = TrainingRun(where).training["model"]
     found = {
         "validation": validation, "validation_labels": validation_labels, "share": share, "complete": complete,
         "axes": axes, "planes": planes,
     }  # fmt: skip
     data = None if images is None else _Data(images, labels, found)
+    return _shown(where, data, lambda: model, settings, device)
+
+
+def finetune_series(series: Any, folder: Path, model: Callable[[], str | os.PathLike[str]]) -> Finetuner:
+    """Show the training of a series in ``folder``; ``model`` says what each new one begins with.
+
+    Raises FileError and ModelError.
+    """
+    return _shown(newest(folder), _Data(series, None, {}), model, None, "auto")
+
+
+def _shown(
+    where: Path,
+    data: _Data | None,
+    model: Callable[[], str | os.PathLike[str]],
+    settings: FinetuningSettings | Mapping[str, Any] | None,
+    device: str,
+) -> Finetuner:
+    """Return the training in a folder on screen, in the place of what showed it before."""
+    run = TrainingRun(where) if TrainingRun.there(where) else None
+    name = Path(run.training["model"]).stem if run is not None else name_of(model())
+    if run is None:
+        where = next_folder(where)
     if where in _open:
         _open.pop(where).close()
     works = Works(
         prepare=_Preparing(data, model, settings, device, where),
-        begin=lambda place, prepared, chosen: _begin(place, prepared, chosen, model, device),
+        begin=lambda place, prepared, chosen: _begin(place, prepared, chosen, model(), device),
         start=start,
         use=use_model,
         export=export_weights,
@@ -133,7 +152,7 @@ class _Preparing:
     """Reads the data and finds the settings that suit the machine."""
 
     data: _Data | None
-    model: str | os.PathLike[str]
+    model: Callable[[], str | os.PathLike[str]]
     settings: FinetuningSettings | Mapping[str, Any] | None
     device: str
     folder: Path
@@ -145,7 +164,7 @@ class _Preparing:
         from .training_data import collect
         from .training_process import read_data
 
-        presets, fitting = presets_for(self.model, self.device)
+        presets, fitting = presets_for(self.model(), self.device)
         settings = plain(settings_of(self.settings, fitting.settings))
         if self.data is None:
             data = read_data(TrainingRun(self.folder))
@@ -158,5 +177,11 @@ def _begin(
     folder: Path, prepared: Prepared, settings: dict[str, Any], model: str | os.PathLike[str], device: str
 ) -> TrainingRun:
     run = prepare_run(folder, prepared.data, model=model, settings=settings, device=device)
-    start(run)
+    try:
+        start(run)
+    except MicrosamError:
+        # Otherwise the form could not be changed any more: the folder holds what it said.
+        if not run.events:
+            shutil.rmtree(folder, ignore_errors=True)
+        raise
     return run

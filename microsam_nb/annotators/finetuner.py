@@ -217,7 +217,8 @@ class Finetuner:
     def _resume(self) -> None:
         session, run = self.session, self.session.run
         session.say("")
-        if session.state.phase is not Phase.INTERRUPTED or run is None:
+        # What failed, for want of memory or room on the disk, may go on as what was killed does.
+        if session.state.phase not in (Phase.INTERRUPTED, Phase.FAILED) or run is None:
             session.resume()
             return
         session.work("Starting the process")

@@ -16,7 +16,7 @@ import ipywidgets as widgets
 import numpy as np
 from numpy.typing import NDArray
 
-from ..core import FileError, Image, MicrosamError, ProjectError, ProjectInUseError
+from ..core import FileError, Image, MicrosamError, ModelError, ProjectError, ProjectInUseError
 from ..files.replacing import replacing
 from ..session import Change, FindAll, Session
 from ..session.later import Later
@@ -434,11 +434,19 @@ class SeriesAnnotator:
 
     def _learn(self) -> Finetuner:
         """Return a training of the model that answers now, on this series."""
-        from .finetune import finetune
+        from .finetune import finetune_series
 
+        return finetune_series(self, self.output / FOLDER, self._learner)
+
+    def _learner(self) -> str | os.PathLike[str]:
+        """Return the model that answers now, by name or file. Raises ModelError where it has none."""
         source = self._opener.model if self._service is None else self._service.source
-        model = source if isinstance(source, str | os.PathLike) else "nano"
-        return finetune(self, model=model, folder=self.output / FOLDER)
+        if not isinstance(source, str | os.PathLike):
+            raise ModelError(
+                "The model of this series was given loaded: its weights are not known to be in a file.",
+                "Open the series with model= and a name or the path of a file.",
+            )
+        return source
 
     def _told(self, problem: str) -> None:
         entry = self.series.current

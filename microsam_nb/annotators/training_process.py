@@ -9,6 +9,7 @@ import sys
 import tempfile
 import threading
 import time
+import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import Enum
@@ -66,6 +67,8 @@ def prepare_run(
             part = Path(place) / "run"
             _write_data(part / "data", data)
             write_training(part, training)
+            if folder.exists():
+                folder.rmdir()  # an empty one: not every system replaces it
             part.rename(folder)
     except OSError as error:
         raise FileError(
@@ -100,6 +103,7 @@ def start(run: TrainingRun) -> None:
             process = subprocess.Popen(  # noqa: S603 - this Python, and a folder
                 [sys.executable, "-m", "microsam_nb", "train", "--folder", os.path.abspath(run.folder)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+                creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),
             )  # fmt: skip
     except OSError as error:
         raise FileError(
@@ -182,7 +186,7 @@ def _read_image(path: Path) -> LabelledImage:
         with np.load(path, allow_pickle=False) as file:
             known = file["known"] if "known" in file.files else None
             return LabelledImage(file["pixels"], file["labels"], str(file["group"]), str(file["name"]), known)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise FileError(
             f"{path} of the training cannot be read ({error}).", "Start the training anew, in another folder."
         ) from error

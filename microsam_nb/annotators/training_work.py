@@ -57,6 +57,8 @@ def work(run: TrainingRun, told: Told = lambda _: None) -> None:
     SIGTERM and Ctrl-C write a checkpoint and raise ``Left``. Raises MicrosamError with the remedy, which is told
     as an event, too; so is any other error. Started by torchrun, only the first process writes and listens.
     """
+    if dist.is_initialized() and run.stage is Stage.FINISHED:
+        return
     if dist.is_initialized() and dist.get_rank():
         _Work(run, None).all()
         return

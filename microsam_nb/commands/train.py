@@ -73,9 +73,14 @@ def _prepared(options: argparse.Namespace, several: bool) -> Any:
     import torch.distributed as dist
 
     from ..annotators.training_process import prepare_run
+    from ..core import SettingsError
     from ..session.training_run import TrainingRun
 
     new = options.images is not None or options.projects is not None
+    if not new:
+        _check_old(options)
+    if several and options.detach:
+        raise SettingsError("Several processes cannot be left in the background.", "Leave --detach out.")
     first = not several or dist.get_rank() == 0
     if new and first:
         found = prepare_run(
@@ -85,6 +90,25 @@ def _prepared(options: argparse.Namespace, several: bool) -> Any:
     if several:
         dist.barrier()
     return found if new and first else TrainingRun(options.folder)
+
+
+def _check_old(options: argparse.Namespace) -> None:
+    """Raise SettingsError for options of new trainings where one goes on as it was begun."""
+    from ..core import SettingsError
+
+    old: dict[str, Any] = {
+        "labels": None, "validation_images": None, "validation_labels": None, "share": 0.2, "complete": None,
+        "axes": "", "model": "nano", "preset": "", "settings": [], "device": "auto", "no_preflight": False,
+    }  # fmt: skip
+    flags = {"settings": "--set"}
+    given = [
+        flags.get(name, f"--{name.replace('_', '-')}") for name, value in old.items() if getattr(options, name) != value
+    ]
+    if given:
+        raise SettingsError(
+            f"A training goes on as it was begun, without {', '.join(given)}.",
+            "Leave them out, or begin a new one with --images or --projects.",
+        )
 
 
 def _data(options: argparse.Namespace) -> Any:
@@ -136,7 +160,8 @@ def _worked(run: Any, options: argparse.Namespace) -> int:
     except MicrosamError as error:
         print(f"microsam-nb: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    if options.output is not None and run.result is not None:
+    first = os.environ.get("RANK", "0") == "0"
+    if first and options.output is not None and run.result is not None:
         from ..engine.load import load_model
 
         write(load_model(run.result, "cpu", trainable=True), options.output)

@@ -140,6 +140,7 @@ class FinetuningSession:
         """The process was started, or could not be: a sentence why."""
         with self._lock:
             self._starting = not failed
+            self._change(busy="")
             if failed:
                 self.say(failed, error=True)
         self.look()

@@ -13,6 +13,7 @@ import os
 import re
 import socket
 import time
+import zipfile
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -68,6 +69,7 @@ class TrainingRun:
         self.folder = Path(folder)
         self.training = _read_training(self.folder)
         self._place = self._given = 0
+        self._wish = Wish.RUN
         self._events: list[dict[str, Any]] = []
 
     @staticmethod
@@ -114,9 +116,12 @@ class TrainingRun:
     @property
     def wish(self) -> Wish:
         try:
-            return Wish(json.loads((self.folder / _WISH).read_text(encoding="utf-8"))["wish"])
+            self._wish = Wish(json.loads((self.folder / _WISH).read_text(encoding="utf-8"))["wish"])
+        except FileNotFoundError:
+            self._wish = Wish.RUN
         except (OSError, ValueError, KeyError, TypeError):
-            return Wish.RUN
+            pass  # it is being replaced: what was wanted before still is
+        return self._wish
 
     @wish.setter
     def wish(self, wish: Wish) -> None:
@@ -226,6 +231,8 @@ class TrainingRun:
 def next_folder(folder: Path) -> Path:
     """Return a name like that of a folder that is not taken: finetuned, finetuned-2, finetuned-3."""
     stem = re.sub(r"-\d+$", "", folder.name)
+    if not TrainingRun.there(folder.with_name(stem)):
+        stem = folder.name  # its number is no count of trainings, but a year, say
     number, free = 2, folder
     while free.exists():
         free, number = folder.with_name(f"{stem}-{number}"), number + 1
@@ -263,7 +270,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise MicrosamError(f"The preview {path.name} cannot be read ({error}).", "Wait for the next one.") from error
 
 

@@ -70,7 +70,7 @@ class TrainingBar:
         going = phase in (Phase.STARTING, Phase.RUNNING)
         shown = {
             self.start: phase is Phase.SETUP,
-            self.resume: phase in (Phase.PAUSED, Phase.PAUSING, Phase.INTERRUPTED),
+            self.resume: phase in (Phase.PAUSED, Phase.PAUSING, Phase.INTERRUPTED, Phase.FAILED),
             self.pause: going and not asking,
             self.stop: (going or phase in (Phase.PAUSED, Phase.PAUSING)) and not asking,
             self.anew: phase.over or phase is Phase.INTERRUPTED,

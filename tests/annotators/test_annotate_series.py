@@ -608,6 +608,7 @@ def test_the_model_that_was_used_last_answers_the_next_images_and_after_a_restar
     made.handle(Turn(1))
     made.wait()
     assert made._service.source == str(mine), "it was prepared with the earlier model"
+    assert made._learner() == str(mine)
     assert before.service is not made._service
     made.close()
     again = annotate_series(folder, "out")
@@ -651,4 +652,14 @@ def test_a_model_learns_from_what_is_annotated_so_far(folder):
     assert sorted(one["objects"] for part in ("training", "validation") for one in data[part]) == [2, 2]
     assert shown.folder == made.output / "finetuned"
     assert made.finetune().widget in training.box.children[1].children
+    made.close()
+
+
+def test_a_model_without_a_file_is_not_trained_as_another_one(folder):
+    made = annotate_series(folder, "out")
+    made._service._given = (made._service._given[0], object(), *made._service._given[2:])
+    made._loop.post(made._training.toggle)
+    made._loop.wait()
+    assert "Open the series with model=" in made.series.notice.text
+    assert made._training.finetuner is None
     made.close()

@@ -183,6 +183,22 @@ def test_a_training_that_was_killed_is_resumed_by_a_new_process(show: Any, someb
     tuner.resume()
     until(tuner, lambda: somebody.done == [("start", "ft")])
     until(tuner, lambda: tuner.session.state.phase is Phase.STARTING)
+    tell_all(run)
+    run.tell("finished", step=50, file="model.safetensors", why="")
+    until(tuner, lambda: tuner.session.state.phase is Phase.FINISHED)
+    assert not tuner.session.state.busy
+    assert not tuner._bar.anew.disabled
+    tuner.wait(20)
+
+
+def test_a_training_that_failed_can_be_tried_again(show: Any, somebody: Somebody, tmp_path: Path):
+    run = make_run(tmp_path / "ft")
+    run.tell("begun", model="nano", device="cpu", settings=PLAIN, step=0)
+    run.tell("failed", message="It was full.", remedy="Make room.")
+    tuner = show(run)
+    assert seen(tuner._bar.resume)
+    tuner._bar.resume.click()
+    until(tuner, lambda: somebody.done == [("start", "ft")])
 
 
 def test_weights_are_used_and_exported_and_another_training_can_begin(show: Any, somebody: Somebody, tmp_path: Path):

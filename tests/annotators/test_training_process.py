@@ -318,6 +318,19 @@ def test_a_wrong_command_says_what_is_right(files, tmp_path, capsys, more, said)
     assert not (tmp_path / "run").exists()
 
 
+def test_a_training_that_is_there_goes_on_as_it_was_begun(tmp_path, capsys):
+    assert main(["train", "--folder", str(tmp_path), "--set", "steps=9", "-m", "vit_b"]) == 2
+    assert "without --model, --set" in capsys.readouterr().err
+
+
+def test_a_copy_of_the_data_that_is_damaged_is_told(data, tmp_path):
+    run = prepare_run(tmp_path / "run", data, settings=TINY)
+    path = run.folder / "data" / "training_0000.npz"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(FileError, match="in another folder"):
+        read_data(run)
+
+
 def test_a_folder_without_training_is_refused(tmp_path, capsys):
     assert main(["train", "--folder", str(tmp_path)]) == 2
     assert "holds no training" in capsys.readouterr().err

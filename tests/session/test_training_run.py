@@ -65,7 +65,11 @@ def test_what_is_wanted_is_kept_for_the_process(run):
     assert run.wish is Wish.RUN
     run.wish = Wish.PAUSE
     assert TrainingRun(run.folder).wish is Wish.PAUSE
+    assert run.wish is Wish.PAUSE
+    # While it is replaced, what was wanted before still is.
     (run.folder / "wish.json").write_text("{")
+    assert run.wish is Wish.PAUSE
+    (run.folder / "wish.json").unlink()
     assert run.wish is Wish.RUN
 
 
@@ -121,7 +125,9 @@ def test_what_is_no_training_is_refused(tmp_path, text, remedy):
 
 def test_a_folder_that_is_taken_is_numbered(tmp_path):
     assert next_folder(tmp_path / "mine") == tmp_path / "mine"
-    for name in ("mine", "mine-2"):
+    for name in ("mine", "mine-2", "cells-2024"):
         (tmp_path / name).mkdir()
+    write_training(tmp_path / "mine", {})
     assert next_folder(tmp_path / "mine") == tmp_path / "mine-3"
     assert next_folder(tmp_path / "mine-2") == tmp_path / "mine-3"
+    assert next_folder(tmp_path / "cells-2024") == tmp_path / "cells-2024-2"
