@@ -183,7 +183,7 @@ def _write_data(folder: Path, data: TrainingData) -> None:
 
 def _read_image(path: Path) -> LabelledImage:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             known = file["known"] if "known" in file.files else None
             return LabelledImage(file["pixels"], file["labels"], str(file["group"]), str(file["name"]), known)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -268,7 +268,7 @@ def _ends_line(path: Path) -> bool:
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise MicrosamError(f"The preview {path.name} cannot be read ({error}).", "Wait for the next one.") from error

@@ -277,7 +277,7 @@ def test_looking_around_does_not_wait_for_a_commit_that_waits(annotator, page):
     page.key("c", wait=False)
     page.key("b", wait=False)
     page.key("1", wait=False)
-    annotator._handle(SetLayer(LayerName.OBJECTS, opacity=0.25))
+    annotator.handle(SetLayer(LayerName.OBJECTS, opacity=0.25))
     annotator._loop.wait()
     browsing = session.state.browsing
     assert browsing.tool is Tool.BOX
