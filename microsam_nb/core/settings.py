@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from enum import Enum
 from typing import Any, Self
 
@@ -109,7 +110,9 @@ class Settings:
         for pair in pairs:
             name, _, text = pair.partition("=")
             if name not in known:
-                raise SettingsError(f"There is no setting {name!r}.", f"Use one of: {', '.join(known)}.")
+                near = get_close_matches(name, known, 1)
+                meant = f"Did you mean {near[0]}? " if near else ""
+                raise SettingsError(f"There is no setting {name!r}.", f"{meant}Use one of: {', '.join(known)}.")
             values[name] = _read(known[name], pair, text.strip())
         return self.changed(values)
 

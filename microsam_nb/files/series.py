@@ -57,6 +57,10 @@ def find_series(images: Any, output: Path | None = None) -> Found:
         left_out += [one.name for one in others if not _within(one, output)]
     if not found and inside:
         raise FileError(f"The images lie in the output {output}.", "Name another folder as output.")
+    if not found and len(names) == 1 and not glob.has_magic(name := os.fspath(names[0])):
+        path = Path(name).expanduser()
+        if not path.exists():
+            raise FileError(f"There is no file or folder {name}.", f"Check the name; paths begin in {Path.cwd()}.")
     if not found:
         what = "The list of images is empty." if not names else f"There is no image in {_said(names)}."
         raise FileError(what, f"Known are {_KNOWN}; images in folders below are found by '{_deeper(names)}'.")

@@ -36,7 +36,7 @@ class TrainingCrops:
         self._shown: tuple[int, ...] = ()
         self._best = -1
         true, found = (f"<b style='color:rgb{colour}'>{word}</b>" for colour, word in _WORDS)
-        self._head = title("Before and after", f"{true} and {found} outlines on your validation images")
+        self._head = title("Before and after", f"{true} and {found} outlines on pieces of your validation images")
         self.pairs = widgets.Box()
         self.pairs.add_class("msam-pairs")
         self.box = widgets.VBox([self._head, self.slider, self.pairs])
@@ -100,6 +100,9 @@ class TrainingCrops:
         self._shown = first.step, other.step
         self._left.show(first, left)
         self._right.show(other, right)
+        # Before the first epoch there is nothing to compare with.
+        for card in self._right.cards:
+            visible(card, other.step != first.step)
         if len(self.pairs.children) == len(left):
             return
         pairs = [widgets.Box(pair) for pair in zip(self._left.cards, self._right.cards, strict=True)]

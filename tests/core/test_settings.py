@@ -75,6 +75,7 @@ def test_settings_are_read_from_text():
 @pytest.mark.parametrize(
     ("pair", "remedy"),
     [
+        ("egg=3", "Did you mean eggs? Use one of: heat, eggs, fan, name, overlap."),
         ("salt=3", "Use one of: heat, eggs, fan, name, overlap."),
         ("fan=maybe", "Write it as fan=yes or fan=no."),
         ("overlap=some", "Use one of: keep existing, replace, whole object."),

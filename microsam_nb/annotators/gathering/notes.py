@@ -28,7 +28,7 @@ def cautions(training: Sequence[LabelledImage], validation: Sequence[LabelledIma
     for part, use in ((training, "learn from"), (validation, "measure with")):
         count = sum(len(_areas(one)) for one in part)
         if count < _FEW:
-            out.append(f"There {be(count)} only {counted(count, 'object')} to {use}; with more it is surer to improve.")
+            out.append(f"There {be(count)} only {counted(count, 'object')} to {use}; more of them help.")
     every = [*training, *validation]
     tiny = sum(int((_areas(one) < SMALLEST).sum()) for one in every)
     if tiny:

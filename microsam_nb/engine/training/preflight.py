@@ -40,7 +40,7 @@ class Preflight:
 
     @property
     def seconds_per_epoch(self) -> float:
-        return self.seconds * self.settings.steps_per_epoch
+        return self.seconds * min(self.settings.steps_per_epoch, self.settings.steps)
 
     @property
     def text(self) -> str:
@@ -48,7 +48,8 @@ class Preflight:
         whole = self.seconds * self.settings.steps
         said = (
             f"One epoch takes {_duration(self.seconds_per_epoch)}, the whole training {_duration(whole)} at most, "
-            f"and {self.peak / 1e9:.1f} GB of memory."
+            "what is measured between not counted. "
+            f"It needs {self.peak / 1e9:.1f} GB of memory."
         )
         return " ".join([*self.notes, said])
 
