@@ -149,6 +149,11 @@ class SeriesAnnotator:
         """
         return self._training.show()
 
+    @property
+    def _source(self) -> Any:
+        """The model that answers now, or what it is to be loaded from."""
+        return self._opener.model if self._service is None else self._service.source
+
     def handle(self, action: SeriesAction) -> None:
         """Do something from a script, after what the user did before; ``wait`` tells when it is done."""
         self._loop.post(lambda: self._do(action, sure=True))
@@ -352,7 +357,7 @@ class SeriesAnnotator:
 
     def _make(self, entry: Entry) -> tuple[Annotator, LateService]:
         found = self._ahead.take(entry)
-        source = self._opener.model if self._service is None else self._service.source
+        source = self._source
         if found is None or not same_model(found.service.source, source):
             image = self._opener.read(entry) if found is None else found.image
             found = Prepared(image, self._opener.service(entry, image, source))
@@ -440,7 +445,7 @@ class SeriesAnnotator:
 
     def _learner(self) -> str | os.PathLike[str]:
         """Return the model that answers now, by name or file. Raises ModelError where it has none."""
-        source = self._opener.model if self._service is None else self._service.source
+        source = self._source
         if not isinstance(source, str | os.PathLike):
             raise ModelError(
                 "The model of this series was given loaded: its weights are not known to be in a file.",

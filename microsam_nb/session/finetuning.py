@@ -136,13 +136,11 @@ class FinetuningSession:
             )  # fmt: skip
         self.look()
 
-    def started(self, *, failed: str = "") -> None:
-        """The process was started, or could not be: a sentence why."""
+    def started(self) -> None:
+        """The process was started."""
         with self._lock:
-            self._starting = not failed
+            self._starting = True
             self._change(busy="")
-            if failed:
-                self.say(failed, error=True)
         self.look()
 
     def look(self) -> None:
