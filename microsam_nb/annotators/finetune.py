@@ -16,7 +16,7 @@ from ..core.replacing import replaced_whole
 from ..session.training_run import TrainingRun, next_folder
 from .finetuner import Finetuner, Prepared, Works
 from .opening import name_of
-from .training_process import described, plain, prepare_run, start
+from .training_process import described, prepare_run, start
 from .using import use_model
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class _Preparing:
         from .training_process import read_data
 
         presets, fitting = presets_for(self.model(), self.device)
-        settings = plain(settings_of(self.settings, fitting.settings))
+        settings = settings_of(self.settings, fitting.settings).plain()
         if self.data is None:
             data = read_data(TrainingRun(self.folder))
         else:

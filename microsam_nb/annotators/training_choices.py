@@ -12,7 +12,6 @@ from ..engine.precision import find_device
 from ..engine.training.presets import PRESETS, Preset, preset_named, preset_of
 from ..engine.training.settings import FinetuningSettings
 from ..widgets.training_setup import PresetChoice
-from .training_process import plain
 
 _NANO, *_LARGE = PRESETS
 
@@ -39,7 +38,7 @@ def preset_chosen(model: str | os.PathLike[str], device: str = "auto", name: str
 
 def choices(presets: list[Preset]) -> list[PresetChoice]:
     """Return presets as the form takes them."""
-    return [PresetChoice(one.label.capitalize(), plain(one.settings)) for one in presets]
+    return [PresetChoice(one.label.capitalize(), one.settings.plain()) for one in presets]
 
 
 def settings_of(given: FinetuningSettings | Mapping[str, Any] | None, preset: FinetuningSettings) -> FinetuningSettings:

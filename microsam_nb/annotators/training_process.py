@@ -11,8 +11,6 @@ import threading
 import time
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +48,7 @@ def prepare_run(
     training = {
         "model": os.path.abspath(model) if os.path.isfile(model) else os.fspath(model),
         "device": device,
-        "settings": plain(chosen),
+        "settings": chosen.plain(),
         "kind": "finetune",
         "preflight": preflight,
         "data": described(data),
@@ -139,11 +137,6 @@ def described(data: TrainingData) -> dict[str, Any]:
         ]
 
     return {"training": rows(data.training), "validation": rows(data.validation), "notes": list(data.notes)}
-
-
-def plain(settings: FinetuningSettings) -> dict[str, Any]:
-    """Return settings as plain values, as a file or a form can hold them."""
-    return {name: value.value if isinstance(value, Enum) else value for name, value in asdict(settings).items()}
 
 
 def _same(run: TrainingRun, training: Mapping[str, Any]) -> TrainingRun:

@@ -31,7 +31,7 @@ from ..engine.training import (
 )
 from ..session.training_run import WEIGHTS, Stage, TrainingRun, Wish
 from .training_previews import Previews
-from .training_process import plain, read_data
+from .training_process import read_data
 
 #: Seconds between two events about steps, and between two looks whether a paused training may go on.
 _PACE, _NAP = 1.0, 0.2
@@ -153,7 +153,7 @@ class _Work:
             self.settings = self.settings.changed(told[-1])
         self._tell(
             "begun", pid=os.getpid(), model=self.model.spec.label, device=str(self.model.device),
-            settings=plain(self.settings), step=_step_of(self.run.folder),
+            settings=self.settings.plain(), step=_step_of(self.run.folder),
         )  # fmt: skip
         if told or not self.run.training.get("preflight", True) or dist.is_initialized():
             return self.settings
@@ -163,7 +163,7 @@ class _Work:
         self.notes += last.notes
         self._tell(
             "preflight", text=last.text, seconds=last.seconds, peak=last.peak, notes=list(last.notes),
-            settings=plain(last.settings),
+            settings=last.settings.plain(),
         )  # fmt: skip
         return last.settings
 

@@ -6,7 +6,7 @@ Forms, command-line options and documentation are made from what ``describe`` re
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from difflib import get_close_matches
 from enum import Enum
 from typing import Any, Self
@@ -94,6 +94,10 @@ class Settings:
                 value = int(value)
             values[name] = value
         return replace(self, **values)
+
+    def plain(self) -> dict[str, Any]:
+        """Return the settings by name as a file or a form can hold them: words for choices."""
+        return {name: value.value if isinstance(value, Enum) else value for name, value in asdict(self).items()}
 
     @classmethod
     def parse(cls, pairs: Iterable[str]) -> Self:

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -209,7 +208,7 @@ class _Run:
 
     def _state(self) -> dict[str, Any]:
         return self.learner.state() | {
-            "settings": _plain(self.settings),
+            "settings": self.settings.plain(),
             "base": self.model.spec.hash,
             "progress": asdict(self.progress),
             "sofar": asdict(self.sofar),
@@ -228,7 +227,7 @@ class _Run:
 
     def _check(self, state: dict[str, Any]) -> None:
         """Raise SettingsError when the training was begun otherwise; steps and reports may change."""
-        before, now = state["settings"], _plain(self.settings)
+        before, now = state["settings"], self.settings.plain()
         other = [name for name in now if name not in _MAY_CHANGE and before.get(name, now[name]) != now[name]]
         if other:
             was = ", ".join(f"{name}={before[name]}" for name in other)
@@ -240,8 +239,3 @@ class _Run:
                 f"This training was begun with other weights than those of {self.model.spec.name}.",
                 "Load the same model, or give another folder to begin anew.",
             )
-
-
-def _plain(settings: TrainingSettings) -> dict[str, Any]:
-    """Return settings as plain values, as a checkpoint can hold them."""
-    return {k: str(v) if isinstance(v, Enum) else v for k, v in asdict(settings).items()}
